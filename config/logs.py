@@ -1,0 +1,197 @@
+"""
+Log lines: ours and every library's go through one chain and leave as one JSON object a line.
+
+Each line is written and flushed at once, and a line that cannot be written is an `OSError` where
+it was logged: a worker that cannot account for itself must not go on. What a line says is decided
+where it is logged; only what a line must never say is decided here.
+"""
+
+import hmac
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any, BinaryIO, cast
+from urllib.parse import unquote
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from config.errors import SettingsError
+from config.settings import Settings
+
+SERVICE = "bulkrsvp"
+
+NEVER_LOGGED = frozenset(
+    {
+        "access_token",
+        "authorization",
+        "Authorization",
+        "body",
+        "client_secret",
+        "comment",
+        "password",
+        "secret",
+        "subject",
+        "token",
+    }
+)
+"""Fields that no line may carry; a net under the callers, who should not pass them at all."""
+
+_USER_IN_PATH = re.compile(r"(?<=/users/)[^/\s?'\"]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"[\w.!$&+~%#'-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+def configure_logs(
+    settings: Settings,
+    stream: IO[bytes] | IO[str],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FilteringBoundLogger:
+    """
+    Send all lines of this process to the stream, and return the logger to hand to its parts.
+
+    A text stream must have a `buffer`. Libraries are heard from `WARNING` on: below it they log
+    addresses, headers and arguments. Their lines carry their logger's name as `logger`.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    chain = _chain(settings, stream, clock)
+    binary = cast("BinaryIO", getattr(stream, "buffer", stream))
+    structlog.configure(
+        processors=chain,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(binary),
+        cache_logger_on_first_use=True,
+    )
+    _listen_to_libraries(_LibraryHandler(chain, structlog.BytesLogger(binary)), level)
+    return structlog.get_logger().bind()  # type: ignore[no-any-return]
+
+
+def _chain(
+    settings: Settings, stream: IO[bytes] | IO[str], clock: Callable[[], datetime]
+) -> list[Processor]:
+    console = settings.log_format == "console" or (settings.log_format is None and stream.isatty())
+    return [
+        structlog.processors.format_exc_info,
+        *_user_policy(settings),
+        _without_forbidden,
+        _Head(clock),
+        *(_console(colours=stream.isatty()) if console else [_as_json]),
+    ]
+
+
+def _listen_to_libraries(handler: logging.Handler, level: int) -> None:
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _LibraryHandler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(max(level, logging.WARNING))
+    # `token.refused` says the same once, and without the authority's long text.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
+    logging.captureWarnings(capture=True)
+
+
+class _LibraryHandler(logging.Handler):
+    """Turn a record of the standard library into a line of ours."""
+
+    def __init__(self, chain: Sequence[Processor], output: structlog.BytesLogger) -> None:
+        super().__init__()
+        self._chain = chain
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line; as `logging` has it, what fails here does not reach the library."""
+        try:
+            self._output.msg(self._line(record))
+        except Exception:  # noqa: BLE001  # the contract of `logging.Handler.emit`
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> Any:
+        line: Any = {"event": record.getMessage(), "logger": record.name}
+        if record.exc_info:
+            line["exc_info"] = record.exc_info
+        for processor in self._chain:
+            line = processor(self._output, record.levelname.lower(), line)
+        return line
+
+
+class _Head:
+    """Put first what every line begins with."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+
+    def __call__(self, _: WrappedLogger, level: str, line: EventDict) -> EventDict:
+        moment = self._clock().isoformat(timespec="microseconds")
+        return {
+            "timestamp": f"{moment.removesuffix('+00:00')}Z",
+            "level": level,
+            "event": line.pop("event"),
+            "service": SERVICE,
+            **line,
+        }
+
+
+def _without_forbidden(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    if NEVER_LOGGED.isdisjoint(line):
+        return line
+    return {name: "***" if name in NEVER_LOGGED else value for name, value in line.items()}
+
+
+def _as_json(_: WrappedLogger, __: str, line: EventDict) -> bytes:
+    return orjson.dumps(line, default=str)
+
+
+def _console(*, colours: bool) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colours and not os.environ.get("NO_COLOR"),
+        # The other formatters show local variables, and one of those may be a token.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [renderer, _encoded]
+
+
+def _encoded(_: WrappedLogger, __: str, line: Any) -> bytes:
+    return str(line).encode()
+
+
+def _user_policy(settings: Settings) -> list[Processor]:
+    if settings.log_users == "plain":
+        return []
+    if settings.log_key is None:
+        raise SettingsError("BULKRSVP_LOG_KEY: is not set, but BULKRSVP_LOG_USERS=hash needs it")
+    return [_HashedUsers(settings.log_key.get_secret_value().encode())]
+
+
+class _HashedUsers:
+    """
+    Replace users by a keyed hash, the same for the same user in any letter case.
+
+    The field `user` always; in free text (a library's message, a traceback) what stands in an
+    address of Graph after `/users/`, and what looks like a user principal name. An object id
+    alone in free text is not recognized.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __call__(self, _: WrappedLogger, __: str, line: EventDict) -> EventDict:
+        if isinstance(user := line.get("user"), str):
+            line["user"] = self.hashed(user)
+        if "logger" in line:
+            line["event"] = self._masked(line["event"])
+        if "exception" in line:
+            line["exception"] = self._masked(line["exception"])
+        return line
+
+    def hashed(self, user: str) -> str:
+        """Return 128 bits of HMAC-SHA-256, enough that two users never meet."""
+        return f"sha256:{hmac.digest(self._key, user.casefold().encode(), 'sha256').hex()[:32]}"
+
+    def _masked(self, text: str) -> str:
+        text = _USER_IN_PATH.sub(self._replaced, text)
+        return _ADDRESS.sub(self._replaced, text)
+
+    def _replaced(self, found: re.Match[str]) -> str:
+        return self.hashed(unquote(found[0]))

@@ -1,0 +1,280 @@
+"""
+Settings: everything that the environment may say, checked at once before anything starts.
+
+Nothing else of ours reads a setting from the environment. It knows which credential the variables
+describe, not how a token is fetched with it (`worker/credential.py`).
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from config import urls
+from config.clouds import CLOUDS, Cloud, CloudName
+from config.errors import SettingsError
+
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+PREFIX = "BULKRSVP_"
+
+
+class CredentialKind(StrEnum):
+    """How this process proves to Entra ID who it is."""
+
+    SECRET = "secret"  # noqa: S105  # the kind, not a secret
+    CERTIFICATE = "certificate"
+    WORKLOAD_IDENTITY = "workload identity"
+    MANAGED_IDENTITY = "managed identity"
+
+
+class TokenCredentials(StrEnum):
+    """What `AZURE_TOKEN_CREDENTIALS` may say: azure-identity's words without the developers'."""
+
+    PROD = "prod"
+    ENVIRONMENT = "environmentcredential"
+    WORKLOAD_IDENTITY = "workloadidentitycredential"
+    MANAGED_IDENTITY = "managedidentitycredential"
+
+
+def _tenant(text: str) -> str:
+    if text.lower() in {"common", "organizations", "consumers"}:
+        raise ValueError("must be your own tenant: client credentials have no shared one")
+    if not all(character.isalnum() or character in ".-" for character in text):
+        raise ValueError("must be a tenant's id or domain, like contoso.onmicrosoft.com")
+    return text
+
+
+def _token_credentials(text: str) -> TokenCredentials:
+    try:
+        return TokenCredentials(text.lower())
+    except ValueError:
+        raise ValueError(
+            "must be prod, EnvironmentCredential, WorkloadIdentityCredential or"
+            " ManagedIdentityCredential; a developer's own sign-in is no credential for a worker"
+        ) from None
+
+
+def _readable_file(path: Path) -> Path:
+    if path.is_file() and os.access(path, os.R_OK):
+        return path
+    raise ValueError("must name a file that exists and that this user may read")
+
+
+def _bare_secret(secret: SecretStr) -> SecretStr:
+    if secret.get_secret_value().strip() == secret.get_secret_value():
+        return secret
+    raise ValueError("has white space around it, probably a line end: remove it")
+
+
+_lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+_File = Annotated[Path, AfterValidator(_readable_file)]
+_Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """
+    The settings of one process; made by `Settings.load`, never changed after.
+
+    A field has the name of its variable in lower case, without `BULKRSVP_`. Unset and empty are the
+    same, since containers cannot unset.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    redis_url: Annotated[str, AfterValidator(urls.redis_address)] | None = Field(None, repr=False)
+    cloud: Annotated[CloudName, _lower] = CloudName.GLOBAL
+    graph_url: Annotated[str, AfterValidator(urls.graph_root)] | None = None
+    api_version: Annotated[Literal["v1.0", "beta"], _lower] = "v1.0"
+    # Graph's limit is 4 today, and has moved before; more than it allows only earns 429s.
+    mailbox_concurrency: int = Field(4, ge=1, le=20)
+    max_calls: int = Field(512, ge=1, le=10_000)
+    max_attempts: int = Field(5, ge=1, le=100)
+    call_timeout_s: Annotated[_Seconds, Field(gt=0)] = 60.0
+    settle_s: _Seconds = 60.0
+    drain_s: _Seconds = 70.0
+    log_format: Annotated[Literal["json", "console"], _lower] | None = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], _lower] = "info"
+    log_users: Annotated[Literal["plain", "hash"], _lower] = "plain"
+    log_key: SecretStr | None = None
+    azure_tenant_id: Annotated[str, AfterValidator(_tenant)] | None = None
+    azure_client_id: str | None = None
+    azure_client_secret: Annotated[SecretStr, AfterValidator(_bare_secret)] | None = None
+    azure_client_certificate_path: _File | None = None
+    azure_client_certificate_password: SecretStr | None = None
+    azure_federated_token_file: _File | None = None
+    azure_authority_host: Annotated[str, AfterValidator(urls.authority_host)] | None = None
+    azure_token_credentials: (
+        Annotated[TokenCredentials, BeforeValidator(_token_credentials)] | None
+    ) = None
+    ssl_cert_file: _File | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic-settings passes all by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing but what `load` hands over, so that a test or a demo brings its own."""
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """
+        Read the environment, or the given mapping in its place.
+
+        Raises `SettingsError` that names all wrong variables, a line each, and shows no secret.
+        """
+        environ = os.environ if environ is None else environ
+        given = {name: value for name, value in environ.items() if value.strip()}
+        values: dict[str, Any] = {
+            field: given[name] for field, name in VARIABLES.items() if name in given
+        }
+        wrong = [*_unknown_names(given), *_without_key(values)]
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            wrong += [_wrong_value(detail, values) for detail in error.errors()]
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        return settings
+
+    @property
+    def redis_url_or_default(self) -> str:
+        """Where Redis is; with nothing set, the usual place on this machine."""
+        return self.redis_url or DEFAULT_REDIS_URL
+
+    @property
+    def redis_url_shown(self) -> str:
+        """The address of Redis as it may stand in a message: without its password."""
+        return urls.without_password(self.redis_url_or_default)
+
+    @property
+    def graph_root(self) -> str:
+        """Where Graph is, without the version and without a slash at the end."""
+        return self.graph_url or self._cloud.graph_url
+
+    @property
+    def scope(self) -> str:
+        """What a token is asked for; it belongs to the cloud, also behind a proxy or a sandbox."""
+        return self._cloud.scope
+
+    @property
+    def authority(self) -> str:
+        """Where tokens come from, as an https address without a slash at the end."""
+        return self.azure_authority_host or self._cloud.authority
+
+    @property
+    def proposals_allowed(self) -> bool:
+        """Whether this cloud knows `proposedNewTime`."""
+        return self._cloud.proposals_allowed
+
+    @property
+    def credential_kind(self) -> CredentialKind:
+        """
+        Which credential the variables describe, in azure-identity's order.
+
+        Managed identity is never a guess: it must be asked for with `AZURE_TOKEN_CREDENTIALS`, or a
+        forgotten secret would end in a search for a metadata service that is not there.
+        Raises `SettingsError` when nothing is described.
+        """
+        only = self.azure_token_credentials
+        environment = only in {None, TokenCredentials.PROD, TokenCredentials.ENVIRONMENT}
+        workload = only in {None, TokenCredentials.PROD, TokenCredentials.WORKLOAD_IDENTITY}
+        if environment and self.azure_client_secret:
+            return CredentialKind.SECRET
+        if environment and self.azure_client_certificate_path:
+            return CredentialKind.CERTIFICATE
+        if workload and self.azure_federated_token_file:
+            return CredentialKind.WORKLOAD_IDENTITY
+        if only in {TokenCredentials.PROD, TokenCredentials.MANAGED_IDENTITY}:
+            return CredentialKind.MANAGED_IDENTITY
+        raise SettingsError(_NO_CREDENTIAL[only])
+
+    def check_credentials(self) -> None:
+        """
+        Check that the variables describe one whole credential.
+
+        Only commands that call Graph need it. Raises `SettingsError` naming all that is missing.
+        """
+        kind = self.credential_kind
+        if kind is CredentialKind.MANAGED_IDENTITY:
+            return
+        needed = {"AZURE_TENANT_ID": self.azure_tenant_id, "AZURE_CLIENT_ID": self.azure_client_id}
+        missing = [name for name, value in needed.items() if not value]
+        if missing:
+            raise SettingsError(
+                "\n".join(f"{name}: {_WHAT_IS_IT[name]} {kind}" for name in missing)
+            )
+
+    @property
+    def _cloud(self) -> Cloud:
+        return CLOUDS[self.cloud]
+
+
+_WHAT_IS_IT = {
+    "AZURE_TENANT_ID": "is not set; set it to the id or domain of the tenant, needed with a",
+    "AZURE_CLIENT_ID": "is not set; set it to the application (client) id, needed with a",
+}
+
+_ANY_CREDENTIAL = (
+    "AZURE_CLIENT_SECRET: no credential is set; set AZURE_TENANT_ID, AZURE_CLIENT_ID and one of"
+    " AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE;"
+    " on Azure with a managed identity set AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential"
+)
+_NO_CREDENTIAL = {
+    None: _ANY_CREDENTIAL,
+    TokenCredentials.ENVIRONMENT: (
+        "AZURE_TOKEN_CREDENTIALS: is EnvironmentCredential, but there is no secret or certificate;"
+        " set AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH"
+    ),
+    TokenCredentials.WORKLOAD_IDENTITY: (
+        "AZURE_TOKEN_CREDENTIALS: is WorkloadIdentityCredential, but there is no token file;"
+        " set AZURE_FEDERATED_TOKEN_FILE, or give the pod its workload identity"
+    ),
+}
+
+
+def _variable(field: str) -> str:
+    """Return the variable's name: other people's variables keep theirs, ours have our prefix."""
+    foreign = field == "redis_url" or field.startswith(("azure_", "ssl_"))
+    return field.upper() if foreign else f"{PREFIX}{field.upper()}"
+
+
+VARIABLES: dict[str, str] = {field: _variable(field) for field in Settings.model_fields}
+"""Every field and its variable; the README's table is held to it."""
+
+
+def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:
+    known = [name for name in VARIABLES.values() if name.startswith(PREFIX)]
+    for name in sorted(given):
+        if name.upper().startswith(PREFIX) and name not in known:
+            nearest = get_close_matches(name.upper(), known, n=1, cutoff=0)
+            yield f"{name}: is no setting; did you mean {nearest[0]}?"
+
+
+def _without_key(values: Mapping[str, Any]) -> Iterator[str]:
+    if values.get("log_users", "").lower() == "hash" and "log_key" not in values:
+        yield (
+            "BULKRSVP_LOG_KEY: is not set, but BULKRSVP_LOG_USERS=hash needs it;"
+            " set it to a long random text, and to the same on all workers"
+        )
+
+
+def _wrong_value(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
+    field = str(detail["loc"][0])
+    if detail["type"] == "value_error":
+        return f"{VARIABLES[field]}: {detail['ctx']['error']}"
+    # Only numbers and closed sets come here: what was set is no secret.
+    rule = detail["msg"].removeprefix("Input should be ").split(", unable")[0]
+    return f"{VARIABLES[field]}: must be {rule}, not {values[field]!r}"

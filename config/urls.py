@@ -1,0 +1,91 @@
+"""
+What an address in the environment must look like, and how it may be shown.
+
+Every function takes the text as it was set and returns it in one spelling, or raises `ValueError`
+with what to do. No message repeats the text: an address may hold a password.
+"""
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+_REDIS_FORMS = "redis://[user:password@]host:6379/0, rediss://... for TLS, or unix:///path?db=0"
+
+
+def redis_address(text: str) -> str:
+    """Accept `redis://`, `rediss://` and `unix://` in a form that redis-py understands."""
+    parts = _split(text, hint="percent-encode special characters of the password")
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(f"must be an address like {_REDIS_FORMS}")
+    if parts.fragment:
+        raise ValueError("must have no #; percent-encode special characters of the password")
+    if parts.scheme == "unix":
+        _check_socket(parts)
+    elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError("must end in the number of a database, for example /0")
+    return text
+
+
+def without_password(text: str) -> str:
+    """Return an address that may stand in a message: user and password become `***`."""
+    parts = urlsplit(text)
+    _, found, host = parts.netloc.rpartition("@")
+    # A query may carry `password=` too; only the database is worth showing.
+    database = "&".join(item for item in parts.query.split("&") if item.startswith("db="))
+    netloc = f"***@{host}" if found else host
+    shown = f"{parts.scheme}://{netloc}{parts.path}"
+    return f"{shown}?{database}" if database else shown
+
+
+def graph_root(text: str) -> str:
+    """Accept a root without version: `https`, or `http` on this machine only."""
+    parts = _split(text)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("must be https; http is allowed for this machine only (localhost)")
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must be an address like https://graph.microsoft.com")
+    _refuse_extras(parts)
+    path = parts.path.rstrip("/")
+    if path.rsplit("/", 1)[-1].lower() in {"v1.0", "beta"}:
+        raise ValueError("must not end in a version: that is what BULKRSVP_API_VERSION is for")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def authority_host(text: str) -> str:
+    """Accept a host, or an `https` address without a path, and return the address."""
+    parts = _split(text if "://" in text else f"https://{text}")
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("must be a host or an https address, like login.microsoftonline.com")
+    _refuse_extras(parts)
+    if parts.path.strip("/"):
+        raise ValueError("must have no path: the tenant comes from AZURE_TENANT_ID")
+    return f"https://{parts.netloc}"
+
+
+def _split(text: str, hint: str = "correct it") -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"is no address that can be read (host or port): {hint}") from None
+    return parts
+
+
+def _check_socket(parts: SplitResult) -> None:
+    if not parts.path.strip("/"):
+        raise ValueError("names no socket; write unix:///path/to/redis.sock?db=0")
+
+
+def _refuse_extras(parts: SplitResult) -> None:
+    if "@" in parts.netloc:
+        raise ValueError("must hold no user or password")
+    if parts.query or parts.fragment:
+        raise ValueError("must have nothing after ? or #")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,223 @@
+"""
+A checked file becomes a batch: without duplicates, free of conflicts, cut into slices.
+
+Stands between `jobs/rows.py` and the ledger. Rows wait in a `Spool`, so memory is flat however
+long the file is; the ledger takes slice after slice from there. Does not know Redis.
+"""
+
+import re
+import zlib
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from operator import attrgetter
+from typing import Annotated, Self
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from config.errors import InputError
+from jobs.response import Response, abbreviated
+from jobs.rows import Problem, Row
+from jobs.spool import Spool, Spooled
+
+__all__ = ["Draft", "Refused", "Slice", "check_batch_id", "draft", "unpack"]
+
+SLICE_SIZE = 100
+"""Responses; a slice is fuller only where one mailbox alone has more."""
+
+MAX_UNPACKED = 256 << 20
+"""Bytes of JSON in a slice: a mailbox with 30,000 comments of the greatest length still fits."""
+
+COMPRESSION = 1
+"""zlib level; of rows of 285 bytes it leaves 116; 6 leaves 113 and takes nearly twice as long."""
+
+_ROWS = TypeAdapter(list[tuple[Annotated[int, Field(strict=True, gt=0)], Response]])
+_BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Refused(InputError):  # says what became of the file
+    """
+    Rows of the file are wrong, so that none was queued.
+
+    `problems` are the first of them by line, `total` is how many there are.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...], total: int) -> None:
+        noun = "problem" if total == 1 else "problems"
+        super().__init__(f"{total} {noun} in the file, nothing was queued; correct it and go again")
+        self.problems = problems
+        self.total = total
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Whole mailboxes of a batch: its number from 0, its responses, and what `unpack` reads."""
+
+    number: int
+    size: int
+    body: bytes
+
+
+class Draft:
+    """
+    The responses of a batch that does not exist yet, on disk until the draft is closed.
+
+    `total` counts the responses, `duplicates` the rows that an earlier row made needless.
+    `fingerprint` is the SHA-256 of all rows in their order, in hex: CSV and JSON Lines that say
+    the same have the same.
+    """
+
+    def __init__(self, spool: Spool, *, total: int, duplicates: int, fingerprint: str) -> None:
+        self._spool = spool
+        self.total = total
+        self.duplicates = duplicates
+        self.fingerprint = fingerprint
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the rows from the disk."""
+        self._spool.close()
+
+    @property
+    def batch_id(self) -> str:
+        """The id that a batch of this content has unless it is given one."""
+        return self.fingerprint[:16]
+
+    def slices(self) -> Iterator[Slice]:
+        """
+        Yield the slices, the same ones each time: mailbox after mailbox, none in two slices.
+
+        A slice has at most `SLICE_SIZE` responses, or is one bigger mailbox alone.
+        """
+        mailboxes = map(_keep_first, self._spool.mailboxes())
+        for number, rows in enumerate(_fill_slices(mailboxes)):
+            yield Slice(number, len(rows), _pack(rows))
+
+
+def draft(rows: Iterable[Row | Problem], *, shown_problems: int = 1000) -> Draft:
+    """
+    Read all `rows`, and return what they amount to; the caller closes it.
+
+    Two rows that say the same are one response, and the first stays. Raises `Refused` when
+    anything was wrong, or when two rows want different things of one invitation, and
+    `BulkrsvpError` when the disk is full.
+    """
+    spool = Spool()
+    try:
+        return _draft(spool, rows, _Problems(shown_problems))
+    except BaseException:
+        spool.close()
+        raise
+
+
+def unpack(body: bytes) -> list[tuple[int, Response]]:
+    """
+    Return the row numbers and responses of a slice; everything in it is checked again.
+
+    Raises `ValueError` for whatever `Draft.slices` has not made, and repeats none of it.
+    """
+    try:
+        stream = zlib.decompressobj()
+        text = stream.decompress(body, MAX_UNPACKED)
+        whole = stream.eof and not stream.unused_data
+        rows = _ROWS.validate_json(text, by_alias=True, by_name=False) if whole else []
+    except zlib.error:
+        raise ValueError("a slice is not as it was stored: not compressed") from None
+    except ValidationError as error:
+        kinds = sorted({each["type"] for each in error.errors(include_input=False)})
+        raise ValueError(f"a slice is not as it was stored: {', '.join(kinds)}") from None
+    if not rows or len({number for number, _ in rows}) != len(rows):
+        raise ValueError("a slice is not as it was stored: cut off, too long, or rows repeated")
+    return rows
+
+
+def check_batch_id(text: str) -> str:
+    """Return `text` if a batch may be called so; raises `InputError`."""
+    if _BATCH_ID.fullmatch(text):
+        return text
+    raise InputError(
+        f"{abbreviated(text)} cannot be a batch id; use 1 to 64 letters, digits, dots, hyphens "
+        "and underscores, and begin with a letter or a digit"
+    )
+
+
+class _Problems:
+    """The first problems by line, and how many there are in all."""
+
+    def __init__(self, shown: int) -> None:
+        self._shown = shown
+        self._first: list[Problem] = []
+        self.total = 0
+
+    def add(self, problem: Problem) -> None:
+        self.total += 1
+        insort(self._first, problem, key=attrgetter("line"))
+        del self._first[self._shown :]
+
+    def refuse_if_any(self) -> None:
+        if self.total:
+            raise Refused(tuple(self._first), self.total)
+
+
+def _draft(spool: Spool, rows: Iterable[Row | Problem], problems: _Problems) -> Draft:
+    digest = sha256()
+    for row in rows:
+        if isinstance(row, Problem):
+            problems.add(row)
+        else:
+            digest.update(spool.add(row) + b"\n")
+    total = duplicates = 0
+    for mailbox in spool.mailboxes():
+        kept = _keep_first(mailbox)
+        total += len(kept)
+        duplicates += len(mailbox) - len(kept)
+        if len(kept) < len(mailbox):
+            _find_conflicts(mailbox, kept, problems)
+    problems.refuse_if_any()
+    return Draft(spool, total=total, duplicates=duplicates, fingerprint=digest.hexdigest())
+
+
+def _keep_first(mailbox: list[Spooled]) -> list[Spooled]:
+    """Return the first row for each event."""
+    first: dict[bytes, Spooled] = {}
+    for row in mailbox:
+        first.setdefault(row.event, row)
+    return list(first.values())
+
+
+def _find_conflicts(mailbox: list[Spooled], kept: list[Spooled], problems: _Problems) -> None:
+    first = {row.event: row for row in kept}
+    for row in mailbox:
+        earlier = first[row.event]
+        if not _say_the_same(row, earlier):
+            text = f"line {int(earlier.line)} asks something else for the same user and event"
+            problems.add(Problem(int(row.line), "event", f"{text}; keep one of the two"))
+
+
+def _say_the_same(row: Spooled, earlier: Spooled) -> bool:
+    if row.body == earlier.body:
+        return True
+    later, former = Response.from_json(row.body), Response.from_json(earlier.body)
+    return later == former.model_copy(update={"user": later.user})  # its letter case may differ
+
+
+def _fill_slices(mailboxes: Iterable[list[Spooled]]) -> Iterator[list[Spooled]]:
+    rows: list[Spooled] = []
+    for mailbox in mailboxes:
+        if rows and len(rows) + len(mailbox) > SLICE_SIZE:
+            yield rows
+            rows = []
+        rows += mailbox
+    if rows:
+        yield rows
+
+
+def _pack(rows: list[Spooled]) -> bytes:
+    text = b",".join([b"[%b,%b]" % (row.number, row.body) for row in rows])
+    return zlib.compress(b"[%b]" % text, COMPRESSION)

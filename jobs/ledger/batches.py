@@ -1,0 +1,329 @@
+"""
+The administrator's side of the ledger: commit a batch, raise its flags, count it, read it.
+
+It keeps what was asked and what came of it; it does not know arq, Graph, or a file's format.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from config.errors import InputError, LedgerUnreachable
+from jobs.batch import Slice, unpack
+from jobs.ledger import keys
+from jobs.ledger.script import Script
+from jobs.outcome import UNSUCCESSFUL, Outcome
+from jobs.record import QUEUED, Record
+from jobs.response import Response
+
+VERSION = 1
+"""Of the ledger's form; a worker leaves batches of another version alone."""
+
+STAGED_AT_ONCE = 50
+"""Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
+
+
+class BatchState(StrEnum):
+    """Where a batch stands, in the words of `status`."""
+
+    SCHEDULED = "scheduled"
+    FINDING = "finding"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+class Commit(StrEnum):
+    """What a commit found."""
+
+    CREATED = "created"
+    SAME = "same"
+    OTHER = "other"
+    UNSTAGED = "unstaged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """
+    What an administrator asks for with a batch; times in milliseconds since the epoch.
+
+    `allowed_ms` is how long after `not_before_ms` it may still be sent.
+    """
+
+    batch: str
+    fingerprint: str
+    total: int
+    duplicates: int
+    not_before_ms: int
+    allowed_ms: int
+    check_first: bool
+
+    @property
+    def deadline_ms(self) -> int:
+        """The moment after which nothing is sent any more."""
+        return self.not_before_ms + self.allowed_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as the ledger shows it now; times in milliseconds, 0 where there is none."""
+
+    id: str
+    version: int
+    fingerprint: str
+    total: int
+    duplicates: int
+    slices: int
+    open: int
+    submitted_at_ms: int
+    not_before_ms: int
+    deadline_ms: int
+    allowed_ms: int
+    started_at_ms: int
+    finished_at_ms: int
+    check_first: bool
+    paused: bool
+    cancelled: bool
+    announced: bool
+    calls: int
+    waits: int
+    outcomes: Mapping[Outcome, int]
+
+    def state(self, now_ms: int) -> BatchState:
+        """Name its state; a cancelled batch stays `cancelled` when it has ended."""
+        if self.cancelled:
+            return BatchState.CANCELLED
+        if self.finished_at_ms:
+            return BatchState.FINISHED
+        if self.paused:
+            return BatchState.PAUSED
+        return BatchState.SCHEDULED if self.not_before_ms > now_ms else BatchState.RUNNING
+
+    @property
+    def successful(self) -> bool:
+        """Nothing failed, is uncertain or expired."""
+        return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One response of a batch with its record: what `results` shows."""
+
+    row: int
+    response: Response
+    record: Record
+
+
+def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
+    """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
+
+    def number(field: str) -> int:
+        return int(facts.get(field.encode(), 0))
+
+    return Batch(
+        id=batch_id,
+        version=number("version"),
+        fingerprint=facts.get(b"fingerprint", b"").decode(),
+        total=number("total"),
+        duplicates=number("duplicates"),
+        slices=number("slices"),
+        open=number("open"),
+        submitted_at_ms=number("submitted_at_ms"),
+        not_before_ms=number("not_before_ms"),
+        deadline_ms=number("deadline_ms"),
+        allowed_ms=number("allowed_ms"),
+        started_at_ms=number("started_at_ms"),
+        finished_at_ms=number("finished_at_ms"),
+        check_first=bool(number("check_first")),
+        paused=bool(number("paused")),
+        cancelled=bool(number("cancelled")),
+        announced=bool(number("announced")),
+        calls=number("calls"),
+        waits=number("waits"),
+        outcomes={
+            outcome: count for outcome in Outcome if (count := number(f"outcome:{outcome}")) > 0
+        },
+    )
+
+
+class Batches:
+    """All batches of one ledger."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis  # redis-py types each command as both sync and async
+        self._scripts = {name: Script(redis, name) for name in ("commit", "release", "reopen")}
+
+    async def commit(self, order: Order, slices: Iterable[Slice], now_ms: int) -> Commit:
+        """
+        Stage the slices, then make the batch exist in one step.
+
+        A submit that dies before that step leaves nothing but staged rows, which expire.
+        """
+        staging = keys.staging(uuid4().hex)
+        count = await self._stage(staging, slices)
+        answer = await self._scripts["commit"](
+            [
+                keys.batch(order.batch),
+                staging,
+                keys.rows(order.batch),
+                keys.BATCHES,
+                keys.ACTIVE,
+            ],
+            [order.batch, order.fingerprint, now_ms, *_facts(order, count)],
+        )
+        return Commit(answer.decode())
+
+    async def _stage(self, staging: str, slices: Iterable[Slice]) -> int:
+        count, gathered = 0, dict[str, bytes]()
+        for part in slices:
+            gathered[str(part.number)] = part.body
+            count += 1
+            if len(gathered) == STAGED_AT_ONCE:
+                await self._stage_some(staging, gathered)
+                gathered.clear()
+        if gathered:
+            await self._stage_some(staging, gathered)
+        return count
+
+    async def _stage_some(self, staging: str, bodies: Mapping[str, bytes]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(staging, mapping=dict(bodies))
+            pipe.expire(staging, keys.STAGING_S)
+            await pipe.execute()
+
+    async def find(self, batch_id: str) -> Batch | None:
+        """Return a batch, or None if the ledger does not have it (any more)."""
+        facts: dict[bytes, bytes] = await self._redis.hgetall(keys.batch(batch_id))
+        return read_batch(batch_id, facts) if facts else None
+
+    async def get(self, batch_id: str) -> Batch:
+        """Return a batch. Raises `InputError` if the ledger does not have it."""
+        if (batch := await self.find(batch_id)) is None:
+            raise InputError(
+                f"there is no batch {batch_id!r}; `bulkrsvp status` lists those there are"
+            )
+        return batch
+
+    async def all(self) -> list[Batch]:
+        """Return all batches, the latest first, and forget the names of those that expired."""
+        names: list[bytes] = await self._redis.zrevrange(keys.BATCHES, 0, -1)
+        found = [(name, await self.find(name.decode())) for name in names]
+        if expired := [name for name, batch in found if batch is None]:
+            await self._redis.zrem(keys.BATCHES, *expired)
+        return [batch for _, batch in found if batch is not None]
+
+    async def active(self) -> list[str]:
+        """Return the ids of the batches that are not finished and announced."""
+        names: set[bytes] = await self._redis.smembers(keys.ACTIVE)
+        return sorted(name.decode() for name in names)
+
+    async def throttled(self, batch_id: str, now_ms: int) -> int:
+        """Count the mailboxes of a batch that are paused now."""
+        count: int = await self._redis.zcount(keys.throttled(batch_id), now_ms, "+inf")
+        return count
+
+    async def pause(self, batch_id: str, *, paused: bool) -> None:
+        """Raise or lower the flag that refuses every mark of a batch."""
+        await self._redis.hset(keys.batch(batch_id), "paused", int(paused))
+
+    async def cancel(self, batch_id: str) -> None:
+        """Raise the flag that ends what has not been sent; it ends a pause too."""
+        await self._redis.hset(keys.batch(batch_id), mapping={"cancelled": 1, "paused": 0})
+
+    async def start(self, batch_id: str, now_ms: int) -> bool:
+        """Note that a batch has started; true for the first who says so."""
+        return bool(await self._redis.hsetnx(keys.batch(batch_id), "started_at_ms", now_ms))
+
+    async def announce(self, batch_id: str) -> None:
+        """Note that the end of a batch has been logged."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.batch(batch_id), "announced", 1)
+            pipe.expire(keys.batch(batch_id), keys.KEEP_S)
+            pipe.srem(keys.ACTIVE, batch_id)
+            pipe.delete(keys.throttled(batch_id))
+            await pipe.execute()
+
+    async def forget(self, batch_id: str) -> None:
+        """Take a batch that is gone from the list of active ones."""
+        await self._redis.srem(keys.ACTIVE, batch_id)
+
+    async def release(self, batch_id: str, window: int) -> list[int]:
+        """Release the next slices, up to `window` at a time; return their numbers."""
+        answer: list[int] = await self._scripts["release"](
+            [keys.batch(batch_id), keys.released(batch_id)], [window]
+        )
+        return answer
+
+    async def released(self, batch_id: str) -> list[int]:
+        """Return the slices that are released and not done."""
+        members: set[bytes] = await self._redis.smembers(keys.released(batch_id))
+        return sorted(int(member) for member in members)
+
+    async def lines(self, batch: Batch) -> AsyncIterator[list[Line]]:
+        """
+        Yield the lines of a batch, slice by slice.
+
+        Raises `LedgerUnreachable` if its rows are gone from Redis.
+        """
+        for number in range(batch.slices):
+            yield await self._slice_lines(batch.id, number)
+
+    async def _slice_lines(self, batch_id: str, number: int) -> list[Line]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.rows(batch_id), str(number))
+            pipe.hgetall(keys.slice_records(batch_id, number))
+            body, records = await pipe.execute()
+        if body is None:
+            raise LedgerUnreachable(
+                f"the rows of batch {batch_id} are gone from Redis; was it flushed, or full?"
+            )
+        return [
+            Line(row, response, read_record(records.get(str(row).encode())))
+            for row, response in unpack(body)
+        ]
+
+    async def reopen(
+        self, batch: Batch, number: int, lines: Iterable[Line], deadline_ms: int
+    ) -> int:
+        """Queue settled responses of one slice again; return how many."""
+        arguments: list[Any] = [batch.id, number, deadline_ms]
+        for line in lines:
+            if line.record.ending is not None:
+                before, after = line.record.to_json(), line.record.reopened().to_json()
+                arguments += [line.row, before, after, line.record.ending.outcome.value]
+        answer: int = await self._scripts["reopen"](
+            [
+                keys.batch(batch.id),
+                keys.slice_records(batch.id, number),
+                keys.ACTIVE,
+                keys.released(batch.id),
+                keys.rows(batch.id),
+            ],
+            arguments,
+        )
+        return answer
+
+
+def read_record(text: bytes | None) -> Record:
+    """Read a record; nothing was noted of a response that is still queued."""
+    return QUEUED if text is None else Record.from_json(text)
+
+
+def _facts(order: Order, slices: int) -> list[str | int]:
+    facts: dict[str, str | int] = {
+        "version": VERSION,
+        "total": order.total,
+        "open": order.total,
+        "duplicates": order.duplicates,
+        "slices": slices,
+        "not_before_ms": order.not_before_ms,
+        "deadline_ms": order.deadline_ms,
+        "allowed_ms": order.allowed_ms,
+        "check_first": int(order.check_first),
+    }
+    return [part for pair in facts.items() for part in pair]

@@ -1,0 +1,88 @@
+"""
+The names of the ledger's keys, all under one prefix.
+
+    bulkrsvp:batches                        sorted set: batch -> when submitted, ms
+    bulkrsvp:active                         set: batches that are not finished and announced
+    bulkrsvp:batch:{b}                      hash: facts, flags and counts of a batch
+    bulkrsvp:batch:{b}:rows                 hash: slice -> its rows, compressed, never changed
+    bulkrsvp:batch:{b}:released             set: slices released to the queue and not done
+    bulkrsvp:batch:{b}:throttled            sorted set: mailbox -> paused until, ms
+    bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; `epoch`, `done`
+    bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
+    bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
+    bulkrsvp:worker:{w}                     string, leased: this worker lives
+    bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
+    bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
+    bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
+    bulkrsvp:graph                          string: every call is paused until, ms
+    bulkrsvp:probe                          string, leased: the worker that tries Graph first
+"""
+
+PREFIX = "bulkrsvp:"
+BATCHES = PREFIX + "batches"
+ACTIVE = PREFIX + "active"
+THROTTLED = PREFIX + "throttled"
+GRAPH = PREFIX + "graph"
+PROBE = PREFIX + "probe"
+MAILBOX = PREFIX + "mailbox:"
+BUCKET = PREFIX + "bucket:"
+WORKER = PREFIX + "worker:"
+
+QUEUE = PREFIX + "queue"
+"""The sorted set that arq keeps its job ids in."""
+
+KEEP_S = 30 * 24 * 3600
+"""How long a finished batch is kept, in seconds."""
+
+STAGING_S = 3600
+"""How long the rows of a submit that died are kept, in seconds."""
+
+
+def staging(token: str) -> str:
+    """Name the rows of a submit under way."""
+    return f"{PREFIX}staging:{token}"
+
+
+def batch(batch_id: str) -> str:
+    """Name a batch's facts, flags and counts."""
+    return f"{PREFIX}batch:{batch_id}"
+
+
+def rows(batch_id: str) -> str:
+    """Name a batch's rows."""
+    return f"{batch(batch_id)}:rows"
+
+
+def released(batch_id: str) -> str:
+    """Name the set of a batch's slices that are in the queue or at work."""
+    return f"{batch(batch_id)}:released"
+
+
+def throttled(batch_id: str) -> str:
+    """Name the mailboxes of a batch that are paused."""
+    return f"{batch(batch_id)}:throttled"
+
+
+def slice_records(batch_id: str, number: int) -> str:
+    """Name the records of one slice."""
+    return f"{slices_prefix(batch_id)}{number}"
+
+
+def slices_prefix(batch_id: str) -> str:
+    """Begin the names of all slices of a batch."""
+    return f"{batch(batch_id)}:slice:"
+
+
+def unlogged(batch_id: str, number: int) -> str:
+    """Name the rows of one slice that are settled and perhaps not logged."""
+    return f"{slice_records(batch_id, number)}:unlogged"
+
+
+def worker(incarnation: str) -> str:
+    """Name the lease of one worker."""
+    return WORKER + incarnation
+
+
+def mailbox(name: str) -> str:
+    """Name the lease of one mailbox."""
+    return MAILBOX + name

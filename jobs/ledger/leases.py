@@ -1,0 +1,104 @@
+"""
+Who may work: workers that live, mailboxes they hold, mailboxes and a Graph that are paused.
+
+A worker holds one lease of its own and renews it; what it holds of mailboxes is good as long as
+that lease is. A lease once lost is never taken up again: the worker goes on under a new name, and
+no mark is granted under the old one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from jobs.ledger import keys
+from jobs.ledger.script import Script
+
+LEASE_S = 2.5
+"""How long a worker's lease lasts without renewal: others wait that long after its death."""
+
+MAILBOX_LEASE_MS = 600_000
+"""Rubbish collection only: a mailbox's lease ends with its worker's."""
+
+PROBE_LEASE_MS = 90_000
+"""How long one worker may take over the call that tries whether Graph is open again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of asking for mailboxes; `lost` if the worker's own lease is gone."""
+
+    held: frozenset[str] = frozenset()
+    paused_until_ms: Mapping[str, int] = field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
+    lost: bool = False
+
+
+class Leases:
+    """The leases of one ledger."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis  # redis-py types each command as both sync and async
+        self._scripts = {name: Script(redis, name) for name in ("lease", "unlease", "pause")}
+
+    async def enlist(self, worker: str) -> None:
+        """Take a worker's lease under a name never used before."""
+        await self._redis.set(keys.worker(worker), "1", px=int(LEASE_S * 1000))
+
+    async def renew(self, worker: str) -> bool:
+        """Renew a worker's lease; False if it was lost meanwhile."""
+        answer = await self._redis.set(keys.worker(worker), "1", px=int(LEASE_S * 1000), xx=True)
+        return bool(answer)
+
+    async def resign(self, worker: str) -> None:
+        """Give a worker's lease back, and with it all that it holds."""
+        await self._redis.delete(keys.worker(worker))
+
+    async def take(self, worker: str, holder: str, mailboxes: Sequence[str], now_ms: int) -> Taken:
+        """Take the leases of mailboxes for one slice, as far as they are free and not paused."""
+        answers: list[int] = await self._scripts["lease"](
+            [keys.worker(worker), keys.THROTTLED, *map(keys.mailbox, mailboxes)],
+            [holder, now_ms, MAILBOX_LEASE_MS, keys.WORKER, *mailboxes],
+        )
+        if len(answers) < len(mailboxes):
+            return Taken(lost=True)
+        found = dict(zip(mailboxes, answers, strict=True))
+        return Taken(
+            held=frozenset(name for name, answer in found.items() if answer == 0),
+            paused_until_ms={name: answer for name, answer in found.items() if answer > 0},
+            busy=frozenset(name for name, answer in found.items() if answer < 0),
+        )
+
+    async def give_back(self, holder: str, mailboxes: Sequence[str]) -> None:
+        """Give mailboxes back, as far as this slice still holds them."""
+        if mailboxes:
+            await self._scripts["unlease"]([*map(keys.mailbox, mailboxes)], [holder])
+
+    async def pause_mailbox(self, batch_id: str, mailbox: str, until_ms: int, now_ms: int) -> int:
+        """Pause a mailbox for all workers; return until when, which may be later than asked."""
+        answer: int = await self._scripts["pause"](
+            [keys.THROTTLED, keys.throttled(batch_id)], [mailbox, until_ms, now_ms]
+        )
+        return answer
+
+    async def pause_graph(self, until_ms: int) -> None:
+        """Pause every call of every worker until a moment, and let one probe after it."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(keys.GRAPH, until_ms)
+            pipe.delete(keys.PROBE)
+            await pipe.execute()
+
+    async def graph_paused_until_ms(self) -> int | None:
+        """Return until when everything is paused, or None; a moment in the past wants a probe."""
+        answer = await self._redis.get(keys.GRAPH)
+        return None if answer is None else int(answer)
+
+    async def claim_probe(self, worker: str) -> bool:
+        """Ask to make the one call that tries whether Graph is open again."""
+        answer = await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS)
+        return bool(answer)
+
+    async def open_graph(self) -> None:
+        """End the pause of everything: the probe went through."""
+        await self._redis.delete(keys.GRAPH, keys.PROBE)

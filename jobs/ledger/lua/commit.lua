@@ -1,0 +1,21 @@
+-- Make a staged batch exist, in one step, or say that it already does.
+--
+-- KEYS  1 batch  2 staging  3 rows  4 batches  5 active
+-- ARGV  1 batch id  2 fingerprint  3 submitted at, ms  4.. the batch's facts, field and value in turn
+-- returns "created"; "same" if the batch exists with this content; "other" if with other content;
+--         "unstaged" if the staged rows are gone
+
+local known = redis.call("HGET", KEYS[1], "fingerprint")
+if known then
+  redis.call("DEL", KEYS[2])
+  return known == ARGV[2] and "same" or "other"
+end
+if redis.call("EXISTS", KEYS[2]) == 0 then
+  return "unstaged"
+end
+redis.call("RENAME", KEYS[2], KEYS[3])
+redis.call("PERSIST", KEYS[3])
+redis.call("HSET", KEYS[1], "fingerprint", ARGV[2], "submitted_at_ms", ARGV[3], unpack(ARGV, 4))
+redis.call("ZADD", KEYS[4], ARGV[3], ARGV[1])
+redis.call("SADD", KEYS[5], ARGV[1])
+return "created"

@@ -1,0 +1,13 @@
+-- Start a slice under a new epoch: whoever worked on it before can set no mark any more.
+--
+-- KEYS  1 batch  2 rows  3 slice records  4 unlogged
+-- ARGV  1 slice number
+-- returns {epoch, compressed rows, batch facts as a flat list, records as a flat list, unlogged rows},
+--         or nil if the batch or its rows are gone
+
+local rows = redis.call("HGET", KEYS[2], ARGV[1])
+if not rows or redis.call("EXISTS", KEYS[1]) == 0 then
+  return nil
+end
+local epoch = redis.call("HINCRBY", KEYS[3], "epoch", 1)
+return {epoch, rows, redis.call("HGETALL", KEYS[1]), redis.call("HGETALL", KEYS[3]), redis.call("SMEMBERS", KEYS[4])}

@@ -1,0 +1,26 @@
+-- Queue settled responses of one slice again: `retry`.
+--
+-- KEYS  1 batch  2 slice records  3 active  4 released  5 rows
+-- ARGV  1 batch id  2 slice number  3 new deadline, ms, then four for each response: row, record expected, record to set, outcome it had
+-- returns how many were queued again
+
+local count = 0
+for i = 4, #ARGV, 4 do
+  if redis.call("HGET", KEYS[2], ARGV[i]) == ARGV[i + 1] then
+    redis.call("HSET", KEYS[2], ARGV[i], ARGV[i + 2])
+    redis.call("HINCRBY", KEYS[2], "done", -1)
+    redis.call("HINCRBY", KEYS[1], "outcome:" .. ARGV[i + 3], -1)
+    count = count + 1
+  end
+end
+if count > 0 then
+  redis.call("HINCRBY", KEYS[1], "open", count)
+  redis.call("HSET", KEYS[1], "deadline_ms", ARGV[3])
+  redis.call("HDEL", KEYS[1], "finished_at_ms", "announced", "cancelled")
+  redis.call("SADD", KEYS[4], ARGV[2])
+  redis.call("PERSIST", KEYS[1])
+  redis.call("PERSIST", KEYS[2])
+  redis.call("PERSIST", KEYS[5])
+  redis.call("SADD", KEYS[3], ARGV[1])
+end
+return count

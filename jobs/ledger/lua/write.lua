@@ -1,0 +1,92 @@
+-- Write what has gathered for one slice: marks, records and endings, each compared and set by itself.
+--
+-- KEYS  1 batch  2 slice records  3 unlogged  4 the worker's lease
+-- ARGV  1 epoch  2 now, ms  3 rate of calls per mailbox, per ms  4 burst of calls per mailbox
+--       5 replies from Graph to count  6 of these, throttled
+--       7 how many rows have been logged, then these rows,
+--       then six for each entry: kind, row, record expected ("" for none), record to set,
+--                                outcome (settle), key of the mailbox's allowance (mark, look)
+-- kinds "mark"   a call that sends is about to be made: granted only under the current epoch and a living
+--                lease, in a batch that is neither paused nor cancelled, within the mailbox's allowance
+--       "look"   a call that reads is about to be made: as a mark, but sets no record and minds no flag
+--       "note"   what a call has shown; true under any epoch, as long as the record is the one expected
+--       "settle" as a note, and the end of the response: counted, and to be logged
+-- returns for each entry "ok", "conflict", "stale" (epoch or lease lost), "paused", "cancelled", "gone",
+--         or the milliseconds to wait for the mailbox's allowance, as a number
+--
+-- A repeated note or settle, after a reply that was lost, finds the record already set and answers "ok".
+
+local batch = redis.call("HMGET", KEYS[1], "fingerprint", "paused", "cancelled")
+local gone = not batch[1]
+local now = tonumber(ARGV[2])
+
+if not gone and (ARGV[5] ~= "0" or ARGV[6] ~= "0") then
+  redis.call("HINCRBY", KEYS[1], "calls", ARGV[5])
+  redis.call("HINCRBY", KEYS[1], "waits", ARGV[6])
+end
+
+local logged = tonumber(ARGV[7])
+for i = 8, 7 + logged do
+  redis.call("SREM", KEYS[3], ARGV[i])
+end
+
+local may_call
+if gone then
+  may_call = "gone"
+elseif redis.call("HGET", KEYS[2], "epoch") ~= ARGV[1] or redis.call("EXISTS", KEYS[4]) == 0 then
+  may_call = "stale"
+end
+
+local may_mark = may_call
+if not may_mark then
+  may_mark = (batch[3] == "1" and "cancelled") or (batch[2] == "1" and "paused") or nil
+end
+
+-- The allowance is a generic cell rate: one number a mailbox, the time at which it is full again.
+local function take(bucket)
+  local interval = 1 / tonumber(ARGV[3])
+  local full_at = math.max(tonumber(redis.call("GET", bucket) or "0"), now) + interval
+  local wait = full_at - now - tonumber(ARGV[4]) * interval
+  if wait > 0 then
+    return math.ceil(wait)
+  end
+  redis.call("SET", bucket, string.format("%.3f", full_at), "PX", math.ceil(full_at - now))
+  return nil
+end
+
+local function write(kind, row, expected, record, outcome, bucket)
+  if gone then
+    return "gone"
+  end
+  local refused = (kind == "mark" and may_mark) or (kind == "look" and may_call)
+  if refused then
+    return refused
+  end
+  local current = redis.call("HGET", KEYS[2], row) or ""
+  if current ~= expected then
+    return (current == record and kind ~= "mark" and kind ~= "look") and "ok" or "conflict"
+  end
+  if kind == "mark" or kind == "look" then
+    local wait = take(bucket)
+    if wait then
+      return wait
+    end
+  end
+  if kind == "look" then
+    return "ok"
+  end
+  redis.call("HSET", KEYS[2], row, record)
+  if kind == "settle" then
+    redis.call("HINCRBY", KEYS[1], "open", -1)
+    redis.call("HINCRBY", KEYS[1], "outcome:" .. outcome, 1)
+    redis.call("HINCRBY", KEYS[2], "done", 1)
+    redis.call("SADD", KEYS[3], row)
+  end
+  return "ok"
+end
+
+local answers = {}
+for i = 8 + logged, #ARGV, 6 do
+  answers[#answers + 1] = write(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+end
+return answers

@@ -1,0 +1,31 @@
+"""The ledger's Lua scripts: loaded by their names, run by their digests."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+Argument = str | bytes | int | float
+
+
+class Script:
+    """
+    One script of `lua/`, run by its digest.
+
+    A Redis that has just started does not know it yet; then nothing was run, and it is sent whole.
+    """
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self.source = (files("jobs.ledger") / "lua" / f"{name}.lua").read_text()
+        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        self._redis: Any = redis  # redis-py types each command as both sync and async
+
+    async def __call__(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run it and return what its contract says. Raises redis-py's errors."""
+        try:
+            return await self._redis.evalsha(self.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self._redis.eval(self.source, len(keys), *keys, *arguments)

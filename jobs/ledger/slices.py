@@ -1,0 +1,288 @@
+"""
+The worker's side of the ledger: open a slice, write its marks and records, close it.
+
+Writes are coalesced: whatever gathers, from all slices of this process, while one flush is under
+way goes out as the next. A write is awaited; when it returns, Redis has it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from jobs.batch import unpack
+from jobs.ledger import keys
+from jobs.ledger.batches import Batch, read_batch, read_record
+from jobs.ledger.script import Argument, Script
+from jobs.record import Record
+from jobs.response import Response
+
+CALLS_PER_S: Final = 10
+CALLS_BURST: Final = 4_000
+"""A mailbox's allowance: burst + 600 s x rate is what Graph allows in any 10 minutes, 10,000."""
+
+
+class Word(StrEnum):
+    """What the ledger answers to a write."""
+
+    OK = "ok"
+    CONFLICT = "conflict"
+    STALE = "stale"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    GONE = "gone"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The ledger's answer; with LATER, how long the mailbox's allowance wants it to wait."""
+
+    word: Word
+    wait_ms: int = 0
+
+
+class Kind(StrEnum):
+    """What a write is; the contract is in `lua/write.lua`."""
+
+    MARK = "mark"
+    LOOK = "look"
+    NOTE = "note"
+    SETTLE = "settle"
+
+
+class Closed(StrEnum):
+    """What a slice was when it was left."""
+
+    OPEN = "open"
+    DONE = "done"
+    FINISHED = "finished"
+    GONE = "gone"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One response of an open slice, with its record and the text that the ledger has of it."""
+
+    row: int
+    response: Response
+    record: Record
+    stored: bytes = b""
+
+
+@dataclass(slots=True, eq=False)
+class OpenSlice:
+    """
+    A slice under way: what was read when it was opened, and what is to be told at the next write.
+
+    `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
+    more, whatever the process calls itself by then. `unlogged` are responses settled by a worker
+    that may have died before it logged them.
+    """
+
+    batch: Batch
+    number: int
+    worker: str
+    epoch: int
+    size: int
+    entries: list[Entry]
+    unlogged: list[Entry]
+    logged: list[int] = field(default_factory=list)
+    replies: int = 0
+    throttled: int = 0
+
+    @property
+    def holder(self) -> str:
+        """Name who holds a mailbox, for its lease."""
+        return f"{self.worker}|{self.batch.id}|{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    kind: Kind
+    entry: Entry
+    record: bytes
+    outcome: str
+    answer: asyncio.Future[Answer]
+
+
+class Slices:
+    """The slices that one worker has open."""
+
+    def __init__(self, redis: Redis, now_ms: Callable[[], int]) -> None:
+        self._redis: Any = redis  # redis-py types each command as both sync and async
+        self._now_ms = now_ms
+        self._scripts = {name: Script(redis, name) for name in ("open", "write", "close")}
+        self._gathered: dict[OpenSlice, list[_Write]] = {}
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def open(self, worker: str, batch_id: str, number: int) -> OpenSlice | None:
+        """
+        Start a slice under a new epoch.
+
+        Returns None if the batch is gone. Raises `ValueError` if what Redis holds is not ours.
+        """
+        opened = await self._scripts["open"](
+            [
+                keys.batch(batch_id),
+                keys.rows(batch_id),
+                keys.slice_records(batch_id, number),
+                keys.unlogged(batch_id, number),
+            ],
+            [number],
+        )
+        if opened is None:
+            return None
+        epoch, body, facts, records, unlogged = opened
+        entries = _read_entries(body, _pairs(records))
+        waiting = {int(row) for row in unlogged}
+        return OpenSlice(
+            batch=read_batch(batch_id, _pairs(facts)),
+            number=number,
+            worker=worker,
+            epoch=epoch,
+            size=len(entries),
+            entries=[entry for entry in entries if entry.record.ending is None],
+            unlogged=[entry for entry in entries if entry.row in waiting],
+        )
+
+    async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
+        """
+        Write a record with whatever else gathers; return when Redis has it, or has refused it.
+
+        Raises redis-py's errors and `OSError`: then nobody knows whether it was written.
+        """
+        write = _Write(
+            kind,
+            entry,
+            record.to_json(),
+            record.ending.outcome.value if record.ending else "",
+            asyncio.get_running_loop().create_future(),
+        )
+        self._gathered.setdefault(part, []).append(write)
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+        answer = await write.answer
+        if answer.word is Word.OK and kind is not Kind.LOOK:
+            entry.record, entry.stored = record, write.record
+        return answer
+
+    async def _flush(self) -> None:
+        while self._gathered:
+            gathered, self._gathered = self._gathered, {}
+            try:
+                await self._flush_once(gathered)
+            except (RedisError, OSError) as error:
+                _fail(gathered, error)
+
+    async def _flush_once(self, gathered: dict[OpenSlice, list[_Write]]) -> None:
+        commands = [self._command(part, writes) for part, writes in gathered.items()]
+        answers = await self._execute(commands)
+        for writes, answer in zip(gathered.values(), answers, strict=True):
+            _answer(writes, answer)
+
+    async def _execute(self, commands: list[tuple[list[str], list[Argument]]]) -> list[object]:
+        script = self._scripts["write"]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for names, arguments in commands:
+                pipe.evalsha(script.digest, len(names), *names, *arguments)
+            answers: list[object] = await pipe.execute(raise_on_error=False)
+        for index, (names, arguments) in enumerate(commands):
+            if isinstance(answers[index], NoScriptError):
+                answers[index] = await script(names, arguments)
+        return answers
+
+    def _command(
+        self, part: OpenSlice, writes: Iterable[_Write]
+    ) -> tuple[list[str], list[Argument]]:
+        logged, part.logged = part.logged, []
+        replies, part.replies = part.replies, 0
+        throttled, part.throttled = part.throttled, 0
+        names = [
+            keys.batch(part.batch.id),
+            keys.slice_records(part.batch.id, part.number),
+            keys.unlogged(part.batch.id, part.number),
+            keys.worker(part.worker),
+        ]
+        arguments: list[Argument] = [
+            part.epoch,
+            self._now_ms(),
+            CALLS_PER_S / 1000,
+            CALLS_BURST,
+            replies,
+            throttled,
+            len(logged),
+            *logged,
+        ]
+        for write in writes:
+            entry = write.entry
+            allowance = keys.BUCKET + entry.response.mailbox
+            arguments += [write.kind.value, entry.row, entry.stored]
+            arguments += [write.record, write.outcome, allowance]
+        return names, arguments
+
+    async def close(self, part: OpenSlice) -> Closed:
+        """Leave a slice; the one who leaves the last one of a batch is told that it is finished."""
+        answer = await self._scripts["close"](
+            [
+                keys.batch(part.batch.id),
+                keys.slice_records(part.batch.id, part.number),
+                keys.unlogged(part.batch.id, part.number),
+                keys.released(part.batch.id),
+                keys.rows(part.batch.id),
+            ],
+            [
+                part.number,
+                part.size,
+                self._now_ms(),
+                keys.KEEP_S,
+                keys.slices_prefix(part.batch.id),
+                *part.logged,
+            ],
+        )
+        part.logged = []
+        return Closed(answer.decode())
+
+
+def _read_entries(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:
+    entries = []
+    for row, response in unpack(body):
+        text = records.get(str(row).encode())
+        entries.append(Entry(row, response, read_record(text), text or b""))
+    return entries
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _answer(writes: Iterable[_Write], answer: object) -> None:
+    if isinstance(answer, Exception):
+        _fail_writes(writes, answer)
+        return
+    if not isinstance(answer, list):
+        raise TypeError(f"the ledger answered {answer!r}")
+    for write, word in zip(writes, answer, strict=True):
+        if not write.answer.done():
+            write.answer.set_result(_read_answer(word))
+
+
+def _read_answer(word: bytes | int) -> Answer:
+    if isinstance(word, int):
+        return Answer(Word.LATER, word)
+    return Answer(Word(word.decode()))
+
+
+def _fail(gathered: dict[OpenSlice, list[_Write]], error: Exception) -> None:
+    for writes in gathered.values():
+        _fail_writes(writes, error)
+
+
+def _fail_writes(writes: Iterable[_Write], error: Exception) -> None:
+    for write in writes:
+        if not write.answer.done():
+            write.answer.set_exception(error)

@@ -1,0 +1,54 @@
+"""
+Times and durations as people type and read them: ISO 8601 with an offset, and `24h`.
+
+Inside the program a time is milliseconds since the epoch.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from config.errors import InputError
+
+UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+", re.IGNORECASE)
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.IGNORECASE)
+
+
+def read_duration_ms(text: str) -> int:
+    """Read `90m`, `24h`, `1d12h` as milliseconds. Raises `InputError` with what to write."""
+    if not _DURATION.fullmatch(text.strip()):
+        raise InputError(f"{text!r} is no duration; write 90m, 24h, 2d or 1d12h")
+    duration_ms = sum(float(n) * UNITS_MS[unit.lower()] for n, unit in _PART.findall(text))
+    if not 0 < duration_ms < 366 * UNITS_MS["d"]:
+        raise InputError(f"{text!r} is out of range; give more than 0s and less than 366d")
+    return int(duration_ms)
+
+
+def read_moment_ms(text: str) -> int:
+    """Read an ISO 8601 time with its offset. Raises `InputError` with what to write."""
+    example = "write it as 2026-12-01T17:00+01:00 or 2026-12-01T16:00:00Z"
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InputError(f"{text!r} is no ISO 8601 time; {example}") from error
+    if moment.tzinfo is None:
+        raise InputError(f"{text!r} does not say in which zone; {example}")
+    return int(moment.timestamp() * 1000)
+
+
+def write_moment(time_ms: int) -> str:
+    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write_local(time_ms: int) -> str:
+    """Write a time for a person, in the zone of this machine."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def now_ms() -> int:
+    """Return the time now."""
+    return int(datetime.now(UTC).timestamp() * 1000)

@@ -1,0 +1,90 @@
+"""
+How a response can end: the closed vocabulary that the ledger, the log and the reports share.
+
+A response ends in exactly one `Ending`. What Graph said to bring it there is judged in
+`worker/verdict.py`; this module does not know Graph.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a response ended."""
+
+    SENT = "sent"
+    ALREADY = "already"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    PLANNED = "planned"
+
+
+class Reason(StrEnum):
+    """Why it ended so; outcomes that explain themselves have none."""
+
+    ACCEPTED = "accepted"
+    VERIFIED = "verified"
+    INFERRED = "inferred"
+    ORGANIZER = "organizer"
+    CANCELLED = "cancelled"
+    NOT_REQUESTED = "not_requested"
+    ANSWERED_OTHERWISE = "answered_otherwise"
+    NOT_FOUND = "not_found"
+    USER_NOT_FOUND = "user_not_found"
+    MAILBOX_UNAVAILABLE = "mailbox_unavailable"
+    ACCESS_DENIED = "access_denied"
+    PROPOSAL_NOT_ALLOWED = "proposal_not_allowed"
+    MALFORMED_ID = "malformed_id"
+    BAD_REQUEST = "bad_request"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+
+
+REASONS: dict[Outcome, frozenset[Reason]] = {
+    Outcome.SENT: frozenset({Reason.ACCEPTED, Reason.VERIFIED, Reason.INFERRED}),
+    Outcome.ALREADY: frozenset(),
+    Outcome.SKIPPED: frozenset(
+        {Reason.ORGANIZER, Reason.CANCELLED, Reason.NOT_REQUESTED, Reason.ANSWERED_OTHERWISE}
+    ),
+    Outcome.FAILED: frozenset(
+        {
+            Reason.NOT_FOUND,
+            Reason.USER_NOT_FOUND,
+            Reason.MAILBOX_UNAVAILABLE,
+            Reason.ACCESS_DENIED,
+            Reason.ORGANIZER,
+            Reason.NOT_REQUESTED,
+            Reason.PROPOSAL_NOT_ALLOWED,
+            Reason.MALFORMED_ID,
+            Reason.BAD_REQUEST,
+            Reason.ATTEMPTS_EXHAUSTED,
+        }
+    ),
+    Outcome.UNCERTAIN: frozenset(),
+    Outcome.EXPIRED: frozenset(),
+    Outcome.CANCELLED: frozenset(),
+    Outcome.PLANNED: frozenset(),
+}
+
+UNSUCCESSFUL = frozenset({Outcome.FAILED, Outcome.UNCERTAIN, Outcome.EXPIRED})
+"""A finished batch with one of these makes a command exit with 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    An outcome and its reason.
+
+    Raises `ValueError` for a pair that the vocabulary does not know.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+
+    def __post_init__(self) -> None:
+        known = REASONS[self.outcome]
+        if self.reason in known or (self.reason is None and not known):
+            return
+        raise ValueError(f"{self.outcome} does not end with reason {self.reason}")

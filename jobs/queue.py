@@ -1,0 +1,153 @@
+"""
+The producer's end of arq: the connection, and which slices of a batch stand in its queue.
+
+A job carries ids only. A window of each batch's slices is in the queue at a time; the first slices
+of a batch go ahead of the later ones of others, so a small batch never waits behind a huge one.
+Everything here may be said twice: a job that is already there stays as it is.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.exceptions import AuthenticationError, RedisError
+
+from config.errors import LedgerUnreachable
+from jobs.ledger import keys
+from jobs.ledger.batches import VERSION, Batch, Batches
+from jobs.moments import now_ms
+
+JOB: Final = "work_on_slice"
+"""The name under which a worker knows the job."""
+
+WINDOW: Final = 160
+"""Slices of one batch in the queue at a time: enough to fill a fleet, few enough to be read."""
+
+FIRST_SLICES: Final = 4
+AHEAD_MS: Final = 3_600_000
+"""The first slices of a batch are queued as if they had waited for an hour already."""
+
+BODY_KEPT_MS: Final = 30 * 24 * 3_600_000
+"""How long past the deadline arq keeps a job's body; `rescue` renews what is lost."""
+
+ANSWER_LIMIT_S: Final = 5.0
+CONNECTIONS: Final = 64
+
+
+def connect(url: str) -> ArqRedis:
+    """
+    Return a client of the Redis at `url` that speaks JSON to arq; nothing is sent yet.
+
+    It tries nothing twice by itself: what was sent and not answered is for the caller to judge.
+    """
+    pool: ConnectionPool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=ANSWER_LIMIT_S,
+        socket_timeout=ANSWER_LIMIT_S,
+        socket_connect_timeout=ANSWER_LIMIT_S,
+        health_check_interval=15,
+    )
+    return ArqRedis(
+        pool,
+        job_serializer=_to_json,
+        job_deserializer=orjson.loads,
+        default_queue_name=keys.QUEUE,
+    )
+
+
+async def reach(redis: ArqRedis, shown_url: str) -> None:
+    """
+    Make sure that Redis answers and will not drop what it is given.
+
+    Raises `LedgerUnreachable` with what to do.
+    """
+    try:
+        await redis.ping()
+        memory = await redis.info("memory")
+    except AuthenticationError as error:
+        raise LedgerUnreachable(
+            f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
+        ) from error
+    except (RedisError, OSError) as error:
+        raise LedgerUnreachable(
+            f"cannot reach Redis at {shown_url} ({_cause(error)}); "
+            "start it, or set REDIS_URL to where it is"
+        ) from error
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if memory.get("maxmemory") and policy != "noeviction":
+        raise LedgerUnreachable(
+            f"Redis at {shown_url} may evict what it holds (maxmemory-policy {policy}), and with "
+            "it the marks that keep a response from being sent twice; set it to noeviction"
+        )
+
+
+class Queue:
+    """The slices of all batches in arq's queue."""
+
+    def __init__(self, redis: ArqRedis, batches: Batches) -> None:
+        self._redis = redis
+        self._batches = batches
+
+    async def release(self, batch: Batch) -> None:
+        """Queue the next slices of a batch, as many as its window has room for."""
+        await self._enqueue(batch, await self._batches.release(batch.id, WINDOW))
+
+    async def restore(self, batch: Batch) -> list[int]:
+        """Queue what was released and has no job any more; return these slices."""
+        released = await self._batches.released(batch.id)
+        if not released:
+            return []
+        names = [job_id(batch.id, number) for number in released]
+        scores = await self._redis.zmscore(keys.QUEUE, names)
+        missing = [n for n, score in zip(released, scores, strict=True) if score is None]
+        await self._enqueue(batch, missing)
+        return missing
+
+    async def wake(self, batch: Batch) -> None:
+        """Have all released slices of a batch taken up now, whatever they wait for."""
+        await self.restore(batch)
+        await self.release(batch)
+        names = [job_id(batch.id, n) for n in await self._batches.released(batch.id)]
+        if names:
+            now = now_ms()
+            await self._redis.zadd(keys.QUEUE, dict.fromkeys(names, now), xx=True, lt=True)
+
+    async def _enqueue(self, batch: Batch, numbers: Iterable[int]) -> None:
+        now = now_ms()
+        expires_ms = max(batch.deadline_ms - now, 0) + BODY_KEPT_MS
+        due_ms = max(batch.not_before_ms, now)
+        for number in numbers:
+            name = job_id(batch.id, number)
+            # A job without its body, or a body without its place in the queue, is no job.
+            await self._redis.delete(job_key_prefix + name)
+            await self._redis.enqueue_job(
+                JOB,
+                VERSION,
+                batch.id,
+                number,
+                _job_id=name,
+                _defer_until=_moment(due_ms - AHEAD_MS * (number < FIRST_SLICES)),
+                _expires=expires_ms / 1000,
+            )
+
+
+def job_id(batch_id: str, number: int) -> str:
+    """Name the job of one slice."""
+    return f"{batch_id}:{number}"
+
+
+def _to_json(job: dict[str, Any]) -> bytes:
+    return orjson.dumps(job, default=str)
+
+
+def _moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+def _cause(error: BaseException) -> str:
+    return str(error) or type(error).__name__

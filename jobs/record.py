@@ -1,0 +1,229 @@
+"""
+What is known of one response on its way: the record that the ledger keeps, and the next step.
+
+A record is queued, then sending (a mark stands: a call may be under way), then settled. Notes
+ride along: until when it waits, since when a call of unknown outcome is left alone, what a look
+has seen. Everything here is pure; the ledger stores it, `worker/slice.py` walks it.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Self
+
+import orjson
+
+from jobs.outcome import Ending, Outcome, Reason
+
+
+class State(StrEnum):
+    """Where a response stands; one letter each, for a million of them lie in Redis."""
+
+    QUEUED = "q"
+    SENDING = "m"
+    SETTLED = "s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    What the ledger knows of one response.
+
+    Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
+    that could have been carried out. `unclear` stays true from the first call whose outcome was
+    not known; `seen` is the answer that the calendar showed at the latest look, None before one.
+    """
+
+    state: State = State.QUEUED
+    attempts: int = 0
+    throttled: int = 0
+    status: int | None = None
+    client_request_id: str | None = None
+    request_id: str | None = None
+    waiting_until_ms: int = 0
+    unknown_since_ms: int = 0
+    unclear: bool = False
+    seen: str | None = None
+    failed_looks: int = 0
+    settled_at_ms: int = 0
+    ending: Ending | None = None
+
+    def marked(self, client_request_id: str) -> Self:
+        """Return the record under the mark of the call that is about to be made."""
+        return replace(self, state=State.SENDING, client_request_id=client_request_id)
+
+    def told(self, *, status: int | None, request_id: str | None) -> Self:
+        """Return the record with what the latest reply said of itself; the mark is lifted."""
+        return replace(self, state=State.QUEUED, status=status, request_id=request_id)
+
+    def unknown(self, now_ms: int) -> Self:
+        """Return the record after a call that may have been carried out."""
+        return replace(
+            self,
+            state=State.QUEUED,
+            attempts=self.attempts + 1,
+            unknown_since_ms=now_ms,
+            waiting_until_ms=0,
+            unclear=True,
+            failed_looks=0,
+        )
+
+    def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
+        """Return the record that may not go on before `until_ms`."""
+        return replace(
+            self,
+            state=State.QUEUED,
+            waiting_until_ms=until_ms,
+            throttled=self.throttled + throttled,
+        )
+
+    def looked_in_vain(self, until_ms: int) -> Self:
+        """Return the record after a look that said nothing."""
+        return replace(self.waiting(until_ms), failed_looks=self.failed_looks + 1)
+
+    def shown(self, answer: str) -> Self:
+        """Return the record after a look that found it not carried out: it may be sent."""
+        return replace(self, seen=answer, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
+
+    def settled(self, ending: Ending, now_ms: int) -> Self:
+        """Return the record as it stays."""
+        return replace(
+            self,
+            state=State.SETTLED,
+            ending=ending,
+            settled_at_ms=now_ms,
+            waiting_until_ms=0,
+            unknown_since_ms=0,
+        )
+
+    def reopened(self) -> Self:
+        """
+        Return the record as `retry` queues it again, with all attempts before it.
+
+        What was unclear stays so, and is looked at before anything is sent.
+        """
+        fresh = type(self)(unclear=self.unclear, seen=self.seen)
+        if self.ending is not None and self.ending.outcome is Outcome.UNCERTAIN:
+            return replace(fresh, unclear=True, unknown_since_ms=self.settled_at_ms or 1)
+        return fresh
+
+    def to_json(self) -> bytes:
+        """Return the record as a JSON array without its empty tail."""
+        fields: list[object] = [
+            self.state,
+            self.attempts,
+            self.throttled,
+            self.status,
+            self.client_request_id,
+            self.request_id,
+            self.ending and [self.ending.outcome, self.ending.reason],
+            self.settled_at_ms,
+            self.waiting_until_ms,
+            self.unknown_since_ms,
+            int(self.unclear),
+            self.seen,
+            self.failed_looks,
+        ]
+        while not fields[-1]:
+            fields.pop()
+        return orjson.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """
+        Return the record that `to_json` wrote.
+
+        Raises `ValueError` for anything else: whoever can write to Redis can write nonsense.
+        """
+        try:
+            fields = orjson.loads(text)
+            fields += [None] * (13 - len(fields))
+            ending = fields[6]
+            return cls(
+                state=State(fields[0]),
+                attempts=int(fields[1] or 0),
+                throttled=int(fields[2] or 0),
+                status=fields[3],
+                client_request_id=fields[4],
+                request_id=fields[5],
+                ending=ending and Ending(Outcome(ending[0]), ending[1] and Reason(ending[1])),
+                settled_at_ms=int(fields[7] or 0),
+                waiting_until_ms=int(fields[8] or 0),
+                unknown_since_ms=int(fields[9] or 0),
+                unclear=bool(fields[10]),
+                seen=fields[11],
+                failed_looks=int(fields[12] or 0),
+            )
+        except (TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f"not a record: {error}") from error
+
+
+QUEUED: Final = Record()
+"""What a response is before anything was noted of it; the ledger stores nothing for it."""
+
+
+class Step(StrEnum):
+    """What is to be done next for a response."""
+
+    SEND = "send"
+    LOOK = "look"
+    WAIT = "wait"
+    SETTLE = "settle"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A step, with the moment for WAIT and the ending for SETTLE."""
+
+    step: Step
+    until_ms: int = 0
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the batch and the settings say about going on; times in milliseconds."""
+
+    deadline_ms: int
+    cancelled: bool
+    check_first: bool
+    max_attempts: int
+    settle_ms: int
+
+
+def next_step(record: Record, terms: Terms, now_ms: int) -> Next:
+    """
+    Say what is to be done next for a response that has no call under way.
+
+    What may have been sent is looked at, whatever else has come; only what surely was not sent
+    can be cancelled, expire, or run out of attempts.
+    """
+    if record.state is State.SETTLED:
+        return Next(Step.NOTHING)
+    if record.failed_looks >= terms.max_attempts:
+        return Next(Step.SETTLE, ending=_given_up(record))
+    if record.unknown_since_ms:
+        due_ms = max(record.unknown_since_ms + terms.settle_ms, record.waiting_until_ms)
+        return Next(Step.LOOK) if due_ms <= now_ms else Next(Step.WAIT, until_ms=due_ms)
+    return _unsent_step(record, terms, now_ms)
+
+
+def _unsent_step(record: Record, terms: Terms, now_ms: int) -> Next:
+    if terms.cancelled:
+        return Next(Step.SETTLE, ending=Ending(Outcome.CANCELLED))
+    if terms.deadline_ms <= now_ms:
+        return Next(Step.SETTLE, ending=Ending(Outcome.EXPIRED))
+    if record.attempts >= terms.max_attempts:
+        return Next(Step.SETTLE, ending=Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED))
+    if record.waiting_until_ms > now_ms:
+        return Next(Step.WAIT, until_ms=min(record.waiting_until_ms, terms.deadline_ms))
+    if terms.check_first and record.seen is None:
+        return Next(Step.LOOK)
+    return Next(Step.SEND)
+
+
+def _given_up(record: Record) -> Ending:
+    """Return how it ends when looking has failed too often: a person decides what may be sent."""
+    if record.unknown_since_ms:
+        return Ending(Outcome.UNCERTAIN)
+    return Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)

@@ -1,0 +1,211 @@
+"""
+What an administrator reads: bars, tables, CSV and JSON. Owner of rich.
+
+Results go to standard output, everything else to standard error; colour and bars only where
+there is a terminal.
+"""
+
+from collections.abc import Iterable
+from typing import IO, Any, Final, Self
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from jobs.ledger.batches import Batch, BatchState
+from jobs.moments import now_ms, write_local, write_moment
+from jobs.outcome import Outcome
+
+PIPED_WIDTH: Final = 240
+"""Columns of a table that no terminal shows: wide enough to cut nothing."""
+
+MAILS_PER_MINUTE: Final = 30
+"""What Exchange Online sends from one mailbox; it queues the rest (Exchange Online limits)."""
+
+STYLES: Final = {
+    Outcome.SENT: "green",
+    Outcome.ALREADY: "green",
+    Outcome.SKIPPED: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.UNCERTAIN: "bold red",
+    Outcome.EXPIRED: "red",
+    Outcome.CANCELLED: "yellow",
+    Outcome.PLANNED: "cyan",
+}
+
+_NUMBERS = frozenset({"total", "open", "sent", "failed", "other"})
+
+
+def output(file: IO[str] | None = None) -> Console:
+    """Return the console of results; without a file it is standard output."""
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def messages() -> Console:
+    """Return the console of messages and progress."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def to_json(value: object) -> str:
+    """Write a value as one line of JSON."""
+    return orjson.dumps(value).decode()
+
+
+def describe(batch: Batch, throttled: int) -> dict[str, Any]:
+    """Return what `status --json` says of a batch."""
+    now = now_ms()
+    rate = _rate_per_s(batch, now)
+    return {
+        "batch": batch.id,
+        "state": batch.state(now).value,
+        "total": batch.total,
+        "open": batch.open,
+        "outcomes": {outcome.value: count for outcome, count in batch.outcomes.items()},
+        "throttled": throttled,
+        "submittedAt": write_moment(batch.submitted_at_ms),
+        "finishedAt": write_moment(batch.finished_at_ms) if batch.finished_at_ms else None,
+        "duplicates": batch.duplicates,
+        "notBefore": write_moment(batch.not_before_ms),
+        "deadline": write_moment(batch.deadline_ms),
+        "calls": batch.calls,
+        "ratePerS": rate,
+        "estimatedEnd": write_moment(end) if (end := _estimated_end_ms(batch, now)) else None,
+    }
+
+
+def show_batch(console: Console, batch: Batch, throttled: int) -> None:
+    """Print one batch in full."""
+    now = now_ms()
+    table = Table.grid(padding=(0, 2))
+    table.add_row("batch", batch.id)
+    table.add_row("state", batch.state(now).value)
+    table.add_row("responses", f"{batch.total} ({batch.open} open)")
+    for outcome, count in batch.outcomes.items():
+        table.add_row(f"  {outcome.value}", f"[{STYLES[outcome]}]{count}[/]")
+    table.add_row("throttled", f"{throttled} mailboxes are paused now" if throttled else "no")
+    table.add_row("submitted", write_local(batch.submitted_at_ms))
+    for name, text in _times(batch, now):
+        table.add_row(name, text)
+    console.print(table)
+    if batch.outcomes.get(Outcome.SENT) and batch.total > MAILS_PER_MINUTE:
+        console.print(
+            f"Exchange sends at most {MAILS_PER_MINUTE} mails a minute from one mailbox and "
+            "queues the rest: organizers may hear later than this batch ends.",
+            style="dim",
+        )
+
+
+def _times(batch: Batch, now: int) -> Iterable[tuple[str, str]]:
+    if batch.state(now) is BatchState.SCHEDULED:
+        yield "starts", write_local(batch.not_before_ms)
+    if batch.finished_at_ms:
+        yield "finished", write_local(batch.finished_at_ms)
+        return
+    yield "deadline", write_local(batch.deadline_ms)
+    if (rate := _rate_per_s(batch, now)) and (end := _estimated_end_ms(batch, now)):
+        yield "rate", f"{rate} responses a second"
+        yield "estimated end", write_local(end)
+
+
+def show_batches(console: Console, batches: Iterable[Batch]) -> None:
+    """Print a table of batches."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("batch", "state", "total", "open", "sent", "failed", "other", "submitted"):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left")
+    for batch in batches:
+        sent = batch.outcomes.get(Outcome.SENT, 0)
+        failed = batch.outcomes.get(Outcome.FAILED, 0)
+        other = batch.total - batch.open - sent - failed
+        counts = (batch.total, batch.open, sent, failed, other)
+        state = batch.state(now_ms()).value
+        submitted = write_local(batch.submitted_at_ms)
+        table.add_row(batch.id, state, *map(str, counts), submitted)
+    console.print(table)
+
+
+def _rate_per_s(batch: Batch, now: int) -> float | None:
+    settled = batch.total - batch.open
+    passed_ms = (batch.finished_at_ms or now) - batch.started_at_ms
+    if not batch.started_at_ms or not settled or passed_ms <= 0:
+        return None
+    return round(settled * 1000 / passed_ms, 1)
+
+
+def _estimated_end_ms(batch: Batch, now: int) -> int | None:
+    rate = _rate_per_s(batch, now)
+    if not rate or not batch.open or batch.state(now) is not BatchState.RUNNING:
+        return None
+    return now + int(batch.open * 1000 / rate)
+
+
+class Bar:
+    """A live bar of one batch; prints nothing where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, batch: Batch, throttled: int) -> None:
+        """Draw the batch as it stands."""
+        if self._task is None:
+            self._task = self._progress.add_task(batch.id, total=batch.total, note="")
+        self._progress.update(
+            self._task, completed=batch.total - batch.open, note=_note(batch, throttled)
+        )
+        self._progress.refresh()
+
+
+def _note(batch: Batch, throttled: int) -> str:
+    parts = [f"{count} {outcome.value}" for outcome, count in batch.outcomes.items()]
+    if throttled:
+        parts.append(f"{throttled} throttled")
+    state = batch.state(now_ms())
+    if state not in {BatchState.RUNNING, BatchState.FINISHED}:
+        parts.append(state.value)
+    return ", ".join(parts)
+
+
+def show_results(console: Console, results: Iterable[dict[str, Any]]) -> None:
+    """Print results as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("row", justify="right")
+    table.add_column("user", overflow="fold")
+    table.add_column("event", no_wrap=True, max_width=24)
+    for name in ("action", "outcome", "reason", "status"):
+        table.add_column(name)
+    table.add_column("request id", no_wrap=True)
+    for each in results:
+        outcome = each["outcome"]
+        shown = Text(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
+        ids = each["requestId"] or each["clientRequestId"] or ""
+        cells = (each["reason"] or "", str(each["status"] or ""), ids)
+        row = (str(each["row"]), Text(each["user"]), Text(each["event"]), each["action"])
+        table.add_row(*row, shown, *cells)
+    console.print(table)

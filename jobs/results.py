@@ -1,0 +1,100 @@
+"""The results of a batch as data, in forms that `submit` can read again."""
+
+import csv
+import io
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from jobs.ledger.batches import Line
+from jobs.moments import write_moment
+from jobs.response import Response
+
+
+class ResultsFormat(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+RESULT_KEYS: Final = (
+    "batch",
+    "row",
+    "outcome",
+    "reason",
+    "status",
+    "attempts",
+    "requestId",
+    "clientRequestId",
+    "settledAt",
+)
+ROW_KEYS: Final = (
+    "user",
+    "event",
+    "action",
+    "comment",
+    "sendResponse",
+    "proposedStart",
+    "proposedEnd",
+    "timeZone",
+    "calendar",
+    "calendarGroup",
+)
+
+
+def result(batch_id: str, line: Line) -> dict[str, Any]:
+    """Return one response as a line of `results --format jsonl`: its row, and what came of it."""
+    record = line.record
+    ending = record.ending
+    return {
+        **orjson.loads(line.response.to_json()),
+        "batch": batch_id,
+        "row": line.row,
+        "outcome": ending and ending.outcome.value,
+        "reason": ending and ending.reason and ending.reason.value,
+        "status": record.status,
+        "attempts": record.attempts,
+        "requestId": record.request_id,
+        "clientRequestId": record.client_request_id,
+        "settledAt": write_moment(record.settled_at_ms) if record.settled_at_ms else None,
+    }
+
+
+def results_jsonl(results: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """Write results as JSON Lines."""
+    return (orjson.dumps(each).decode() + "\n" for each in results)
+
+
+def results_csv(results: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """Write results as CSV, in the columns that `submit` reads, and those it passes over."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*ROW_KEYS, *RESULT_KEYS], extrasaction="ignore")
+    writer.writeheader()
+    for each in results:
+        writer.writerow({**each, **_cells(each)})
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def _cells(each: dict[str, Any]) -> dict[str, str]:
+    cells = {"sendResponse": "true" if each["sendResponse"] else "false"}
+    slot = Response.from_json({key: each[key] for key in ROW_KEYS if key in each} | _slot(each))
+    proposed = slot.proposed_new_time
+    if proposed is None:
+        return cells
+    start, end = proposed.start, proposed.end
+    if start.time_zone == end.time_zone:
+        times = (start.date_time, end.date_time, start.time_zone)
+    else:  # CSV has one zone for both
+        times = (start.to_utc().isoformat(), end.to_utc().isoformat(), "UTC")
+    return cells | dict(zip(("proposedStart", "proposedEnd", "timeZone"), times, strict=True))
+
+
+def _slot(each: dict[str, Any]) -> dict[str, Any]:
+    return {"proposedNewTime": each["proposedNewTime"]} if "proposedNewTime" in each else {}

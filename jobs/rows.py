@@ -1,0 +1,150 @@
+"""
+A file becomes rows: the first step in the way of a response.
+
+The stream is read once, a row at a time; each comes out as a checked `Response`, or as all that
+is wrong with it, by line and by the name that stands in the file. Rules between rows, and what
+becomes of them, are `jobs/batch.py`'s.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from io import BufferedReader, TextIOWrapper
+from pathlib import PurePath
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from jobs.parsing import Problem, Unreadable, encoding_of, read_csv, read_jsonl, suggest
+from jobs.response import LocalTime, Response, TimeSlot, abbreviated
+
+__all__ = ["Format", "Problem", "Row", "choose_format", "read_rows"]
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A checked row: the line where it starts, and its number among the rows, from 1."""
+
+    line: int
+    number: int
+    response: Response
+
+
+_SUFFIXES = {
+    ".csv": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".json": Format.JSONL,
+}
+
+_CSV_NAMES = {
+    "proposedNewTime": "proposedStart",
+    "proposedNewTime.start.dateTime": "proposedStart",
+    "proposedNewTime.start.timeZone": "timeZone",
+    "proposedNewTime.end": "proposedEnd",
+    "proposedNewTime.end.dateTime": "proposedEnd",
+    "proposedNewTime.end.timeZone": "timeZone",
+}
+"""The columns of a time slot, by their places in a response."""
+
+_KNOWN = [
+    tuple(field.alias or name for name, field in model.model_fields.items())
+    for model in (Response, TimeSlot, LocalTime)
+]
+"""The names that an object may hold, by how deep it lies in a row."""
+
+_NO_PROPOSALS = "is not known to Graph in the US Government and China clouds; leave it out"
+
+_TEXTS = {
+    "missing": "is missing; add it",
+    "string_type": "must be text, in quotes",
+    "string_unicode": "is not UTF-8; save the file as UTF-8",
+    "bool_type": "must be true or false",
+    "model_type": "must be an object, {...}",
+}
+"""What pydantic's own kinds of error say here; ours are `value_error` and bring their text."""
+
+
+def choose_format(name: str, head: bytes, wanted: Format | None = None) -> Format:
+    """
+    Return the format of the file `name`: the one `wanted`, or by its suffix, or by its `head`.
+
+    `head` is what the file begins with, as much as is at hand.
+    """
+    if wanted:
+        return wanted
+    if known := _SUFFIXES.get(PurePath(name).suffix.lower()):
+        return known
+    text = head.decode(encoding_of(head), errors="ignore").lstrip()
+    return Format.JSONL if text.startswith(("{", "[")) else Format.CSV
+
+
+def read_rows(
+    stream: BufferedReader,
+    *,
+    format: Format,  # noqa: A002  # the name of the option
+    proposals_allowed: bool = True,
+) -> Iterator[Row | Problem]:
+    """
+    Yield the rows of `stream` in its order, and what is wrong with those that are none.
+
+    The stream is UTF-8, or UTF-16 with its byte order mark. With `proposals_allowed` false every
+    proposed time is a problem: the clouds of the US Government and China lack it.
+    """
+    text = TextIOWrapper(stream, encoding_of(stream.peek(4)), "surrogateescape", newline="")
+    raw_rows = read_csv(text) if format is Format.CSV else read_jsonl(text)
+    names = _CSV_NAMES if format is Format.CSV else {}
+    number = 0
+    try:
+        for number, raw in enumerate(raw_rows, 1):
+            if isinstance(raw, Problem):
+                yield raw
+                continue
+            line, fields = raw
+            try:
+                response = Response.from_json(fields)
+            except ValidationError as error:
+                yield from _explain(line, error, names)
+                continue
+            if response.proposed_new_time and not proposals_allowed:
+                yield Problem(line, _name(("proposedNewTime",), names), _NO_PROPOSALS)
+            yield Row(line, number, response)
+    except Unreadable as end:
+        yield end.problem
+    else:
+        if not number:
+            yield Problem(1, "file", "holds no rows; give at least one response")
+    finally:
+        if not stream.closed:
+            text.detach()  # it is the caller's to close
+
+
+def _explain(line: int, error: ValidationError, names: Mapping[str, str]) -> Iterable[Problem]:
+    """Return what is wrong with a row, each thing once, under the names of its file."""
+    details = error.errors(include_url=False, include_input=False)
+    problems = (Problem(line, _name(each["loc"], names), _reword(each)) for each in details)
+    return dict.fromkeys(problems)
+
+
+def _name(place: tuple[int | str, ...], names: Mapping[str, str]) -> str:
+    path = ".".join(map(str, place))
+    safe = path if path.isprintable() and len(path) <= 64 else abbreviated(path)  # noqa: PLR2004  # fits a line
+    return names.get(path, safe)
+
+
+def _reword(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "extra_forbidden":
+            *parents, name = error["loc"]
+            return f"is no known name; {suggest(str(name), _KNOWN[len(parents)])}"
+        case kind:
+            return _TEXTS.get(kind) or f"is wrong: {error['msg']}"

@@ -1,0 +1,79 @@
+"""
+Checked rows wait on disk until the whole file is known to be good.
+
+They lie in a fixed number of files, each mailbox wholly in one of them. Every file is read as a
+whole, so memory is bounded by the fullest of them and not by the length of what was submitted.
+Knows neither slices nor the ledger.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import NamedTuple
+from zlib import crc32
+
+from config.errors import BulkrsvpError
+from jobs.rows import Row
+
+__all__ = ["Spool", "Spooled"]
+
+FILES = 64
+"""A million rows leave 16,000 in each, some 10 MB; 256 open files are all that macOS allows."""
+
+
+class Spooled(NamedTuple):
+    """A row on disk, as its bytes stand there; `body` is its response in canonical JSON."""
+
+    mailbox: bytes
+    number: bytes
+    line: bytes
+    event: bytes
+    body: bytes
+
+
+class Spool:
+    """A folder of rows that goes away with `close`."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        folder = self._open.enter_context(TemporaryDirectory(prefix="bulkrsvp-"))
+        paths = [Path(folder, str(n)) for n in range(FILES)]
+        self._files = [self._open.enter_context(path.open("w+b")) for path in paths]
+
+    def close(self) -> None:
+        """Remove the rows from the disk."""
+        with suppress(OSError):  # a full disk says so again when its files are closed
+            self._open.close()
+
+    def add(self, row: Row) -> bytes:
+        """Store `row`, return its canonical JSON; raises `BulkrsvpError` when the disk is full."""
+        response = row.response
+        mailbox, body = response.mailbox.encode(), response.to_json()
+        # neither a mailbox nor an event holds a space, and JSON holds no line break
+        line = b"%b %d %d %b %b\n" % (mailbox, row.number, row.line, response.event.encode(), body)
+        try:
+            self._files[crc32(mailbox) % FILES].write(line)
+        except OSError as error:
+            raise _no_room(error) from error
+        return body
+
+    def mailboxes(self) -> Iterator[list[Spooled]]:
+        """Yield the rows of each mailbox in their order; raises `BulkrsvpError` as `add` does."""
+        for file in self._files:
+            try:
+                file.seek(0)  # writes out what is still in memory
+            except OSError as error:
+                raise _no_room(error) from error
+            found: dict[bytes, list[Spooled]] = {}
+            for line in file.read().splitlines():
+                row = Spooled._make(line.split(b" ", 4))
+                found.setdefault(row.mailbox, []).append(row)
+            yield from found.values()
+
+
+def _no_room(error: OSError) -> BulkrsvpError:
+    return BulkrsvpError(
+        f"the rows could not be kept in {gettempdir()} ({error.strerror}); "
+        "make room there, or set TMPDIR to a folder that has some"
+    )

@@ -1,0 +1,122 @@
+"""From a file to a batch in the ledger: read, check, stage, commit, release. All or nothing."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import cast
+
+from arq.connections import ArqRedis
+
+from config.errors import InputError
+from jobs.batch import Draft, check_batch_id, draft
+from jobs.ledger.batches import Batches, Commit, Order
+from jobs.moments import now_ms
+from jobs.queue import Queue
+from jobs.rows import Format, choose_format, read_rows
+
+STDIN = "-"
+SNIFFED = 4096
+"""Bytes looked at to tell CSV from JSON Lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What an administrator asks for beside the rows; times and durations in milliseconds."""
+
+    format: Format | None
+    batch: str | None
+    at_ms: int
+    allowed_ms: int
+    check_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What came of a submit; `created` is false if the batch was there already."""
+
+    batch: str
+    created: bool
+    total: int
+    duplicates: int
+
+
+@contextmanager
+def read_file(file: str, wishes: Wishes, *, proposals_allowed: bool) -> Iterator[Draft]:
+    """
+    Read and check a file, or standard input.
+
+    Raises `Refused` with all that is wrong in it, and `InputError` if it cannot be read.
+    """
+    if wishes.batch is not None:
+        check_batch_id(wishes.batch)
+    with _open(file) as stream:
+        form = choose_format(file, stream.peek(SNIFFED)[:SNIFFED], wishes.format)
+        rows = read_rows(stream, format=form, proposals_allowed=proposals_allowed)
+        checked = draft(rows)
+    with checked:
+        yield checked
+
+
+@contextmanager
+def _open(file: str) -> Iterator[BufferedReader]:
+    if file == STDIN:
+        yield cast("BufferedReader", sys.stdin.buffer)
+        return
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115  # closed below; only opening is tried here
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+async def queue_batch(redis: ArqRedis, checked: Draft, wishes: Wishes) -> Submitted:
+    """
+    Make a checked file a batch, unless it is one already, and release its first slices.
+
+    Raises `InputError` if another batch goes by that id, and redis-py's errors.
+    """
+    batches = Batches(redis)
+    order = _order(checked, wishes)
+    commit = await _commit(batches, order, checked)
+    batch = await batches.get(order.batch)
+    # Said again for a batch that is there already: its submit may have died before this line.
+    await Queue(redis, batches).release(batch)
+    return Submitted(
+        batch=batch.id,
+        created=commit is Commit.CREATED,
+        total=batch.total,
+        duplicates=batch.duplicates,
+    )
+
+
+async def _commit(batches: Batches, order: Order, checked: Draft) -> Commit:
+    known = await batches.find(order.batch)
+    if known is not None and known.fingerprint == order.fingerprint:
+        return Commit.SAME
+    commit = Commit.OTHER
+    if known is None:
+        commit = await batches.commit(order, checked.slices(), now_ms())
+    if commit is Commit.OTHER:
+        raise InputError(
+            f"there is already a batch {order.batch!r} with other content, and nothing was queued;"
+            " choose another --batch, or leave it out"
+        )
+    if commit is Commit.UNSTAGED:
+        raise InputError("Redis lost the rows before they were committed; submit the file again")
+    return commit
+
+
+def _order(checked: Draft, wishes: Wishes) -> Order:
+    return Order(
+        batch=wishes.batch or checked.batch_id,
+        fingerprint=checked.fingerprint,
+        total=checked.total,
+        duplicates=checked.duplicates,
+        not_before_ms=max(wishes.at_ms, now_ms()),
+        allowed_ms=wishes.allowed_ms,
+        check_first=wishes.check_first,
+    )

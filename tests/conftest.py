@@ -1,0 +1,64 @@
+"""
+What the tests stand on: a real Redis, the sandbox as a process, the console command as a process.
+
+One Redis serves a whole run; each test has a database of its own, and a sandbox of its own.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from program import Program
+from redis import Redis
+from sandbox_client import SandboxClient, running_sandbox
+
+from worker.embedded import EmbeddedRedis
+
+DATABASES = 512
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """Run one real Redis with many databases, which keeps nothing."""
+    folder = tmp_path_factory.mktemp("redis")
+    with EmbeddedRedis(folder, databases=DATABASES, durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[int]:
+    """Count the databases that have been given away."""
+    return itertools.count(1)
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis, databases: Iterator[int]) -> str:
+    """Give a test an empty database of its own."""
+    return redis_server.url.replace("db=0", f"db={next(databases)}")
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator["Redis"]:
+    """Give a test a client of its database."""
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxClient]:
+    """Run a sandbox that answers at once."""
+    with running_sandbox() as client:
+        yield client
+
+
+@pytest.fixture
+def program(sandbox: SandboxClient, redis_url: str, tmp_path: Path) -> Program:
+    """Give a test the console command, set up for its sandbox and its database."""
+    environment = {
+        **sandbox.environment,
+        "REDIS_URL": redis_url,
+        "BULKRSVP_SETTLE_S": "0.5",
+        "BULKRSVP_LOG_FORMAT": "json",
+    }
+    return Program(environment, tmp_path)

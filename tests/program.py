@@ -1,0 +1,146 @@
+"""The console command in a process of its own, as a user or a service manager runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.children import child_environment
+
+COMMAND = Path(sys.executable).parent / "bulkrsvp"
+PATIENCE_S = 60
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it printed, read as JSON Lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Worker:
+    """A worker process, with the log that it has written so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, errors: Path) -> None:
+        self.process = process
+        self._log = log
+        self._errors = errors
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines written so far; the last one may still be under way."""
+        whole, _, _ = self._log.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of one event."""
+        return [line for line in self.log if line["event"] == event]
+
+    @property
+    def errors(self) -> str:
+        """What it wrote to standard error."""
+        return self._errors.read_text()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+class Program:
+    """The console command in one environment and one folder."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self.environment = dict(environment)
+        self.folder = folder
+        self._workers = 0
+
+    def __call__(
+        self, *arguments: str, given: str | bytes | None = None, **settings: str
+    ) -> Finished:
+        """Run a command to its end; `settings` are variables for it alone."""
+        finished = subprocess.run(
+            [COMMAND, *arguments],
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            env=child_environment({**self.environment, **settings}),
+            cwd=self.folder,
+            check=False,
+        )
+        return Finished(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
+
+    def write(self, name: str, rows: list[dict[str, Any]]) -> str:
+        """Write rows as JSON Lines into the folder; return the file's name."""
+        (self.folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return name
+
+    @contextmanager
+    def worker(self, *arguments: str, **settings: str) -> Iterator[Worker]:
+        """Run a worker for the length of a block; it is stopped at the end, if it still runs."""
+        self._workers += 1
+        log = self.folder / f"worker-{self._workers}.log"
+        errors = self.folder / f"worker-{self._workers}.err"
+        with log.open("wb") as out, errors.open("wb") as err:
+            process = subprocess.Popen(
+                [COMMAND, "worker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=child_environment({**self.environment, **settings}),
+                cwd=self.folder,
+            )
+            with process:
+                try:
+                    yield Worker(process, log, errors)
+                finally:
+                    _stop(process)
+
+    def burst(self, **settings: str) -> Worker:
+        """Run a worker until nothing is left to do."""
+        with self.worker("--burst", **settings) as worker:
+            worker.process.wait(PATIENCE_S)
+        return worker
+
+    def wait_until_finished(self, batch: str) -> dict[str, Any]:
+        """Ask for a batch's status until it is finished; return it."""
+        return self.wait_for(batch, lambda status: status["finishedAt"] is not None)
+
+    def wait_for(self, batch: str, condition: Any) -> dict[str, Any]:
+        """Ask for a batch's status until it meets a condition; return it."""
+        ends = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends:
+            status: dict[str, Any] = self("status", batch, "--json").json
+            if condition(status):
+                return status
+        raise AssertionError(f"waited in vain; the batch stands at {status}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise

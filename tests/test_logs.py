@@ -1,0 +1,237 @@
+"""Log lines: their form, what they must never say, and that none is lost silently."""
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from config.errors import SettingsError
+from config.logs import NEVER_LOGGED, configure_logs
+from config.settings import Settings
+
+NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _other_tests_unchanged() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+class Output:
+    """A stream, and the lines that arrived in it."""
+
+    def __init__(self, **environ: str) -> None:
+        self.stream = BytesIO()
+        settings = Settings.load({f"BULKRSVP_{name}": value for name, value in environ.items()})
+        self.log = configure_logs(settings, self.stream, lambda: NOON)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what has arrived so far."""
+        return [orjson.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+def test_a_line_of_ours() -> None:
+    """A line begins with the four fields that all have, and is JSON in UTF-8."""
+    output = Output()
+    output.log.warning("mailbox.paused", user="åsa@contoso.com", retry_after_s=2.5)
+    assert output.stream.getvalue().decode() == (
+        '{"timestamp":"2026-12-02T12:00:00.000000Z","level":"warning","event":"mailbox.paused",'
+        '"service":"bulkrsvp","user":"åsa@contoso.com","retry_after_s":2.5}\n'
+    )
+
+
+def test_a_line_of_a_library() -> None:
+    """What a library warns of becomes a line like ours, with the name of its logger."""
+    output = Output()
+    logging.getLogger("aiohttp.client").warning("lost %s", "it")
+    assert output.lines() == [
+        {
+            "timestamp": "2026-12-02T12:00:00.000000Z",
+            "level": "warning",
+            "event": "lost it",
+            "service": "bulkrsvp",
+            "logger": "aiohttp.client",
+        }
+    ]
+
+
+def test_python_warnings() -> None:
+    """A warning of Python's becomes a line too."""
+    output = Output()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert [line["logger"] for line in output.lines()] == ["py.warnings"]
+
+
+@pytest.mark.parametrize(
+    "name", ["arq.worker", "azure.core", "aiohttp", "redis", "asyncio", "msal"]
+)
+def test_libraries_are_not_talkative(name: str) -> None:
+    """Libraries put arguments, addresses and headers into lines below warning: none appears."""
+    output = Output(LOG_LEVEL="debug")
+    logging.getLogger(name).info("Authorization: Bearer xyz")
+    assert output.lines() == []
+
+
+def test_level() -> None:
+    """Lines below the level do not appear, of ours or of others."""
+    output = Output(LOG_LEVEL="error")
+    output.log.warning("a")
+    logging.getLogger("aiohttp").warning("b")
+    output.log.critical("c")
+    assert [line["event"] for line in output.lines()] == ["c"]
+
+
+def test_an_exception_is_one_field() -> None:
+    """An exception is one field of text, without the values of local variables."""
+    output = Output()
+    local = "eyJ0eXAi"
+    try:
+        int(f"{len(local)}x")
+    except ValueError:
+        output.log.exception("slice.failed")
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    assert [
+        (line["exception"].endswith("'8x'"), local in line["exception"]) for line in output.lines()
+    ] == [(True, False)] * 2
+
+
+def test_never_logged() -> None:
+    """A field that must not appear is blotted out, whoever passes it."""
+    output = Output()
+    output.log.info("x", **dict.fromkeys(NEVER_LOGGED, "private"), row=1)
+    assert [{"***"}, 1] == [
+        {output.lines()[0][name] for name in NEVER_LOGGED},
+        output.lines()[0]["row"],
+    ]
+
+
+def test_foreign_values() -> None:
+    """A value that JSON does not know is shown as text, and a secret keeps its mask."""
+    output = Output(LOG_KEY="hunter2")
+    output.log.info("x", key=Settings.load({"BULKRSVP_LOG_KEY": "hunter2"}).log_key, gone={1}.pop)
+    assert (
+        "*" in output.lines()[0]["key"],
+        b"hunter2" in output.stream.getvalue(),
+    ) == (True, False)
+
+
+def test_hashed_users() -> None:
+    """A hashed user is the same for any letter case, and another with another key."""
+    first = Output(LOG_USERS="hash", LOG_KEY="one")
+    first.log.info("x", user="ada@contoso.com")
+    first.log.info("x", user="Ada@Contoso.com")
+    first.log.info("x", user="bob@contoso.com")
+    ada, same, bob = (line["user"] for line in first.lines())
+    second = Output(LOG_USERS="hash", LOG_KEY="two")
+    second.log.info("x", user="ada@contoso.com")
+    assert (ada, 39, 3) == (same, len(ada), len({ada, bob, second.lines()[0]["user"]}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "POST https://graph.microsoft.com/v1.0/users/ada%40contoso.com/events/AAMk/decline",
+        "GET /users/ada@contoso.com/events",
+        "no mailbox for Ada@contoso.com.",
+        "'/users/ada@contoso.com'",
+    ],
+)
+def test_users_in_free_text(text: str) -> None:
+    """Where users are hashed, a library's message and a traceback hold the same hash."""
+    output = Output(LOG_USERS="hash", LOG_KEY="one")
+    output.log.info("x", user="ada@contoso.com")
+    logging.getLogger("aiohttp").warning(text)
+    try:
+        int(text)
+    except ValueError:
+        output.log.exception("x")
+    user, message, exception = (
+        output.lines()[0]["user"],
+        output.lines()[1]["event"],
+        output.lines()[2]["exception"].splitlines()[-1],
+    )
+    assert [(user in shown, "ada" in shown.lower()) for shown in (message, exception)] == [
+        (True, False)
+    ] * 2
+
+
+def test_hash_without_a_key() -> None:
+    """Users are never logged plainly because a key is missing."""
+    with pytest.raises(SettingsError, match="BULKRSVP_LOG_KEY"):
+        configure_logs(Settings(log_users="hash"), BytesIO())
+
+
+def test_console() -> None:
+    """The console form has no colours where there is no terminal."""
+    output = Output(LOG_FORMAT="console")
+    output.log.info("worker.started", max_calls=512)
+    shown = output.stream.getvalue()
+    assert (b"max_calls=512" in shown, b"\x1b" in shown) == (True, False)
+
+
+def terminal(environ: dict[str, str]) -> bytes:
+    """Log one line to a terminal, and return what it would show."""
+    ours, theirs = os.openpty()
+    script = (
+        "import sys; from config.logs import configure_logs; from config.settings import Settings;"
+        "configure_logs(Settings.load({}), sys.stdout).info('worker.started')"
+    )
+    with os.fdopen(theirs, "wb", buffering=0) as out:
+        subprocess.run(
+            [sys.executable, "-c", script], stdout=out, check=True, env=os.environ | environ
+        )
+        shown = os.read(ours, 1000)
+    os.close(ours)
+    return shown
+
+
+def test_terminal() -> None:
+    """On a terminal the form is the console's, coloured unless NO_COLOR says otherwise."""
+    coloured, plain = terminal({"NO_COLOR": ""}), terminal({"NO_COLOR": "1"})
+    assert (
+        [shown.startswith(b"{") for shown in (coloured, plain)],
+        [b"\x1b" in shown for shown in (coloured, plain)],
+    ) == ([False] * 2, [True, False])
+
+
+def test_lines_arrive_at_once() -> None:
+    """Each line is flushed: a reader has it before the writer goes on."""
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "wb") as stream, os.fdopen(ours, "rb", buffering=0) as reader:
+        configure_logs(Settings(), stream).info("x")
+        assert orjson.loads(reader.read(1000))["event"] == "x"
+
+
+def test_a_full_disk_is_heard_of() -> None:
+    """A line of ours that cannot be written raises where it was logged."""
+    with Path("/dev/full").open("wb", buffering=0) as stream:
+        log = configure_logs(Settings(), stream)
+        with pytest.raises(OSError, match="No space left"):
+            log.info("response.settled")
+
+
+def test_a_closed_pipe_is_heard_of() -> None:
+    """A line of ours for a reader that has gone raises where it was logged."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb", buffering=0) as stream:
+        log = configure_logs(Settings(), stream)
+        with pytest.raises(BrokenPipeError):
+            log.info("response.settled")

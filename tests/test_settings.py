@@ -1,0 +1,313 @@
+"""The environment: what is taken, what is refused, and what is never shown."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import SettingsError
+from config.settings import VARIABLES, CredentialKind, Settings
+
+SECRET = "hunter2-Zq8"
+
+
+def complaint(**environ: str) -> str:
+    """Return the message that refuses such an environment."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ)
+    return str(caught.value)
+
+
+def names(message: str) -> list[str]:
+    """Return the variables that a message begins its lines with."""
+    return [line.split(":")[0] for line in message.splitlines()]
+
+
+def test_nothing_set() -> None:
+    """With an empty environment every setting has its default."""
+    settings = Settings.load({})
+    assert (
+        settings.redis_url_or_default,
+        settings.graph_root,
+        settings.scope,
+        settings.authority,
+        settings.api_version,
+        (
+            settings.mailbox_concurrency,
+            settings.max_calls,
+            settings.max_attempts,
+            settings.call_timeout_s,
+            settings.settle_s,
+            settings.drain_s,
+        ),
+        (settings.log_format, settings.log_level, settings.log_users),
+        settings.proposals_allowed,
+    ) == (
+        "redis://localhost:6379/0",
+        "https://graph.microsoft.com",
+        "https://graph.microsoft.com/.default",
+        "https://login.microsoftonline.com",
+        "v1.0",
+        (4, 512, 5, 60.0, 60.0, 70.0),
+        (None, "info", "plain"),
+        True,
+    )
+
+
+def test_empty_is_unset() -> None:
+    """A variable that is set to nothing, or to white space, is not set."""
+    assert Settings.load({}) == Settings.load(dict.fromkeys(VARIABLES.values(), " "))
+
+
+def test_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a mapping the environment of the process is read."""
+    monkeypatch.setenv("BULKRSVP_CLOUD", "dod")
+    assert Settings.load().graph_root == "https://dod-graph.microsoft.us"
+
+
+def test_a_mapping_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a mapping the environment of the process does not matter."""
+    monkeypatch.setenv("BULKRSVP_CLOUD", "dod")
+    assert Settings.load({}).graph_root == "https://graph.microsoft.com"
+
+
+def test_all_at_once() -> None:
+    """Every wrong variable is named, a line each."""
+    wrong = {
+        "BULKRSVP_CLOD": "usgov",
+        "REDIS_URL": "localhost:6379",
+        "BULKRSVP_CLOUD": "moon",
+        "BULKRSVP_GRAPH_URL": "http://graph.microsoft.com",
+        "BULKRSVP_API_VERSION": "v2",
+        "BULKRSVP_MAILBOX_CONCURRENCY": "0",
+        "BULKRSVP_MAX_CALLS": "many",
+        "BULKRSVP_MAX_ATTEMPTS": "1.5",
+        "BULKRSVP_CALL_TIMEOUT_S": "0",
+        "BULKRSVP_SETTLE_S": "nan",
+        "BULKRSVP_DRAIN_S": "-1",
+        "BULKRSVP_LOG_FORMAT": "xml",
+        "BULKRSVP_LOG_LEVEL": "loud",
+        "BULKRSVP_LOG_USERS": "none",
+        "AZURE_TENANT_ID": "common",
+        "AZURE_CLIENT_SECRET": f"{SECRET}\n",
+        "AZURE_CLIENT_CERTIFICATE_PATH": "/nowhere/cert.pem",
+        "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token",
+        "AZURE_AUTHORITY_HOST": "http://login.microsoftonline.com",
+        "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential",
+        "SSL_CERT_FILE": "/nowhere/ca.pem",
+    }
+    assert sorted(wrong) == sorted(names(complaint(**wrong)))
+
+
+def test_the_nearest_name() -> None:
+    """An unknown name of ours is answered with the nearest known one."""
+    assert (
+        complaint(BULKRSVP_MAXCALLS="5")
+        == "BULKRSVP_MAXCALLS: is no setting; did you mean BULKRSVP_MAX_CALLS?"
+    )
+
+
+def test_what_was_set_and_what_may_be() -> None:
+    """A wrong value of a closed set is shown beside what is allowed."""
+    assert (
+        complaint(BULKRSVP_API_VERSION="v2")
+        == "BULKRSVP_API_VERSION: must be 'v1.0' or 'beta', not 'v2'"
+    )
+
+
+def test_any_letter_case() -> None:
+    """Words of closed sets may be written in any letter case."""
+    settings = Settings.load({"BULKRSVP_LOG_LEVEL": "WARNING", "BULKRSVP_CLOUD": "China"})
+    assert (settings.log_level, settings.cloud) == ("warning", "china")
+
+
+def test_hash_needs_a_key() -> None:
+    """Hashed users need a key, and the message names the variable."""
+    assert names(complaint(BULKRSVP_LOG_USERS="hash")) == ["BULKRSVP_LOG_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost", "redis://localhost"),
+        (f"rediss://user:{SECRET}@cache.example:6380/2", "rediss://***@cache.example:6380/2"),
+        (f"redis://:p%40{SECRET}@[::1]:6379", "redis://***@[::1]:6379"),
+        (f"unix:///run/redis.sock?db=3&password={SECRET}", "unix:///run/redis.sock?db=3"),
+    ],
+)
+def test_redis_addresses(url: str, shown: str) -> None:
+    """Redis may be anywhere that redis-py understands, and its password is not shown."""
+    settings = Settings.load({"REDIS_URL": url})
+    assert (url, shown) == (settings.redis_url, settings.redis_url_shown)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SECRET}@localhost:6379",
+        f"http://:{SECRET}@localhost",
+        f"redis://:{SECRET}@localhost:port",
+        f"redis://:{SECRET}#1@localhost",
+        f"redis://:{SECRET}@localhost/name",
+        f"redis://:{SECRET}@[::1",
+        f"unix://?password={SECRET}",
+    ],
+)
+def test_wrong_redis_addresses(url: str) -> None:
+    """A wrong address of Redis is refused without showing it."""
+    message = complaint(REDIS_URL=url)
+    assert (names(message), SECRET in message) == (["REDIS_URL"], False)
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://graph.microsoft.com/", "https://graph.microsoft.com"),
+        ("https://proxy.example:8443/graph/", "https://proxy.example:8443/graph"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://127.9.9.9:1", "http://127.9.9.9:1"),
+        ("http://[::1]:1/", "http://[::1]:1"),
+    ],
+)
+def test_graph_roots(url: str, root: str) -> None:
+    """Graph may be behind https, or on this machine; the scope stays that of the cloud."""
+    settings = Settings.load({"BULKRSVP_GRAPH_URL": url, "BULKRSVP_CLOUD": "usgov"})
+    assert (root, "https://graph.microsoft.us/.default") == (settings.graph_root, settings.scope)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("http://localhost.evil.example", "https"),
+        ("http://127.0.0.1.example", "https"),
+        ("http://0.0.0.0", "https"),
+        ("ftp://graph.microsoft.com", "https"),
+        ("graph.microsoft.com", "https"),
+        ("https://", "https"),
+        ("https://graph.microsoft.com/v1.0", "BULKRSVP_API_VERSION"),
+        ("https://graph.microsoft.com/beta/", "BULKRSVP_API_VERSION"),
+        (f"https://user:{SECRET}@graph.microsoft.com", "password"),
+        ("https://graph.microsoft.com?x=1", "after ?"),
+        ("https://graph.microsoft.com#x", "after ?"),
+    ],
+)
+def test_wrong_graph_roots(url: str, part: str) -> None:
+    """A wrong root is refused with what to do, and without a password in it."""
+    message = complaint(BULKRSVP_GRAPH_URL=url)
+    assert (
+        names(message),
+        part in message,
+        SECRET in message,
+    ) == (["BULKRSVP_GRAPH_URL"], True, False)
+
+
+@pytest.mark.parametrize(
+    "host", ["login.example", "https://login.example", "https://login.example/"]
+)
+def test_authority(host: str) -> None:
+    """The authority may be a host or an address, as for azure-identity."""
+    assert Settings.load({"AZURE_AUTHORITY_HOST": host}).authority == "https://login.example"
+
+
+@pytest.mark.parametrize("tenant", ["common", "Organizations", "consumers", "a/b"])
+def test_tenants_that_are_none(tenant: str) -> None:
+    """A shared tenant, or what could leave its path segment, is refused."""
+    assert names(complaint(AZURE_TENANT_ID=tenant)) == ["AZURE_TENANT_ID"]
+
+
+@given(st.sampled_from(sorted(VARIABLES.values())), st.text(min_size=1))
+def test_secrets_are_never_shown(name: str, noise: str) -> None:
+    """Whatever else is set, no secret stands in a message or a `repr`."""
+    secrets = {
+        "AZURE_CLIENT_SECRET": SECRET,
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD": SECRET,
+        "BULKRSVP_LOG_KEY": SECRET,
+        "REDIS_URL": f"redis://:{SECRET}@localhost",
+    }
+    try:
+        shown = repr(Settings.load({name: noise, **secrets}))
+    except SettingsError as error:
+        shown = f"{error} {error!r}"
+    assert SECRET not in shown
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are frozen."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load({}).max_calls = 1  # type: ignore[misc]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Return the path of a file that exists."""
+    path = tmp_path / "file"
+    path.touch()
+    return str(path)
+
+
+def described(**environ: str) -> CredentialKind:
+    """Return the credential that such an environment describes, if it is whole."""
+    settings = Settings.load(environ)
+    settings.check_credentials()
+    return settings.credential_kind
+
+
+APPLICATION = {"AZURE_TENANT_ID": "contoso.com", "AZURE_CLIENT_ID": "app"}
+
+
+def test_which_credential(file: str) -> None:
+    """A secret comes before a certificate, and that before a token file, as in azure-identity."""
+    token = {**APPLICATION, "AZURE_FEDERATED_TOKEN_FILE": file}
+    certificate = {**token, "AZURE_CLIENT_CERTIFICATE_PATH": file}
+    secret = {**certificate, "AZURE_CLIENT_SECRET": SECRET}
+    managed = {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
+    assert (
+        described(**token),
+        described(**certificate),
+        described(**secret),
+        described(**managed),
+        described(**secret, **managed),
+        described(**secret, AZURE_TOKEN_CREDENTIALS="workloadidentitycredential"),
+    ) == (
+        CredentialKind.WORKLOAD_IDENTITY,
+        CredentialKind.CERTIFICATE,
+        CredentialKind.SECRET,
+        CredentialKind.MANAGED_IDENTITY,
+        CredentialKind.MANAGED_IDENTITY,
+        CredentialKind.WORKLOAD_IDENTITY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        ({}, ["AZURE_CLIENT_SECRET"]),
+        (APPLICATION, ["AZURE_CLIENT_SECRET"]),
+        ({"AZURE_CLIENT_SECRET": SECRET}, ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"]),
+        (
+            {"AZURE_CLIENT_SECRET": SECRET, "AZURE_TENANT_ID": "contoso.com"},
+            ["AZURE_CLIENT_ID"],
+        ),
+        (
+            {**APPLICATION, "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"},
+            ["AZURE_TOKEN_CREDENTIALS"],
+        ),
+        (
+            {**APPLICATION, "AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential"},
+            ["AZURE_TOKEN_CREDENTIALS"],
+        ),
+    ],
+)
+def test_incomplete_credentials(environ: dict[str, str], missing: list[str]) -> None:
+    """What a credential lacks is named, all at once, and only when a credential is needed."""
+    settings = Settings.load(environ)
+    with pytest.raises(SettingsError) as caught:
+        settings.check_credentials()
+    assert missing == names(str(caught.value))
+
+
+def test_managed_identity_is_offered() -> None:
+    """With nothing set, the message says how to choose managed identity."""
+    with pytest.raises(SettingsError, match="AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential"):
+        Settings.load({}).check_credentials()

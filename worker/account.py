@@ -1,0 +1,136 @@
+"""
+The lines of the log that account for calls, responses and batches.
+
+One `call.finished` for every call, one `response.settled` for every response. No line holds a
+comment, a token or a body: only what is named here is written.
+"""
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.ledger.batches import Batch
+from jobs.ledger.slices import Entry, OpenSlice
+from jobs.moments import write_moment
+from jobs.outcome import Outcome
+from worker.reply import Reply
+from worker.verdict import Verdict
+
+
+def call_finished(
+    log: FilteringBoundLogger,
+    part: OpenSlice,
+    entry: Entry,
+    *,
+    attempt: int,
+    method: str,
+    client_request_id: str,
+    reply: Reply,
+    verdict: Verdict,
+    retry_after_s: float | None,
+) -> None:
+    """Account for one call to Graph."""
+    response = entry.response
+    log.info(
+        "call.finished",
+        batch=part.batch.id,
+        row=entry.row,
+        user=response.user,
+        event_id=response.event,
+        action=response.action.value,
+        method=method,
+        attempt=attempt,
+        status=reply.status,
+        error_code=reply.code,
+        client_request_id=client_request_id,
+        request_id=reply.request_id,
+        retry_after_s=retry_after_s,
+        duration_ms=round(reply.duration_ms, 1),
+        verdict=verdict.value,
+    )
+
+
+def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
+    """Account for a call whose worker died before it could: its mark is all that is known."""
+    response, record = entry.response, entry.record
+    log.warning(
+        "call.finished",
+        batch=part.batch.id,
+        row=entry.row,
+        user=response.user,
+        event_id=response.event,
+        action=response.action.value,
+        method="POST",
+        attempt=record.attempts + 1,
+        status=None,
+        error_code="worker_lost",
+        client_request_id=record.client_request_id,
+        request_id=None,
+        retry_after_s=None,
+        duration_ms=None,
+        verdict=Verdict.LOOK.value,
+    )
+
+
+LEVELS = {Outcome.FAILED: "warning", Outcome.EXPIRED: "warning", Outcome.UNCERTAIN: "error"}
+"""Who must act: nobody, somebody tomorrow, or an administrator who decides."""
+
+
+def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
+    """Account for the end of one response. Raises `ValueError` for one that has not ended."""
+    record = entry.record
+    ending = record.ending
+    if ending is None:
+        raise ValueError(f"row {entry.row} of batch {part.batch.id} has not ended")
+    due_ms = max(part.batch.submitted_at_ms, part.batch.not_before_ms)
+    getattr(log, LEVELS.get(ending.outcome, "info"))(
+        "response.settled",
+        batch=part.batch.id,
+        row=entry.row,
+        user=entry.response.user,
+        event_id=entry.response.event,
+        action=entry.response.action.value,
+        outcome=ending.outcome.value,
+        reason=ending.reason and ending.reason.value,
+        status=record.status,
+        attempts=record.attempts,
+        throttled=record.throttled,
+        client_request_id=record.client_request_id,
+        request_id=record.request_id,
+        waited_ms=max(0, record.settled_at_ms - due_ms),
+    )
+
+
+def mailbox_paused(
+    log: FilteringBoundLogger,
+    part: OpenSlice,
+    entry: Entry,
+    retry_after_s: float | None,
+    until_ms: int,
+) -> None:
+    """Say that a mailbox is closed to everybody until a moment."""
+    log.warning(
+        "mailbox.paused",
+        batch=part.batch.id,
+        user=entry.response.user,
+        retry_after_s=retry_after_s,
+        until=write_moment(until_ms),
+    )
+
+
+def batch_submitted(log: FilteringBoundLogger, batch: Batch) -> None:
+    """Account for the start of a batch."""
+    log.info("batch.submitted", batch=batch.id, total=batch.total, duplicates=batch.duplicates)
+
+
+def batch_finished(log: FilteringBoundLogger, batch: Batch) -> None:
+    """Account for the end of a batch, with its counts by outcome."""
+    counts = {outcome.value: batch.outcomes.get(outcome, 0) for outcome in Outcome}
+    start_ms = max(batch.submitted_at_ms, batch.not_before_ms)
+    (log.info if batch.successful else log.warning)(
+        "batch.finished",
+        batch=batch.id,
+        total=batch.total,
+        **counts,
+        duration_s=round(max(0, batch.finished_at_ms - start_ms) / 1000, 3),
+        calls=batch.calls,
+        throttled=batch.waits,
+    )

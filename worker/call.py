@@ -1,0 +1,208 @@
+"""
+One call for one response: leave to make it, the mark, the exchange, what is written down of it.
+
+It is made once. Whether there is another is the next step's affair, and decided from the record.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from jobs.ledger.slices import Answer, Entry, Kind, Word
+from jobs.record import Record
+from worker import account
+from worker.backoff import backoff_s, retry_after_s, wait_s
+from worker.credential import TokenUnavailable
+from worker.lane import Lane
+from worker.reply import Reply
+from worker.verdict import Judgement, Verdict, judge, judge_look
+
+if TYPE_CHECKING:
+    from worker.slice import Shift
+
+UNREACHED_MS = 500
+"""When to come back after Redis did not take a mark: the call was not made."""
+
+SPARING_S = 60.0
+"""The backoff while the retry budget is used up, in seconds."""
+
+
+class Call:
+    """One call; `looking` reads the event, otherwise the response is sent."""
+
+    def __init__(self, shift: "Shift", lane: Lane, entry: Entry, *, looking: bool) -> None:
+        self.id = str(uuid4())
+        self._shift = shift
+        self._means = shift.means
+        self._lane = lane
+        self._entry = entry
+        self._before = entry.record
+        self._looking = looking
+
+    async def make(self) -> bool:
+        """Make the call if all allow it; return whether its response may take another step."""
+        if not self._shift.goes_on(self._lane):
+            return False
+        try:
+            token = await self._means.tokens.token()
+        except TokenUnavailable as unavailable:
+            return self._end_lane(unavailable)
+        async with self._means.slots.free:
+            if not self._shift.goes_on(self._lane) or not await self._admitted():
+                return not (self._shift.stopped or self._lane.closed)
+            reply = await self._exchange(token)
+        return await self._conclude(reply, token)
+
+    async def _admitted(self) -> bool:
+        """Pass the gate, write the mark, and make sure that it still holds."""
+        if not self._means.gate.admits():
+            self._shift.end_lane(self._lane, self._means.gate.reopens_ms())
+            return False
+        if not await self._granted():
+            self._means.gate.give_back()
+            return False
+        return True
+
+    async def _granted(self) -> bool:
+        kind = Kind.LOOK if self._looking else Kind.MARK
+        record = self._before if self._looking else self._before.marked(self.id)
+        try:
+            answer = await self._means.slices.write(self._shift.part, kind, self._entry, record)
+        except (RedisError, OSError):
+            # Perhaps it was written, but nothing was sent: the next opening looks into it.
+            self._shift.stop(self._means.now_ms() + UNREACHED_MS)
+            return False
+        if answer.word is not Word.OK:
+            self._obey(answer)
+            return False
+        return await self._still_granted()
+
+    def _obey(self, answer: Answer) -> None:
+        """Do what the ledger's refusal of a mark wants."""
+        match answer.word:
+            case Word.CANCELLED:
+                self._shift.cancel()
+            case Word.LATER:
+                self._shift.end_lane(self._lane, self._means.now_ms() + answer.wait_ms)
+            case Word.PAUSED:
+                self._shift.stop(self._means.now_ms() + self._shift.PAUSED_MS)
+            case _:
+                self._shift.stop(self._means.now_ms() + UNREACHED_MS)
+
+    async def _still_granted(self) -> bool:
+        """Take the mark back if the lease ended while it was written: nothing was sent."""
+        if self._means.presence.holds(self._shift.part.worker):
+            return True
+        self._shift.stop(self._means.now_ms() + UNREACHED_MS)
+        if not self._looking:
+            await self._shift.note(self._entry, self._before)
+        return False
+
+    async def _exchange(self, token: str) -> Reply:
+        graph = self._means.graph
+        exchange = graph.look if self._looking else graph.send
+        return await exchange(self._entry.response, token=token, client_request_id=self.id)
+
+    async def _conclude(self, reply: Reply, token: str) -> bool:
+        """Judge the reply, log it, write down what it has shown, and do what it wants."""
+        judgement = self._judge(reply)
+        self._log(reply, judgement)
+        record = self._told(reply, judgement)
+        until_ms = self._wait_until_ms(reply) if judgement.verdict is Verdict.WAIT else None
+        await self._shift.replied(self._lane.mailbox, until_ms)
+        if judgement.ending is not None:
+            await self._shift.settle(self._entry, record, judgement.ending)
+            return False
+        if until_ms is not None:
+            return await self._wait(record, reply, until_ms)
+        if judgement.token:
+            return await self._renew(record, reply, token)
+        return await self._shift.note(self._entry, self._going_on(record, reply, judgement))
+
+    def _judge(self, reply: Reply) -> Judgement:
+        table = judge_look if self._looking else judge
+        return table(reply, self._entry.response, self._before)
+
+    def _log(self, reply: Reply, judgement: Judgement) -> None:
+        account.call_finished(
+            self._means.log,
+            self._shift.part,
+            self._entry,
+            attempt=self._before.attempts + (not self._looking),
+            method="GET" if self._looking else "POST",
+            client_request_id=self.id,
+            reply=reply,
+            verdict=judgement.verdict,
+            retry_after_s=_asked_s(reply),
+        )
+
+    def _told(self, reply: Reply, judgement: Judgement) -> Record:
+        """Return the record with what the reply says of itself; a look leaves the call's ids."""
+        if self._looking:
+            return self._before
+        told = self._entry.record.told(status=reply.status, request_id=reply.request_id)
+        carried_out = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
+        return replace(told, attempts=told.attempts + carried_out)
+
+    def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
+        now_ms = self._means.now_ms()
+        match judgement.verdict:
+            case Verdict.LOOK:
+                return record.unknown(now_ms)
+            case Verdict.SEEN:
+                return record.shown(judgement.shown or "")
+            case _ if self._looking and reply.reached:
+                return record.looked_in_vain(now_ms + self._backoff_ms(record.failed_looks + 1))
+            case _:
+                return record.waiting(now_ms + self._backoff_ms(record.attempts + 1))
+
+    async def _wait(self, record: Record, reply: Reply, until_ms: int) -> bool:
+        """Pause the mailbox for all workers, and end the lane."""
+        await self._shift.note(self._entry, record.waiting(until_ms, throttled=True))
+        paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms)
+        if "concurrency" in (reply.message or "").lower():
+            self._means.widths.narrow(self._lane.mailbox)
+        if not self._lane.closed:
+            account.mailbox_paused(
+                self._means.log, self._shift.part, self._entry, _asked_s(reply), paused_until_ms
+            )
+        self._shift.end_lane(self._lane, paused_until_ms)
+        return False
+
+    async def _renew(self, record: Record, reply: Reply, token: str) -> bool:
+        """After a 401: another token, once; if that is refused as well, everything pauses."""
+        await self._shift.note(self._entry, record)
+        try:
+            if self._means.tokens.is_renewed(token):
+                raise self._means.tokens.refuse(token, reply.code or "401")
+            await self._means.tokens.renew(token, reply.claims)
+        except TokenUnavailable as unavailable:
+            return self._end_lane(unavailable)
+        return True
+
+    def _end_lane(self, unavailable: TokenUnavailable) -> bool:
+        self._shift.end_lane(self._lane, int(unavailable.retry_at * 1000) + 1)
+        return False
+
+    def _wait_until_ms(self, reply: Reply) -> int:
+        wait = wait_s(
+            reply.retry_after,
+            now=reply.arrived_at,
+            date=reply.date,
+            random=self._means.random.random,
+            throttled=self._before.throttled + 1,
+        )
+        # Rounded up, and one more for the moment of arrival: never early.
+        return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
+
+    def _backoff_ms(self, attempt: int) -> int:
+        random = self._means.random.random
+        if self._means.budget.spend():
+            return int(backoff_s(attempt, random) * 1000)
+        return int((0.5 + random() / 2) * SPARING_S * 1000)
+
+
+def _asked_s(reply: Reply) -> float | None:
+    return retry_after_s(reply.retry_after, now=reply.arrived_at, date=reply.date)

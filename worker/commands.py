@@ -1,0 +1,232 @@
+"""
+The console command: the worker's side of it, joined with the administrator's.
+
+Who only submits or asks for a status does not wait for aiohttp and azure-identity to be loaded:
+what makes calls is imported by the commands that make them.
+"""
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from config.logs import configure_logs
+from config.settings import Settings
+from jobs import report
+from jobs.batch import Draft
+from jobs.commands import (
+    COMMANDS,
+    Commands,
+    exit_code,
+    open_ledger,
+    read_status,
+    read_wishes,
+    submit_options,
+    tell_dry_run,
+    watch,
+)
+from jobs.ledger.batches import Batch
+from jobs.submit import Submitted, Wishes, queue_batch, read_file
+
+if TYPE_CHECKING:
+    from worker.main import Ended
+    from worker.means import Means
+
+INTERRUPTED: Final = 130
+"""The shell's own code for a command that was stopped by a signal."""
+
+STATE: Final = ".bulkrsvp"
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bulkrsvp", prog_name="bulkrsvp")
+def main() -> None:
+    """
+    Answer calendar invitations in bulk through Microsoft Graph, once each.
+
+    Start with: bulkrsvp demo
+    """
+
+
+for command in COMMANDS:
+    main.add_command(command)
+
+
+@main.command()
+@click.option("--burst", is_flag=True, help="Stop when nothing is left to do.")
+@click.pass_context
+def worker(ctx: click.Context, *, burst: bool) -> None:
+    """
+    Run a worker until SIGTERM; it logs one JSON object a line to standard output.
+
+    Example: bulkrsvp worker | tee worker.log
+    """
+    from worker.main import nothing_left, run_worker
+
+    settings = _load_for_calls()
+    log = configure_logs(settings, sys.stdout)
+    ctx.exit(asyncio.run(run_worker(settings, log, ended=nothing_left if burst else None)))
+
+
+@main.command()
+@click.argument("file")
+@submit_options
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=STATE,
+    show_default=True,
+    help="Where the embedded Redis keeps its data.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    *,
+    file: str,
+    form: str | None,
+    batch: str | None,
+    at: str | None,
+    deadline: str,
+    check_first: bool,
+    dry_run: bool,
+    following: bool,
+    as_json: bool,
+    state: Path,
+) -> None:
+    """
+    Submit FILE, work until the batch is finished, print the summary.
+
+    Without REDIS_URL an embedded Redis keeps its data in the state directory: a run that was
+    interrupted goes on when it is run again.
+
+    Example: bulkrsvp run leavers.csv --watch
+    """
+    from worker.embedded import EmbeddedRedis
+
+    ctx.meta["file"] = file
+    settings = Settings.load() if dry_run else _load_for_calls()
+    wishes = read_wishes(form=form, batch=batch, at=at, deadline=deadline, check_first=check_first)
+    with (
+        read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked,
+        ExitStack() as parts,
+    ):
+        if dry_run:
+            tell_dry_run(checked, wishes, as_json=as_json)
+            return
+        if settings.redis_url is None:
+            embedded = parts.enter_context(EmbeddedRedis(state))
+            settings = settings.model_copy(update={"redis_url": embedded.url})
+        stream = _log_stream(parts, state, as_json=as_json, following=following)
+        work = _run(settings, checked, wishes, stream=stream, following=following)
+        finished, throttled = asyncio.run(work)
+    _summarize(finished, throttled, as_json=as_json)
+    ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
+
+
+def _load_for_calls() -> Settings:
+    """Load the settings of a command that calls Graph: it needs credentials."""
+    settings = Settings.load()
+    settings.check_credentials()
+    return settings
+
+
+def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:
+    """Choose where the log goes, so that it is neither mixed with results nor with a bar."""
+    if following and sys.stderr.isatty() and (as_json or sys.stdout.isatty()):
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = state / "worker.log"
+        click.echo(f"logging to {path}", err=True)
+        return parts.enter_context(path.open("ab"))
+    return sys.stderr if as_json else sys.stdout
+
+
+async def _run(
+    settings: Settings, checked: Draft, wishes: Wishes, *, stream: IO[Any], following: bool
+) -> tuple[Batch, int]:
+    """Queue a batch and work until it is finished; return how it stands."""
+    from worker.main import run_worker
+
+    log = configure_logs(settings, stream)
+    async with open_ledger(settings) as (redis, batches):
+        submitted = await queue_batch(redis, checked, wishes)
+        _tell_begun(submitted)
+        bar = asyncio.create_task(watch(batches, submitted.batch)) if following else None
+        await run_worker(settings, log, ended=_finished(submitted.batch))
+        if bar is not None:
+            bar.cancel()
+            await asyncio.gather(bar, return_exceptions=True)
+        return await read_status(batches, submitted.batch)
+
+
+def _finished(batch_id: str) -> "Ended":
+    async def ended(means: "Means") -> bool:
+        batch = await means.batches.find(batch_id)
+        return batch is None or batch.announced
+
+    return ended
+
+
+def _tell_begun(submitted: Submitted) -> None:
+    word = "queued" if submitted.created else "went on with"
+    click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)
+
+
+def _summarize(batch: Batch, throttled: int, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(report.to_json(report.describe(batch, throttled)))
+    report.show_batch(report.messages(), batch, throttled)
+    if not batch.finished_at_ms:
+        click.echo("interrupted; run the same command again to go on", err=True)
+
+
+@main.command()
+@click.option("--graph-port", type=int, default=0, help="Of the simulated Graph; else any.")
+@click.option("--entra-port", type=int, default=0, help="Of the simulated Entra ID; else any.")
+@click.option("--latency-s", type=float, default=0.1, show_default=True, help="Of each call.")
+def sandbox(graph_port: int, entra_port: int, latency_s: float) -> None:
+    """
+    Serve a simulated Entra ID and Graph on loopback, and print the environment to export.
+
+    Users and events behave by their names; see the README. It runs until SIGTERM.
+
+    Example: bulkrsvp sandbox --graph-port 8080
+    """
+    from worker.sandbox import serve
+
+    asyncio.run(
+        serve(
+            _announcing(click.echo),
+            graph_port=graph_port,
+            entra_port=entra_port,
+            latency_s=latency_s,
+        )
+    )
+
+
+def _announcing(echo: Callable[[str], None]) -> Callable[[Mapping[str, str]], None]:
+    def announce(environment: Mapping[str, str]) -> None:
+        for name, value in environment.items():
+            echo(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+
+    return announce
+
+
+@main.command()
+@click.option("--responses", type=click.IntRange(20, 5_000), default=300, show_default=True)
+@click.pass_context
+def demo(ctx: click.Context, responses: int) -> None:
+    """
+    Show everything at once, on the sandbox and an embedded Redis: nothing leaves this machine.
+
+    Example: bulkrsvp demo
+    """
+    from worker.demo import show_demo
+
+    show_demo(responses)
+    ctx.exit(0)

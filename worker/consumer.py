@@ -1,0 +1,169 @@
+"""
+The consumer's end of arq: its `Worker`, held to the rules of this house.
+
+Whatever a slice does, its job is never lost here: it comes back until the ledger says that
+nothing is left of it. Overridden are the four places where arq 0.28 would end the process, leak a
+slot, read what it runs already, or ask Redis for what our own heartbeat does.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+from arq import Retry, func
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from jobs.ledger.batches import VERSION
+from jobs.ledger.leases import LEASE_S
+from jobs.queue import JOB, Queue
+from worker.means import Means
+from worker.slice import work
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
+
+POLL_S: Final = 0.05
+AWAY_S: Final = 0.5
+"""Between two polls while Redis is away."""
+
+MAX_SLICES: Final = 128
+READ_LIMIT: Final = 2_000
+"""More ids than all workers of a fleet have running, for arq reads the lowest ones first."""
+
+SLICE_ROWS: Final = 100
+"""What a slice is taken to want of the slots until it has been opened."""
+
+CRASHED_S: Final = 5.0
+NEVER_S: Final = 10 * 24 * 3600.0
+
+
+class Consumer(Worker):
+    """Takes slices from the queue while there is room for their calls."""
+
+    def __init__(self, redis: ArqRedis, means: Means, queue: Queue) -> None:
+        job = cast("WorkerCoroutine", self._work_on_slice)
+        super().__init__(
+            [func(job, name=JOB, timeout=NEVER_S, keep_result=0, max_tries=2**31)],
+            redis_pool=redis,
+            queue_name=redis.default_queue_name,
+            handle_signals=False,
+            max_jobs=MAX_SLICES,
+            poll_delay=POLL_S,
+            queue_read_limit=READ_LIMIT,
+            job_serializer=redis.job_serializer,
+            job_deserializer=orjson.loads,
+            keep_result=0,
+            log_results=False,
+        )
+        self.in_progress_timeout_s = LEASE_S
+        self._means = means
+        self._queue = queue
+        self._away = False
+
+    async def _work_on_slice(
+        self, _: dict[Any, Any], version: int, batch_id: str, number: int
+    ) -> None:
+        if version != VERSION:
+            self._means.log.error("slice.foreign", batch=batch_id, slice=number, version=version)
+            raise Retry(defer=60)
+        try:
+            comeback_ms = await work(self._means, batch_id, number)
+        except (RedisError, OSError) as error:
+            self._means.log.warning("redis.away", error=type(error).__name__)
+            raise Retry(defer=AWAY_S) from error
+        except Exception as error:
+            self._means.log.exception("slice.crashed", batch=batch_id, slice=number)
+            raise Retry(defer=CRASHED_S) from error
+        if comeback_ms is not None:
+            raise Retry(defer=max(comeback_ms - self._means.now_ms(), 1) / 1000)
+        await self._release_next(batch_id)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a slice is being worked on."""
+        return any(not task.done() for task in self.tasks.values())
+
+    async def _release_next(self, batch_id: str) -> None:
+        if (batch := await self._means.batches.find(batch_id)) is not None:
+            await self._queue.release(batch)
+
+    async def _poll_iteration(self) -> None:
+        """Poll once; a Redis that is away does not end the process (arq: it would)."""
+        try:
+            await super()._poll_iteration()
+        except (RedisError, OSError) as error:
+            if not self._away:
+                self._means.log.warning("redis.away", error=type(error).__name__)
+            self._away = True
+            await asyncio.sleep(AWAY_S)
+        else:
+            if self._away:
+                self._means.log.info("redis.back")
+            self._away = False
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start what runs nowhere yet, one by one, while there is room for its calls."""
+        for job_id in await self._idle(job_ids):
+            if not (self.allow_pick_jobs and self._means.slots.room):
+                return
+            await self._start_job(job_id)
+
+    async def _idle(self, job_ids: list[bytes]) -> list[bytes]:
+        ours = {name.encode() for name, task in self.tasks.items() if not task.done()}
+        others = [job_id for job_id in job_ids if job_id not in ours]
+        if not others or not self._means.slots.room:
+            return []
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for job_id in others:
+                pipe.exists(in_progress_key_prefix + job_id.decode())
+            running = await pipe.execute()
+        return [job_id for job_id, runs in zip(others, running, strict=True) if not runs]
+
+    async def _start_job(self, job_id: bytes) -> None:
+        try:
+            await super().start_jobs([job_id])
+        except (RedisError, OSError):
+            # arq had taken a slot for the job that it could not start, and forgets about it.
+            self._release_sem_dec_counter_on_complete()
+            raise
+        if (task := self.tasks.get(job_id.decode())) is not None and not task.done():
+            self._means.slots.want(job_id.decode(), SLICE_ROWS)
+            task.add_done_callback(lambda _: self._means.slots.unwant(job_id.decode()))
+
+    async def heart_beat(self) -> None:
+        """Do nothing: our own heartbeat renews what is leased, and there are no cron jobs."""
+
+    async def renew_leases(self) -> None:
+        """Renew the in-progress keys of running jobs, which arq sets once and lets run out."""
+        running = [name for name, task in self.tasks.items() if not task.done()]
+        if not running:
+            return
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for name in running:
+                pipe.pexpire(in_progress_key_prefix + name, int(LEASE_S * 1000))
+            await pipe.execute()
+
+    async def drain(self, hurry: asyncio.Event, limit_s: float) -> int:
+        """
+        Take nothing more and wait for what is under way.
+
+        Returns how many slices had to be cut off, after `limit_s` or when told to hurry.
+        """
+        self.allow_pick_jobs = False
+        hurried = asyncio.create_task(hurry.wait())
+        ended = asyncio.create_task(_settled(self.tasks.values()))
+        await asyncio.wait({hurried, ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        cut_off = [task for task in self.tasks.values() if not task.done()]
+        for task in cut_off:
+            task.cancel()
+        await _settled(cut_off)
+        hurried.cancel()
+        await asyncio.gather(hurried, ended, return_exceptions=True)
+        return len(cut_off)
+
+
+async def _settled(tasks: Any) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

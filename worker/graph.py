@@ -1,0 +1,186 @@
+"""
+Graph over aiohttp: one request out, one reply in, nothing decided.
+
+It knows Graph's paths, bodies and headers. How a request is sent once and given up for good is
+`worker/wire.py`'s, how a reply is read `worker/reply.py`'s, what it means `worker/verdict.py`'s.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from jobs.response import Response
+from worker.reply import Event, Reply, TransportEnd, read_reply
+from worker.wire import Exchange, open_session, read_body
+
+__all__ = ["Event", "Graph", "Reply", "TransportEnd", "body", "event_path"]
+
+LOOK_QUERY = "?$select=responseStatus,isOrganizer,isCancelled,responseRequested"
+USER_AGENT = f"bulkrsvp/{version('bulkrsvp')}"
+
+
+class Graph:
+    """
+    The Graph of one cloud, over one pool of connections; use it with `async with`.
+
+    `root` has no version in it (`https://graph.microsoft.com`). At most `max_calls` connections
+    are open, and `timeout_s` bounds all of a call, the wait for a connection included. `clock`
+    gives the aware time. `tls` replaces the machine's trust (`SSL_CERT_FILE` is read on entry).
+    """
+
+    def __init__(
+        self,
+        root: str,
+        api_version: str,
+        *,
+        max_calls: int,
+        timeout_s: float,
+        clock: Callable[[], datetime],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._base = f"{root.rstrip('/')}/{api_version}"
+        self._max_calls = max_calls
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._tls = tls
+
+    async def __aenter__(self) -> Self:
+        self._session = open_session(
+            max_calls=self._max_calls,
+            timeout_s=self._timeout_s,
+            headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+            tls=self._tls,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def send(self, response: Response, *, token: str, client_request_id: str) -> Reply:
+        """
+        Send `response`: one POST, whatever comes of it.
+
+        `client_request_id` is a GUID that no other call had. Raises nothing of the network.
+        """
+        return await self._call(
+            "POST",
+            f"{event_path(response)}/{response.action}",
+            headers=_headers(token, client_request_id) | {"Content-Type": "application/json"},
+            data=body(response),
+        )
+
+    async def look(self, response: Response, *, token: str, client_request_id: str) -> Reply:
+        """Read the event that `response` answers: one GET, otherwise like `send`."""
+        path = f"{event_path(response)}{LOOK_QUERY}"
+        return await self._call("GET", path, headers=_headers(token, client_request_id))
+
+    async def _call(
+        self, method: str, path: str, *, headers: dict[str, str], data: bytes | None = None
+    ) -> Reply:
+        begun_s = _monotonic_s()
+        exchange = Exchange()
+        try:
+            incoming = await self._session.request(
+                method,
+                URL(self._base + path, encoded=True),
+                headers=headers,
+                data=data,
+                allow_redirects=False,  # the token goes to no other origin
+                middlewares=(exchange,),
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            return self._broken(exchange, error, begun_s)
+        arrived_at = self._clock()
+        content = await read_body(incoming)
+        return read_reply(
+            incoming.status,
+            incoming.headers,
+            content,
+            arrived_at=arrived_at,
+            duration_ms=(_monotonic_s() - begun_s) * 1000,
+        )
+
+    def _broken(self, exchange: Exchange, error: Exception, begun_s: float) -> Reply:
+        """Return the reply of a call whose head never came whole."""
+        status = exchange.status
+        return Reply(
+            status=status,
+            code=None if status else exchange.end(error),
+            reached=exchange.reached,
+            arrived_at=self._clock(),
+            duration_ms=(_monotonic_s() - begun_s) * 1000,
+        )
+
+
+def event_path(response: Response) -> str:
+    """
+    Return the path of the event that `response` answers, quoted once, from `/users` on.
+
+    It must go out exactly so (Graph: event-decline has the four forms; get-user the one for a
+    name that begins with `$`).
+    """
+    return f"/users{_user(response.user)}{_calendar(response)}/events/{_quoted(response.event)}"
+
+
+def body(response: Response) -> bytes:
+    """
+    Return the JSON of a call that sends `response`.
+
+    `sendResponse` is always said, because the sources disagree about its default, and an empty
+    comment is never sent, because Graph may refuse it (Graph: event-decline).
+    """
+    said: dict[str, Any] = {"sendResponse": response.send_response}
+    if response.comment:
+        said["comment"] = response.comment
+    if response.proposed_new_time is not None:
+        said["proposedNewTime"] = response.proposed_new_time.model_dump(by_alias=True)
+    return orjson.dumps(said)
+
+
+def _user(user: str) -> str:
+    if user.startswith("$"):
+        name = user.replace("'", "''")
+        return "('" + quote(name, safe="@$'") + "')"
+    return f"/{quote(user, safe='@')}"
+
+
+def _calendar(response: Response) -> str:
+    match response.calendar, response.calendar_group:
+        case None, _:
+            return ""
+        case "default", _:
+            return "/calendar"
+        case calendar, None:
+            return f"/calendars/{_quoted(calendar)}"
+        case calendar, group:
+            return f"/calendarGroups/{_quoted(group)}/calendars/{_quoted(calendar)}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _headers(token: str, client_request_id: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "client-request-id": client_request_id,
+        "return-client-request-id": "true",
+    }
+
+
+def _monotonic_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,224 @@
+"""
+The composition root: settings become parts, parts become a worker; it starts, drains and stops.
+
+Four tasks run side by side: arq's polling, the heartbeat, the rescue, and whoever watches for the
+end. A first signal drains (no new call, those in flight end and are recorded), a second one means
+now.
+"""
+
+import asyncio
+import random as chance
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+from structlog.typing import FilteringBoundLogger
+
+from config.settings import Settings
+from jobs.ledger.batches import Batches
+from jobs.ledger.leases import Leases
+from jobs.ledger.slices import Slices
+from jobs.moments import now_ms
+from jobs.queue import Queue, connect, reach
+from worker.backoff import RetryBudget
+from worker.consumer import Consumer
+from worker.credential import TokenSource, TokenUnavailable, open_credential
+from worker.graph import Graph
+from worker.means import Means
+from worker.presence import BEAT_S, Presence
+from worker.rescue import ROUND_S, Rescue
+from worker.throttle import Gate, Slots, Widths
+
+Ended = Callable[[Means], Awaitable[bool]]
+"""Says whether there is nothing left to do; asked several times a second."""
+
+ASK_S = 0.2
+
+
+async def run_worker(
+    settings: Settings, log: FilteringBoundLogger, *, ended: Ended | None = None
+) -> int:
+    """
+    Run a worker until a signal, or until `ended` says so; return the exit code.
+
+    Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
+    """
+    redis = connect(settings.redis_url_or_default)
+    try:
+        await reach(redis, settings.redis_url_shown)
+        async with equip(settings, redis, log) as means:
+            return await Process(settings, redis, means).run(ended)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+@asynccontextmanager
+async def equip(
+    settings: Settings, redis: ArqRedis, log: FilteringBoundLogger
+) -> AsyncIterator[Means]:
+    """Put together all that a slice is worked with, and take it apart in the end."""
+    random = chance.SystemRandom()
+    leases = Leases(redis)
+    tokens = TokenSource(
+        open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
+    )
+    graph = Graph(
+        settings.graph_root,
+        settings.api_version,
+        max_calls=settings.max_calls,
+        timeout_s=settings.call_timeout_s,
+        clock=lambda: datetime.now(UTC),
+    )
+    try:
+        async with graph:
+            yield Means(
+                slices=Slices(redis, now_ms),
+                batches=Batches(redis),
+                leases=leases,
+                presence=Presence(leases, time.monotonic, log),
+                graph=graph,
+                tokens=tokens,
+                gate=Gate(leases, now_ms, log),
+                slots=Slots(settings.max_calls),
+                widths=Widths(settings.mailbox_concurrency),
+                budget=RetryBudget(),
+                draining=asyncio.Event(),
+                log=log,
+                now_ms=now_ms,
+                random=random,
+                max_attempts=settings.max_attempts,
+                settle_ms=int(settings.settle_s * 1000),
+            )
+    finally:
+        await tokens.close()
+
+
+class Process:
+    """One worker from start to stop."""
+
+    def __init__(self, settings: Settings, redis: ArqRedis, means: Means) -> None:
+        self._settings = settings
+        self._means = means
+        self._log = means.log
+        queue = Queue(redis, means.batches)
+        self._consumer = Consumer(redis, means, queue)
+        self._rescue = Rescue(means, queue)
+        self._hurry = asyncio.Event()
+
+    async def run(self, ended: Ended | None) -> int:
+        """Work until told to stop; return 0, or 1 if a part of the worker itself broke."""
+        await self._means.presence.enlist()
+        await self._beat()
+        self._listen_to_signals()
+        self._log_started()
+        tasks = [asyncio.create_task(part) for part in self._parts(ended)]
+        try:
+            broken = await self._until_draining(tasks)
+            await self._drain()
+        finally:
+            await _end(tasks)
+        await self._resign()
+        self._log.info("worker.stopped", worker=self._means.presence.name)
+        return int(broken)
+
+    def _parts(self, ended: Ended | None) -> list[Coroutine[None, None, None]]:
+        parts = [
+            self._consumer.main(),
+            self._regularly(BEAT_S, self._beat),
+            self._regularly(ROUND_S, self._rescue.look_round),
+            self._fetch_first_token(),
+        ]
+        return parts if ended is None else [*parts, self._watch(ended)]
+
+    async def _until_draining(self, tasks: Iterable[asyncio.Task[None]]) -> bool:
+        """Wait for the word to drain, or for a part that breaks; return whether one did."""
+        told = asyncio.create_task(self._means.draining.wait())
+        running: set[asyncio.Task[Any]] = {told, *tasks}
+        while not told.done():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) is not None:
+                    self._log.critical("worker.broken", exc_info=error)
+                    self._means.draining.set()
+                    await _end([told])
+                    return True
+        return False
+
+    async def _drain(self) -> None:
+        self._means.draining.set()
+        self._log.info("worker.draining", slices=len(self._consumer.tasks))
+        cut_off = await self._consumer.drain(self._hurry, self._settings.drain_s)
+        if cut_off:
+            self._log.warning("worker.cut_off", slices=cut_off)
+
+    async def _resign(self) -> None:
+        with suppress(RedisError, OSError):
+            await self._means.presence.resign()
+
+    async def _beat(self) -> None:
+        await self._means.presence.beat()
+        await self._consumer.renew_leases()
+        await self._means.gate.refresh(self._means.presence.name)
+
+    async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        """Act again and again; a Redis that is away is asked again, and logged by the poll."""
+        while True:
+            with suppress(RedisError, OSError):
+                await act()
+            await asyncio.sleep(interval_s)
+
+    async def _fetch_first_token(self) -> None:
+        """Let a wrong credential be logged at the start, not at the first batch."""
+        with suppress(TokenUnavailable):
+            await self._means.tokens.token()
+
+    async def _watch(self, ended: Ended) -> None:
+        while not self._means.draining.is_set():
+            with suppress(RedisError, OSError):
+                if not self._consumer.busy and await ended(self._means):
+                    self._means.draining.set()
+            await asyncio.sleep(ASK_S)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._obey_signal)
+
+    def _obey_signal(self) -> None:
+        if self._means.draining.is_set():
+            self._hurry.set()
+        self._means.draining.set()
+
+    def _log_started(self) -> None:
+        settings = self._settings
+        self._log.info(
+            "worker.started",
+            worker=self._means.presence.name,
+            version=version("bulkrsvp"),
+            max_calls=settings.max_calls,
+            mailbox_concurrency=settings.mailbox_concurrency,
+            graph=settings.graph_root,
+            api_version=settings.api_version,
+            redis=settings.redis_url_shown,
+        )
+
+
+async def nothing_left(means: Means) -> bool:
+    """Say whether every batch is finished, paused, or still to come: the end of `--burst`."""
+    for batch_id in await means.batches.active():
+        batch = await means.batches.find(batch_id)
+        if batch is not None and not batch.paused and batch.not_before_ms <= means.now_ms():
+            return False
+    return True
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,39 @@
+"""All that a slice is worked with; put together once, in `worker/main.py`."""
+
+import asyncio
+import random as chance
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.ledger.batches import Batches
+from jobs.ledger.leases import Leases
+from jobs.ledger.slices import Slices
+from worker.backoff import RetryBudget
+from worker.credential import TokenSource
+from worker.graph import Graph
+from worker.presence import Presence
+from worker.throttle import Gate, Slots, Widths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """The parts, the clock (ms since the epoch), and what the settings say of going on."""
+
+    slices: Slices
+    batches: Batches
+    leases: Leases
+    presence: Presence
+    graph: Graph
+    tokens: TokenSource
+    gate: Gate
+    slots: Slots
+    widths: Widths
+    budget: RetryBudget
+    draining: asyncio.Event
+    log: FilteringBoundLogger
+    now_ms: Callable[[], int]
+    random: chance.Random
+    max_attempts: int
+    settle_ms: int

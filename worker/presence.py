@@ -1,0 +1,57 @@
+"""
+That this worker lives: its lease in the ledger, renewed by a heartbeat.
+
+All that a worker holds hangs on this one lease. When it is lost, because the process stood still
+or Redis was away, what was begun under the old name is left, and the worker goes on under a new
+one.
+"""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.ledger.leases import LEASE_S, Leases
+
+BEAT_S = 0.4
+"""Between two renewals: several may be missed before the lease is lost."""
+
+SAFETY_S = 0.3
+"""So long before the lease ends nothing is sent on its strength any more."""
+
+
+class Presence:
+    """The lease of this worker; `monotonic` returns seconds that never go back."""
+
+    def __init__(
+        self, leases: Leases, monotonic: Callable[[], float], log: FilteringBoundLogger
+    ) -> None:
+        self.name = ""
+        self._leases = leases
+        self._monotonic = monotonic
+        self._log = log
+        self._good_until_s = 0.0
+
+    async def enlist(self) -> None:
+        """Take a lease under a new name."""
+        name, begun_s = uuid4().hex[:12], self._monotonic()
+        await self._leases.enlist(name)
+        self.name, self._good_until_s = name, begun_s + LEASE_S
+
+    async def beat(self) -> None:
+        """Renew the lease, or take a new one if it was lost. Raises redis-py's errors."""
+        begun_s = self._monotonic()
+        if await self._leases.renew(self.name):
+            self._good_until_s = begun_s + LEASE_S
+            return
+        self._log.warning("worker.lease_lost", worker=self.name)
+        await self.enlist()
+
+    async def resign(self) -> None:
+        """Give the lease back, so that nobody waits for it to end."""
+        self._good_until_s = 0.0
+        await self._leases.resign(self.name)
+
+    def holds(self, name: str) -> bool:
+        """Whether what was begun under this name may still be carried out."""
+        return name == self.name and self._monotonic() < self._good_until_s - SAFETY_S

@@ -1,0 +1,154 @@
+"""
+What came back from one call: read out of status, headers and body, and not judged.
+
+`worker/graph.py` brings it in, `worker/verdict.py` decides what it means. A body may be empty,
+cut, HTML or anything else; whatever cannot be read is None, and nothing here raises.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from multidict import CIMultiDict, CIMultiDictProxy
+
+MAX_CODE = 128
+
+_CLAIMS = re.compile(r'\bclaims="?([A-Za-z0-9+/_-]+)')
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
+
+class TransportEnd(StrEnum):
+    """How a call ended that brought no status line: our words, where Graph says a code."""
+
+    DNS = "dns"
+    CONNECT_FAILED = "connect_failed"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_FAILED = "tls_failed"
+    BAD_URL = "bad_url"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    RESET = "reset"
+    PROTOCOL_ERROR = "protocol_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a look reads of an event; `response` is Graph's word (Graph: responseStatus)."""
+
+    response: str
+    is_organizer: bool
+    is_cancelled: bool
+    response_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    What one call brought back.
+
+    `status` is None when no status line came; `code` is then a `TransportEnd`, else Graph's
+    error code. `message` is for the verdict only and never logged. `reached` is false only when
+    surely nothing of the request left this machine. `retry_after` and `date` are the headers as
+    they came. `claims` is the JSON that a 401 wants the next token to be asked for with.
+    `arrived_at` (aware) is when the head of the reply, or the end of the call, was there.
+    """
+
+    status: int | None
+    code: str | None = None
+    message: str | None = field(default=None, repr=False)
+    reached: bool = True
+    retry_after: str | None = None
+    date: str | None = None
+    request_id: str | None = None
+    claims: str | None = field(default=None, repr=False)
+    event: Event | None = None
+    arrived_at: datetime
+    duration_ms: float
+
+
+def read_reply(
+    status: int,
+    headers: CIMultiDict[str] | CIMultiDictProxy[str],
+    content: bytes,
+    *,
+    arrived_at: datetime,
+    duration_ms: float,
+) -> Reply:
+    """Return the reply that a status line, its headers and as much body as came amount to."""
+    answer = _object(content)
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
+    return Reply(
+        status=status,
+        code=(_text(error.get("code")) or "")[:MAX_CODE] or None,
+        message=_text(error.get("message")),
+        retry_after=headers.get("Retry-After"),
+        date=headers.get("Date"),
+        request_id=_request_id(headers.get("request-id")) or _inner_request_id(error),
+        claims=_claims(headers) if status == 401 else None,  # noqa: PLR2004  # unauthorized
+        event=_event(answer),
+        arrived_at=arrived_at,
+        duration_ms=duration_ms,
+    )
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _request_id(value: object) -> str | None:
+    """Return an id that may stand in a log line: a header can carry any byte."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
+
+
+def _inner_request_id(error: dict[str, Any]) -> str | None:
+    found = (_request_id(inner.get("request-id")) for inner in _inner_errors(error))
+    return next(filter(None, found), None)
+
+
+def _inner_errors(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the errors inside an error; Graph spells the key in two ways and nests them."""
+    inner: object = error
+    while isinstance(inner, dict):
+        yield inner
+        inner = inner.get("innerError", inner.get("innererror"))
+
+
+def _claims(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> str | None:
+    """Return the claims of a challenge, decoded (Entra: claims challenges)."""
+    match = _CLAIMS.search(", ".join(headers.getall("WWW-Authenticate", [])))
+    if match is None:
+        return None
+    encoded = match[1].translate(str.maketrans("-_", "+/"))
+    try:
+        decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    except ValueError:
+        return None
+    return decoded.decode() if _object(decoded) else None
+
+
+def _event(answer: dict[str, Any]) -> Event | None:
+    """Return the event of a look; None unless the response, for which one looks, is there."""
+    status = answer.get("responseStatus")
+    response = _text(status.get("response")) if isinstance(status, dict) else None
+    if response is None:
+        return None
+    return Event(
+        response=response,
+        is_organizer=answer.get("isOrganizer") is True,
+        is_cancelled=answer.get("isCancelled") is True,
+        response_requested=answer.get("responseRequested") is not False,  # Graph: default true
+    )

@@ -1,0 +1,30 @@
+"""
+A simulated Entra ID and Graph on loopback: a real server to try and test things against.
+
+It is used by `bulkrsvp sandbox`, by `bulkrsvp demo` and by the tests. It judges nothing of the
+worker's and imports nothing of it: what it says Graph received is the truth to compare with.
+"""
+
+from worker.sandbox.entra import App
+from worker.sandbox.faults import Effect, Rule
+from worker.sandbox.journal import Duplicate, Entry, Stats
+from worker.sandbox.options import Clock, Options
+from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.tokens import TokenRequest
+from worker.sandbox.traits import Answer, EventState
+
+__all__ = [
+    "Answer",
+    "App",
+    "Clock",
+    "Duplicate",
+    "Effect",
+    "Entry",
+    "EventState",
+    "Options",
+    "Rule",
+    "Sandbox",
+    "Stats",
+    "TokenRequest",
+    "serve",
+]

@@ -1,0 +1,226 @@
+"""
+One slice from start to end: the way of its responses, in order. Read this first.
+
+A slice is opened under a new epoch. What a dead worker left is put right. Its mailboxes are
+leased, and each mailbox's responses walk down a lane. For each the next step is asked for
+(`jobs/record.py`) and taken: a call is made (`worker/call.py`), or it is settled, or it waits.
+Nobody sleeps here: when nothing in the slice can go on, it says when to come back.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from redis.exceptions import RedisError
+
+from jobs.ledger.leases import Taken
+from jobs.ledger.slices import Closed, Entry, Kind, OpenSlice, Word
+from jobs.outcome import Ending
+from jobs.queue import job_id
+from jobs.record import Next, Record, State, Step, Terms, next_step
+from worker import account
+from worker.call import Call
+from worker.lane import Lane, all_of
+from worker.means import Means
+
+T = TypeVar("T")
+
+SHIFT_MS: Final = 5_000
+"""How long a slice is worked on before it goes back into the queue and lets others in."""
+
+BUSY_MS: Final = 700
+"""When to ask again for a mailbox that another slice holds."""
+
+RETAKEN_MS: Final = 200
+"""When to come back after the lease, the epoch or Redis was lost."""
+
+UNWRITTEN_S: Final = 0.5
+"""Between two tries to write what is known while Redis is away."""
+
+
+async def work(means: Means, batch_id: str, number: int) -> int | None:
+    """
+    Take one slice as far as it goes now.
+
+    Returns the moment (ms since the epoch) to come back at, or None when there is nothing left.
+    Raises redis-py's errors while Redis is away, and `ValueError` if what it holds is not ours.
+    """
+    part = await means.slices.open(means.presence.name, batch_id, number)
+    if part is None:
+        means.log.critical("batch.gone", batch=batch_id, slice=number)
+        return None
+    if await means.batches.start(batch_id, means.now_ms()):
+        account.batch_submitted(means.log, part.batch)
+    shift = Shift(means, part)
+    await shift.take_over()
+    await shift.walk_lanes()
+    return await shift.leave()
+
+
+class Shift:
+    """One opening of one slice, from taking it over to leaving it."""
+
+    PAUSED_MS: Final = 10_000
+    """When to look again at a batch that is paused; `resume` wakes it earlier."""
+
+    def __init__(self, means: Means, part: OpenSlice) -> None:
+        self.means = means
+        self.part = part
+        self._job = job_id(part.batch.id, part.number)
+        self.stopped = part.batch.paused
+        self._comeback_ms = means.now_ms() + self.PAUSED_MS if self.stopped else None
+        self._ends_ms = means.now_ms() + SHIFT_MS
+        self._terms = Terms(
+            deadline_ms=part.batch.deadline_ms,
+            cancelled=part.batch.cancelled,
+            check_first=part.batch.check_first,
+            max_attempts=means.max_attempts,
+            settle_ms=means.settle_ms,
+        )
+
+    async def take_over(self) -> None:
+        """Put right what a dead worker has left: ends without a line, marks without an end."""
+        for entry in self.part.unlogged:
+            self._log_settled(entry)
+        orphans = [entry for entry in self.part.entries if entry.record.state is State.SENDING]
+        for entry in orphans:
+            account.call_lost(self.means.log, self.part, entry)
+        now_ms = self.means.now_ms()
+        await asyncio.gather(*(self.note(e, e.record.unknown(now_ms)) for e in orphans))
+
+    async def walk_lanes(self) -> None:
+        """Walk a lane for each mailbox that could be leased, all of them at once."""
+        entries = defaultdict[str, list[Entry]](list)
+        for entry in self.part.entries:
+            entries[entry.response.mailbox].append(entry)
+        taken = await self._lease(list(entries))
+        lanes = [Lane(name, entries[name], self.means.widths.of(name)) for name in taken.held]
+        self.means.slots.want(self._job, sum(lane.width for lane in lanes))
+        try:
+            await all_of(self._walk(lane) for lane in lanes)
+        finally:
+            await self._surely(
+                lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
+            )
+
+    async def _walk(self, lane: Lane) -> None:
+        await lane.walk(self.answer)
+        self.means.slots.less(self._job, lane.width)
+
+    async def _lease(self, mailboxes: list[str]) -> Taken:
+        now_ms = self.means.now_ms()
+        taken = await self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
+        for until_ms in taken.paused_until_ms.values():
+            self.postpone(min(until_ms, self._terms.deadline_ms))
+        if taken.busy:
+            self.postpone(now_ms + BUSY_MS)
+        if taken.lost:
+            self.stop(now_ms + RETAKEN_MS)
+        return taken
+
+    async def answer(self, lane: Lane, entry: Entry) -> None:
+        """Take one response step by step, until it is settled or cannot go on now."""
+        while True:
+            match next_step(entry.record, self._terms, self.means.now_ms()):
+                case Next(Step.NOTHING):
+                    return
+                case Next(Step.WAIT, until_ms=until_ms):
+                    self.postpone(until_ms)
+                    return
+                case Next(Step.SETTLE, ending=Ending() as ending):
+                    await self.settle(entry, entry.record, ending)
+                    return
+                case Next(step):
+                    call = Call(self, lane, entry, looking=step is Step.LOOK)
+                    if not await call.make():
+                        return
+
+    async def note(self, entry: Entry, record: Record) -> bool:
+        """Write what a call has shown; return whether the response is still ours to go on with."""
+        return await self._write(Kind.NOTE, entry, record)
+
+    async def settle(self, entry: Entry, record: Record, ending: Ending) -> None:
+        """Write the end of a response, then log it."""
+        if await self._write(Kind.SETTLE, entry, record.settled(ending, self.means.now_ms())):
+            self._log_settled(entry)
+
+    async def pause_mailbox(self, mailbox: str, until_ms: int) -> int:
+        """Pause a mailbox for all workers; return until when."""
+        return await self._surely(
+            lambda: self.means.leases.pause_mailbox(
+                self.part.batch.id, mailbox, until_ms, self.means.now_ms()
+            )
+        )
+
+    async def replied(self, mailbox: str, throttled_until_ms: int | None) -> None:
+        """Count one reply, and let the gate learn from it."""
+        self.part.replies += 1
+        self.part.throttled += throttled_until_ms is not None
+        self.means.budget.earn()
+        await self._surely(lambda: self.means.gate.replied(mailbox, throttled_until_ms))
+
+    async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
+        # It is compared with the mark that it answers, so it may come late, twice, or from a
+        # worker that has lost its lease. A conflict means that somebody else has found out.
+        answer = await self._surely(lambda: self.means.slices.write(self.part, kind, entry, record))
+        if answer.word is not Word.OK:
+            self.stop(self.means.now_ms() + RETAKEN_MS)
+        return answer.word is Word.OK
+
+    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write what is known for certain, however long Redis is away."""
+        while True:
+            try:
+                return await write()
+            except (RedisError, OSError):
+                await asyncio.sleep(UNWRITTEN_S)
+
+    def _log_settled(self, entry: Entry) -> None:
+        account.response_settled(self.means.log, self.part, entry)
+        self.part.logged.append(entry.row)
+
+    def goes_on(self, lane: Lane) -> bool:
+        """Whether another call may be begun; if not, see to it that the slice comes back."""
+        now_ms = self.means.now_ms()
+        if self.means.draining.is_set():
+            self.stop(now_ms)
+        elif now_ms >= self._ends_ms:
+            self.end_lane(lane, now_ms)
+        return not (self.stopped or lane.closed)
+
+    def end_lane(self, lane: Lane, until_ms: int) -> None:
+        """Begin nothing more in this lane; its mailbox may go on at `until_ms`."""
+        lane.close()
+        self.postpone(min(until_ms, max(self._terms.deadline_ms, self.means.now_ms())))
+
+    def stop(self, until_ms: int) -> None:
+        """Begin nothing more in this slice; it may go on at `until_ms`."""
+        self.stopped = True
+        self.postpone(until_ms)
+
+    def cancel(self) -> None:
+        """Go on as a batch that was cancelled meanwhile."""
+        self._terms = replace(self._terms, cancelled=True)
+
+    def postpone(self, until_ms: int) -> None:
+        """Have the slice come back at `until_ms` at the latest."""
+        if self._comeback_ms is None or until_ms < self._comeback_ms:
+            self._comeback_ms = until_ms
+
+    async def leave(self) -> int | None:
+        """Close the slice; return when to come back to it, or None when nothing is left."""
+        match await self.means.slices.close(self.part):
+            case Closed.OPEN:
+                return self._comeback_ms or self.means.now_ms()
+            case Closed.FINISHED:
+                await announce(self.means, self.part.batch.id)
+        return None
+
+
+async def announce(means: Means, batch_id: str) -> None:
+    """Log the end of a batch, and note that it was."""
+    if (batch := await means.batches.find(batch_id)) is not None:
+        account.batch_finished(means.log, batch)
+        await means.batches.announce(batch_id)

@@ -1,0 +1,154 @@
+"""
+Who may call now: slots in this process, a lane's width, and the gate before everything.
+
+A mailbox that was throttled is paused in the ledger, for all workers. When many mailboxes are
+throttled within a second it is the app that is throttled: the gate closes for every worker, and
+opens again after one call, a probe, has gone through.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.ledger.leases import Leases
+from jobs.moments import write_moment
+
+STORM_MS = 1_000
+STORM_MAILBOXES = 10
+"""So many mailboxes throttled within a second, and half of all replies, mean the app is."""
+
+NARROWED_KEPT = 10_000
+"""Mailboxes whose narrower lanes are remembered; the oldest is forgotten first."""
+
+OVERBOOKED = 1.25
+"""Slices are taken for so many more calls than there are slots, so that no slot waits for one."""
+
+
+class Widths:
+    """How many calls a lane may have in flight: one fewer after each concurrency refusal."""
+
+    def __init__(self, full: int) -> None:
+        self._full = full
+        self._narrowed: OrderedDict[str, int] = OrderedDict()
+
+    def of(self, mailbox: str) -> int:
+        """Return the width of a mailbox's lane."""
+        return self._narrowed.get(mailbox, self._full)
+
+    def narrow(self, mailbox: str) -> None:
+        """Leave one call of headroom more; one call is always allowed."""
+        self._narrowed[mailbox] = max(1, self.of(mailbox) - 1)
+        self._narrowed.move_to_end(mailbox)
+        if len(self._narrowed) > NARROWED_KEPT:
+            self._narrowed.popitem(last=False)
+
+
+class Slots:
+    """The calls that this process may have in flight, and what its slices want of them."""
+
+    def __init__(self, max_calls: int) -> None:
+        self.free = asyncio.Semaphore(max_calls)
+        self._limit = max_calls * OVERBOOKED
+        self._wanted: dict[Hashable, int] = {}
+
+    def want(self, who: Hashable, calls: int) -> None:
+        """Note how many calls a slice could have in flight."""
+        self._wanted[who] = calls
+
+    def less(self, who: Hashable, calls: int) -> None:
+        """Note that a slice has come to the end of some of its lanes."""
+        if who in self._wanted:
+            self._wanted[who] -= calls
+
+    def unwant(self, who: Hashable) -> None:
+        """Forget a slice that has been left."""
+        self._wanted.pop(who, None)
+
+    @property
+    def room(self) -> bool:
+        """Whether another slice would find slots."""
+        return sum(self._wanted.values()) < self._limit
+
+
+@dataclass(slots=True)
+class _Probe:
+    mine: bool = False
+    out: bool = False
+
+
+class Gate:
+    """The pause of everything, shared by all workers; opened by one probe call."""
+
+    def __init__(
+        self, leases: Leases, now_ms: Callable[[], int], log: FilteringBoundLogger
+    ) -> None:
+        self._leases = leases
+        self._now_ms = now_ms
+        self._log = log
+        self._closed_until_ms: int | None = None
+        self._probe = _Probe()
+        self._replies: deque[tuple[int, str | None]] = deque()
+
+    def admits(self) -> bool:
+        """Whether a call may be made now; taking the one probe call counts as making it."""
+        if self._closed_until_ms is None:
+            return True
+        if self._probe.mine and not self._probe.out:
+            self._probe.out = True
+            return True
+        return False
+
+    def give_back(self) -> None:
+        """Say that the probe call was not made after all."""
+        self._probe.out = False
+
+    def reopens_ms(self) -> int:
+        """Return when it is worth asking again, while it is closed."""
+        soon = self._now_ms() + 500
+        return max(self._closed_until_ms or 0, soon)
+
+    async def refresh(self, worker: str) -> None:
+        """Learn what the other workers know; ask to probe when the pause is over."""
+        self._closed_until_ms = await self._leases.graph_paused_until_ms()
+        if self._closed_until_ms is None:
+            self._probe = _Probe()
+        elif self._closed_until_ms <= self._now_ms() and not self._probe.mine:
+            self._probe = _Probe(mine=await self._leases.claim_probe(worker))
+
+    async def replied(self, mailbox: str, throttled_until_ms: int | None) -> None:
+        """Learn from one reply: a probe that went through opens, a storm closes."""
+        if self._closed_until_ms is not None:
+            await self._probed(throttled_until_ms)
+        elif self._storm(mailbox if throttled_until_ms else None):
+            await self._close(throttled_until_ms or self._now_ms())
+
+    async def _probed(self, throttled_until_ms: int | None) -> None:
+        if not self._probe.out:
+            return
+        self._probe = _Probe()
+        if throttled_until_ms is None:
+            self._closed_until_ms = None
+            await self._leases.open_graph()
+            self._log.info("graph.resumed")
+        else:
+            await self._close(throttled_until_ms)
+
+    async def _close(self, until_ms: int) -> None:
+        self._closed_until_ms = until_ms
+        self._replies.clear()
+        await self._leases.pause_graph(until_ms)
+        wait_s = round((until_ms - self._now_ms()) / 1000, 3)
+        self._log.warning("graph.paused", retry_after_s=wait_s, until=write_moment(until_ms))
+
+    def _storm(self, throttled: str | None) -> bool:
+        now_ms = self._now_ms()
+        self._replies.append((now_ms, throttled))
+        while self._replies[0][0] < now_ms - STORM_MS:
+            self._replies.popleft()
+        if throttled is None:
+            return False
+        refused = [mailbox for _, mailbox in self._replies if mailbox is not None]
+        return len(set(refused)) >= STORM_MAILBOXES and len(refused) * 2 >= len(self._replies)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -129,11 +129,14 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def load(
+        cls, environ: Mapping[str, str] | None = None, *, for_calls: bool = False
+    ) -> "Settings":
         """
         Read the environment, or the given mapping in its place.
 
-        Raises `SettingsError` that names all wrong variables, a line each, and shows no secret.
+        With `for_calls` it must also describe a whole credential. Raises `SettingsError` that
+        names all wrong variables, a line each, and shows no secret.
         """
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in environ.items() if value.strip()}
@@ -142,9 +145,17 @@ class Settings(BaseSettings):
         }
         wrong = [*_unknown_names(given), *_without_key(values)]
         try:
-            settings = cls(**values)
+            settings: Settings = cls(**values)
         except ValidationError as error:
             wrong += [_wrong_value(detail, values) for detail in error.errors()]
+            refused = {detail["loc"][0] for detail in error.errors()}
+            # What is right of it still says which credential is meant, and what it lacks.
+            right = {field: value for field, value in values.items() if field not in refused}
+            settings = cls.model_construct(None, **right)
+            # A credential that is set wrong is named already, and is not missing.
+            for_calls = for_calls and not any(str(field).startswith("azure_") for field in refused)
+        if for_calls:
+            wrong += settings.wrong_credentials()
         if wrong:
             raise SettingsError("\n".join(wrong))
         return settings
@@ -202,20 +213,21 @@ class Settings(BaseSettings):
         raise SettingsError(_NO_CREDENTIAL[only])
 
     def check_credentials(self) -> None:
-        """
-        Check that the variables describe one whole credential.
+        """Raise `SettingsError` if the variables do not describe one whole credential."""
+        if wrong := self.wrong_credentials():
+            raise SettingsError("\n".join(wrong))
 
-        Only commands that call Graph need it. Raises `SettingsError` naming all that is missing.
-        """
-        kind = self.credential_kind
+    def wrong_credentials(self) -> list[str]:
+        """Say what is missing for one whole credential, a line for each variable."""
+        try:
+            kind = self.credential_kind
+        except SettingsError as error:
+            return [str(error)]
         if kind is CredentialKind.MANAGED_IDENTITY:
-            return
+            return []
         needed = {"AZURE_TENANT_ID": self.azure_tenant_id, "AZURE_CLIENT_ID": self.azure_client_id}
         missing = [name for name, value in needed.items() if not value]
-        if missing:
-            raise SettingsError(
-                "\n".join(f"{name}: {_WHAT_IS_IT[name]} {kind}" for name in missing)
-            )
+        return [f"{name}: {_WHAT_IS_IT[name]} {kind}" for name in missing]
 
     @property
     def _cloud(self) -> Cloud:

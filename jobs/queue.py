@@ -78,8 +78,7 @@ async def reach(redis: ArqRedis, shown_url: str) -> None:
             f"cannot reach Redis at {shown_url} ({_cause(error)}); "
             "start it, or set REDIS_URL to where it is"
         ) from error
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if memory.get("maxmemory") and policy != "noeviction":
+    if (policy := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
         raise LedgerUnreachable(
             f"Redis at {shown_url} may evict what it holds (maxmemory-policy {policy}), and with "
             "it the marks that keep a response from being sent twice; set it to noeviction"

@@ -103,7 +103,7 @@ def _why_no_user(user: str) -> str:
 def _check_id(text: str) -> str:
     """Return the URL-safe form of an Outlook id; `/` and `+` come from Office.js and EWS."""
     safe = text.replace("/", "-").replace("+", "_")
-    if _ID.fullmatch(safe) and safe not in _DOTS:
+    if _ID.fullmatch(safe) and _DOTS.isdisjoint(text.split("/")):
         return safe
     raise ValueError(_why_no_id(safe))
 

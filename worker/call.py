@@ -139,9 +139,12 @@ class Call:
         )
 
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
-        """Return the record with what the reply says of itself; a look leaves the call's ids."""
-        if self._looking:
+        """Return the record with what the reply says of itself; a look leaves a call's ids."""
+        if self._looking and self._before.client_request_id is not None:
             return self._before
+        if self._looking:
+            looked = replace(self._before, client_request_id=self.id)
+            return looked.told(status=reply.status, request_id=reply.request_id)
         told = self._entry.record.told(status=reply.status, request_id=reply.request_id)
         carried_out = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
         return replace(told, attempts=told.attempts + carried_out)

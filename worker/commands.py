@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from config.logs import configure_logs
 from config.settings import Settings
 from jobs import report
 from jobs.batch import Draft
@@ -68,9 +67,8 @@ def worker(ctx: click.Context, *, burst: bool) -> None:
     """
     from worker.main import nothing_left, run_worker
 
-    settings = _load_for_calls()
-    log = configure_logs(settings, sys.stdout)
-    ctx.exit(asyncio.run(run_worker(settings, log, ended=nothing_left if burst else None)))
+    settings = Settings.load(for_calls=True)
+    ctx.exit(asyncio.run(run_worker(settings, sys.stdout, ended=nothing_left if burst else None)))
 
 
 @main.command()
@@ -109,7 +107,7 @@ def run(
     from worker.embedded import EmbeddedRedis
 
     ctx.meta["file"] = file
-    settings = Settings.load() if dry_run else _load_for_calls()
+    settings = Settings.load(for_calls=not dry_run)
     wishes = read_wishes(form=form, batch=batch, at=at, deadline=deadline, check_first=check_first)
     with (
         read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked,
@@ -128,13 +126,6 @@ def run(
     ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
 
 
-def _load_for_calls() -> Settings:
-    """Load the settings of a command that calls Graph: it needs credentials."""
-    settings = Settings.load()
-    settings.check_credentials()
-    return settings
-
-
 def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:
     """Choose where the log goes, so that it is neither mixed with results nor with a bar."""
     if following and sys.stderr.isatty() and (as_json or sys.stdout.isatty()):
@@ -151,12 +142,11 @@ async def _run(
     """Queue a batch and work until it is finished; return how it stands."""
     from worker.main import run_worker
 
-    log = configure_logs(settings, stream)
     async with open_ledger(settings) as (redis, batches):
         submitted = await queue_batch(redis, checked, wishes)
         _tell_begun(submitted)
         bar = asyncio.create_task(watch(batches, submitted.batch)) if following else None
-        await run_worker(settings, log, ended=_finished(submitted.batch))
+        await run_worker(settings, stream, ended=_finished(submitted.batch))
         if bar is not None:
             bar.cancel()
             await asyncio.gather(bar, return_exceptions=True)

@@ -37,6 +37,9 @@ SLICE_ROWS: Final = 100
 """What a slice is taken to want of the slots until it has been opened."""
 
 CRASHED_S: Final = 5.0
+CUT_OFF_S: Final = 5.0
+"""What a slice that is cut off has to put its affairs in order."""
+
 NEVER_S: Final = 10 * 24 * 3600.0
 
 
@@ -159,7 +162,8 @@ class Consumer(Worker):
         cut_off = [task for task in self.tasks.values() if not task.done()]
         for task in cut_off:
             task.cancel()
-        await _settled(cut_off)
+        if cut_off:
+            await asyncio.wait(cut_off, timeout=CUT_OFF_S)
         hurried.cancel()
         await asyncio.gather(hurried, ended, return_exceptions=True)
         return len(cut_off)

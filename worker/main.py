@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import IO, Any, cast
 
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
 
+from config.logs import configure_logs
 from config.settings import Settings
 from jobs.ledger.batches import Batches
 from jobs.ledger.leases import Leases
@@ -31,6 +32,7 @@ from worker.consumer import Consumer
 from worker.credential import TokenSource, TokenUnavailable, open_credential
 from worker.graph import Graph
 from worker.means import Means
+from worker.outlet import Outlet
 from worker.presence import BEAT_S, Presence
 from worker.rescue import ROUND_S, Rescue
 from worker.throttle import Gate, Slots, Widths
@@ -41,18 +43,19 @@ Ended = Callable[[Means], Awaitable[bool]]
 ASK_S = 0.2
 
 
-async def run_worker(
-    settings: Settings, log: FilteringBoundLogger, *, ended: Ended | None = None
-) -> int:
+async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None = None) -> int:
     """
     Run a worker until a signal, or until `ended` says so; return the exit code.
 
+    It logs to `stream`; when that cannot be written any more it drains and returns 1.
     Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
     """
     redis = connect(settings.redis_url_or_default)
+    outlet = Outlet(stream)
+    log = configure_logs(settings, cast("IO[bytes]", outlet))
     try:
         await reach(redis, settings.redis_url_shown)
-        async with equip(settings, redis, log) as means:
+        async with equip(settings, redis, log, outlet.lost) as means:
             return await Process(settings, redis, means).run(ended)
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -60,7 +63,7 @@ async def run_worker(
 
 @asynccontextmanager
 async def equip(
-    settings: Settings, redis: ArqRedis, log: FilteringBoundLogger
+    settings: Settings, redis: ArqRedis, log: FilteringBoundLogger, log_lost: asyncio.Event
 ) -> AsyncIterator[Means]:
     """Put together all that a slice is worked with, and take it apart in the end."""
     random = chance.SystemRandom()
@@ -89,6 +92,7 @@ async def equip(
                 widths=Widths(settings.mailbox_concurrency),
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
+                log_lost=log_lost,
                 log=log,
                 now_ms=now_ms,
                 random=random,
@@ -125,7 +129,7 @@ class Process:
             await _end(tasks)
         await self._resign()
         self._log.info("worker.stopped", worker=self._means.presence.name)
-        return int(broken)
+        return int(broken or self._means.log_lost.is_set())
 
     def _parts(self, ended: Ended | None) -> list[Coroutine[None, None, None]]:
         parts = [
@@ -133,6 +137,7 @@ class Process:
             self._regularly(BEAT_S, self._beat),
             self._regularly(ROUND_S, self._rescue.look_round),
             self._fetch_first_token(),
+            self._stop_without_log(),
         ]
         return parts if ended is None else [*parts, self._watch(ended)]
 
@@ -177,6 +182,11 @@ class Process:
         """Let a wrong credential be logged at the start, not at the first batch."""
         with suppress(TokenUnavailable):
             await self._means.tokens.token()
+
+    async def _stop_without_log(self) -> None:
+        """Call nobody without being able to account for it."""
+        await self._means.log_lost.wait()
+        self._means.draining.set()
 
     async def _watch(self, ended: Ended) -> None:
         while not self._means.draining.is_set():

@@ -19,7 +19,11 @@ from worker.throttle import Gate, Slots, Widths
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """The parts, the clock (ms since the epoch), and what the settings say of going on."""
+    """
+    The parts, the clock (ms since the epoch), and what the settings say of going on.
+
+    `draining` is set when nothing more may be begun, `log_lost` when a line could not be written.
+    """
 
     slices: Slices
     batches: Batches
@@ -32,6 +36,7 @@ class Means:
     widths: Widths
     budget: RetryBudget
     draining: asyncio.Event
+    log_lost: asyncio.Event
     log: FilteringBoundLogger
     now_ms: Callable[[], int]
     random: chance.Random

@@ -32,9 +32,12 @@ class Rescue:
                 await self._look_after(batch)
 
     async def _look_after(self, batch: Batch) -> None:
+        now_ms = self._means.now_ms()
+        if batch.not_before_ms > now_ms and not batch.cancelled:
+            return
         if not batch.finished_at_ms:
             await self._queue.release(batch)
             for number in await self._queue.restore(batch):
                 self._means.log.warning("slice.rescued", batch=batch.id, slice=number)
-        elif batch.finished_at_ms < self._means.now_ms() - ANNOUNCED_LATE_MS:
+        elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
             await announce(self._means, batch.id)

@@ -69,8 +69,8 @@ class Shift:
         self.means = means
         self.part = part
         self._job = job_id(part.batch.id, part.number)
-        self.stopped = part.batch.paused
-        self._comeback_ms = means.now_ms() + self.PAUSED_MS if self.stopped else None
+        self.stopped = False
+        self._comeback_ms: int | None = None
         self._ends_ms = means.now_ms() + SHIFT_MS
         self._terms = Terms(
             deadline_ms=part.batch.deadline_ms,
@@ -92,11 +92,15 @@ class Shift:
 
     async def walk_lanes(self) -> None:
         """Walk a lane for each mailbox that could be leased, all of them at once."""
+        now_ms = self.means.now_ms()
+        if self.part.batch.paused and now_ms < self._terms.deadline_ms:
+            self.stop(min(now_ms + self.PAUSED_MS, self._terms.deadline_ms))
+            return
         entries = defaultdict[str, list[Entry]](list)
         for entry in self.part.entries:
             entries[entry.response.mailbox].append(entry)
-        taken = await self._lease(list(entries))
-        lanes = [Lane(name, entries[name], self.means.widths.of(name)) for name in taken.held]
+        taken = await self._lease(list(entries), now_ms)
+        lanes = [self._lane(name, entries[name]) for name in taken.held]
         self.means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await all_of(self._walk(lane) for lane in lanes)
@@ -105,12 +109,17 @@ class Shift:
                 lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
             )
 
+    def _lane(self, mailbox: str, entries: list[Entry]) -> Lane:
+        # Graph may still be at a call that was given up: it is counted until it is looked at.
+        unknown = sum(1 for entry in entries if entry.record.unknown_since_ms)
+        width = max(1, self.means.widths.of(mailbox) - unknown)
+        return Lane(mailbox, entries, width)
+
     async def _walk(self, lane: Lane) -> None:
         await lane.walk(self.answer)
         self.means.slots.less(self._job, lane.width)
 
-    async def _lease(self, mailboxes: list[str]) -> Taken:
-        now_ms = self.means.now_ms()
+    async def _lease(self, mailboxes: list[str], now_ms: int) -> Taken:
         taken = await self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
         for until_ms in taken.paused_until_ms.values():
             self.postpone(min(until_ms, self._terms.deadline_ms))
@@ -179,7 +188,8 @@ class Shift:
 
     def _log_settled(self, entry: Entry) -> None:
         account.response_settled(self.means.log, self.part, entry)
-        self.part.logged.append(entry.row)
+        if not self.means.log_lost.is_set():  # else the next worker that opens the slice logs it
+            self.part.logged.append(entry.row)
 
     def goes_on(self, lane: Lane) -> bool:
         """Whether another call may be begun; if not, see to it that the slice comes back."""

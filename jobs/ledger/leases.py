@@ -18,8 +18,8 @@ from jobs.ledger.script import Script
 LEASE_S = 2.5
 """How long a worker's lease lasts without renewal: others wait that long after its death."""
 
-MAILBOX_LEASE_MS = 600_000
-"""Rubbish collection only: a mailbox's lease ends with its worker's."""
+MAILBOX_LEASE_MS = 7_200_000
+"""Longer than any call may last. It clears away what is left; a lease ends with its worker's."""
 
 PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from jobs.batch import unpack
 from jobs.ledger import keys
@@ -176,7 +176,7 @@ class Slices:
             gathered, self._gathered = self._gathered, {}
             try:
                 await self._flush_once(gathered)
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
                 _fail(gathered, error)
 
     async def _flush_once(self, gathered: dict[OpenSlice, list[_Write]]) -> None:

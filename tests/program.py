@@ -94,6 +94,12 @@ class Program:
         (self.folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
         return name
 
+    def submit(self, rows: list[dict[str, Any]], *arguments: str) -> str:
+        """Submit rows; return the batch's id."""
+        submitted = self("submit", self.write("rows.jsonl", rows), *arguments)
+        assert submitted.code == 0, submitted.err
+        return submitted.out.strip()
+
     @contextmanager
     def worker(self, *arguments: str, **settings: str) -> Iterator[Worker]:
         """Run a worker for the length of a block; it is stopped at the end, if it still runs."""

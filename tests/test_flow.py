@@ -114,7 +114,7 @@ def test_the_same_file_again(program: Program, sandbox: SandboxClient) -> None:
 def test_nothing_secret_is_logged(program: Program, sandbox: SandboxClient) -> None:
     """Neither comments nor tokens nor secrets stand in the log, at the lowest level."""
     sandbox.faults([{"times": 3, "status": 500, "message": "canary-reply"}])
-    program("submit", program.write("rows.jsonl", mixed_rows(20)))
+    program.submit(mixed_rows(20))
     worker = program.burst(BULKRSVP_LOG_LEVEL="debug")
 
     text = "\n".join(json.dumps(line) for line in worker.log) + worker.errors
@@ -144,7 +144,7 @@ def test_refusals(program: Program, sandbox: SandboxClient) -> None:
         | ({"proposedNewTime": SLOT} if reason == "proposal_not_allowed" else {})
         for user, event, reason, _ in REFUSALS
     ]
-    batch = program("submit", program.write("rows.jsonl", rows)).out.strip()
+    batch = program.submit(rows)
     worker = program.burst()
 
     settled = sorted(worker.events("response.settled"), key=lambda line: line["row"])

@@ -76,8 +76,14 @@ def test_every_bad_row_is_named(  # noqa: PLR0917  # pytest passes them by name
 FILES = {
     "empty": (b"", "1: file: "),
     "header only": (CSV.encode(), "1: file: "),
-    "unknown column": (b"user,event,acton\na@b.c,e,decline\n", "1: header: 'acton' is unknown; did you mean action?"),
-    "column twice": (b"user,event,action,user\na@b.c,e,decline,x\n", "1: header: names 'user' twice"),
+    "unknown column": (
+        b"user,event,acton\na@b.c,e,decline\n",
+        "1: header: 'acton' is no known column; did you mean action?",
+    ),
+    "column twice": (
+        b"user,event,action,user\na@b.c,e,decline,x\n",
+        "1: header: names 'user' twice",
+    ),
     "missing column": (b"user,action\na@b.c,decline\n", "1: header: lacks the column event"),
     "not utf-8": (b"user,event,action\na@b.c,e\xff,decline\n", "2: "),
     "conflict": (b"user,event,action\nA@b.c,e,decline\na@b.c,e,tentative\n", "3: "),

@@ -9,7 +9,7 @@ Nobody sleeps here: when nothing in the slice can go on, it says when to come ba
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -100,14 +100,23 @@ class Shift:
         for entry in self.part.entries:
             entries[entry.response.mailbox].append(entry)
         taken = await self._lease(list(entries), now_ms)
-        lanes = [self._lane(name, entries[name]) for name in taken.held]
+        lanes = [self._lane(name, entries.pop(name)) for name in taken.held]
         self.means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
-            await all_of(self._walk(lane) for lane in lanes)
+            await all_of([*map(self._walk, lanes), *map(self._end_unsent, entries.values())])
         finally:
             await self._surely(
                 lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
             )
+
+    async def _end_unsent(self, entries: Iterable[Entry]) -> None:
+        """End what is over in a mailbox that may not be called: that takes no call."""
+        for entry in entries:
+            following = next_step(entry.record, self._terms, self.means.now_ms())
+            if following.ending is not None:
+                await self.settle(entry, entry.record, following.ending)
+            elif not entry.record.unknown_since_ms:
+                self.postpone(self._terms.deadline_ms)
 
     def _lane(self, mailbox: str, entries: list[Entry]) -> Lane:
         # Graph may still be at a call that was given up: it is counted until it is looked at.
@@ -122,7 +131,7 @@ class Shift:
     async def _lease(self, mailboxes: list[str], now_ms: int) -> Taken:
         taken = await self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
         for until_ms in taken.paused_until_ms.values():
-            self.postpone(min(until_ms, self._terms.deadline_ms))
+            self.postpone(until_ms)
         if taken.busy:
             self.postpone(now_ms + BUSY_MS)
         if taken.lost:

@@ -1,0 +1,137 @@
+"""A ledger with small batches in it: put there as a submit does, opened as a worker does."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis
+from structlog.testing import CapturingLogger
+from structlog.typing import FilteringBoundLogger
+
+from jobs.batch import Slice, draft
+from jobs.ledger import keys
+from jobs.ledger.batches import Batch, Batches, Commit, Order
+from jobs.ledger.leases import Leases
+from jobs.ledger.slices import Answer, Closed, Entry, Kind, OpenSlice, Slices, Word
+from jobs.outcome import Ending, Outcome, Reason
+from jobs.queue import connect
+from jobs.response import Action, Response
+from jobs.rows import Row
+
+NOW = 1_790_000_000_000
+"""Where the hand-driven clock of a test begins, ms since the epoch."""
+
+SENT = Ending(Outcome.SENT, Reason.ACCEPTED)
+FAILED = Ending(Outcome.FAILED, Reason.NOT_FOUND)
+
+
+def slices(*sizes: int) -> list[Slice]:
+    """Make slices of these sizes; each holds one mailbox, and rows are counted through."""
+    made = list[Slice]()
+    first = 1
+    for number, size in enumerate(sizes):
+        with draft(_row(number, row) for row in range(first, first + size)) as checked:
+            (only,) = checked.slices()
+        made.append(replace(only, number=number))
+        first += size
+    return made
+
+
+def _row(number: int, row: int) -> Row:
+    user = f"user{number}@contoso.com"
+    return Row(row, row, Response(user=user, event=f"E{row}", action=Action.DECLINE))
+
+
+def order(total: int, batch: str = "b", **changes: Any) -> Order:
+    """Order a batch that may be sent for a day from `NOW` on."""
+    standard = Order(
+        batch=batch,
+        fingerprint="f",
+        total=total,
+        duplicates=0,
+        not_before_ms=NOW,
+        allowed_ms=86_400_000,
+        check_first=False,
+    )
+    return replace(standard, **changes)
+
+
+class Ledger:
+    """The sides of one ledger, under a clock that a test sets."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.now_ms = NOW
+        self.redis: Any = redis  # redis-py types each command as both sync and async
+        self.batches = Batches(redis)
+        self.leases = Leases(redis)
+        self.slices = Slices(redis, lambda: self.now_ms)
+
+    async def submit(self, *sizes: int, batch: str = "b", **changes: Any) -> Batch:
+        """Commit a batch with slices of these sizes."""
+        commit = await self.batches.commit(
+            order(sum(sizes), batch, **changes), slices(*sizes), self.now_ms
+        )
+        assert Commit.CREATED == commit
+        return await self.batches.get(batch)
+
+    async def enlist(self, worker: str = "w") -> None:
+        """Take a worker's lease that does not run out, however slow the machine is."""
+        await self.leases.enlist(worker)
+        await self.redis.persist(keys.worker(worker))
+
+    async def open(self, number: int = 0, *, worker: str = "w", batch: str = "b") -> OpenSlice:
+        """Open a slice as a living worker."""
+        await self.enlist(worker)
+        part = await self.slices.open(worker, batch, number)
+        assert part is not None
+        return part
+
+    async def mark(self, part: OpenSlice, entry: Entry, guid: str = "guid") -> Word:
+        """Ask for a mark."""
+        return (await self.slices.write(part, Kind.MARK, entry, entry.record.marked(guid))).word
+
+    async def look(self, part: OpenSlice, entry: Entry) -> Answer:
+        """Ask for leave to look."""
+        return await self.slices.write(part, Kind.LOOK, entry, entry.record)
+
+    async def settle(self, part: OpenSlice, entry: Entry, ending: Ending = SENT) -> Word:
+        """Write the end of a response."""
+        record = entry.record.settled(ending, self.now_ms)
+        return (await self.slices.write(part, Kind.SETTLE, entry, record)).word
+
+    async def finish(
+        self, number: int = 0, endings: Sequence[Ending] = (), batch: str = "b"
+    ) -> Closed:
+        """Settle and log all that is open of a slice, and leave it."""
+        part = await self.open(number, batch=batch)
+        given = [*endings, *[SENT] * len(part.entries)]
+        for entry, ending in zip(part.entries, given, strict=False):
+            assert Word.OK == await self.settle(part, entry, ending)
+        part.logged += [entry.row for entry in part.entries]
+        return await self.slices.close(part)
+
+
+@asynccontextmanager
+async def ledger_at(url: str) -> AsyncIterator[Ledger]:
+    """Connect to a ledger for the length of a block."""
+    redis = connect(url)
+    try:
+        yield Ledger(redis)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+def listening() -> tuple[FilteringBoundLogger, CapturingLogger]:
+    """Make a logger, and what keeps all that it is told."""
+    heard = CapturingLogger()
+    log = structlog.wrap_logger(
+        heard, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    return log.bind(), heard
+
+
+def events(heard: CapturingLogger) -> list[str]:
+    """List the events that were logged."""
+    return [call.kwargs["event"] for call in heard.calls]

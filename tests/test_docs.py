@@ -1,0 +1,245 @@
+"""The README says what the code does: no more, no less, and in the same words."""
+
+import contextlib
+import io
+import re
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args, get_origin
+
+import click
+import pytest
+from click.testing import CliRunner
+from readme import ROOT, Readme
+
+from config.clouds import CloudName
+from config.errors import InputError, LedgerUnreachable, SettingsError
+from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
+from jobs import report
+from jobs.commands import UNSUCCESSFUL_EXIT, _as_json
+from jobs.ledger.batches import BatchState, Line, read_batch
+from jobs.outcome import REASONS, Outcome, Reason
+from jobs.parsing import COLUMNS, RESULTS
+from jobs.record import Record
+from jobs.response import Response
+from jobs.results import RESULT_KEYS, result
+from jobs.rows import Format, Row, read_rows
+from jobs.submit import Submitted
+from worker.commands import INTERRUPTED, main
+from worker.reply import TransportEnd
+from worker.verdict import Verdict
+
+README = Readme.load()
+COMMANDS = main.commands
+RESPONSE = Response(user="ada@contoso.com", event="AAMk=", action="decline")
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Return the long names of a command's options."""
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    return {name for option in options for name in option.opts if name.startswith("--")}
+
+
+def test_commands() -> None:
+    """The table lists every command with its arguments, and nothing else."""
+    context = click.Context(main)
+    usages = {
+        " ".join([name, *command.collect_usage_pieces(context)]).replace("[OPTIONS] ", "")
+        for name, command in COMMANDS.items()
+    }
+    listed = README.table("Commands", "command").names("command")
+    assert sorted(usage.removesuffix(" [OPTIONS]") for usage in usages) == sorted(listed)
+
+
+def test_options() -> None:
+    """The table lists every option of every command, and nothing else."""
+    table = README.table("Commands", "option", "commands")
+    listed = sorted(
+        (command, option)
+        for option, commands in zip(table.names("option"), table.spans("commands"), strict=True)
+        for command in commands
+    )
+    known = {(name, each) for name, command in COMMANDS.items() for each in options_of(command)}
+    assert sorted(known) == listed
+
+
+def test_choices_and_defaults_of_options() -> None:
+    """Where an option has choices or a default, the table says them."""
+    table = README.table("Commands", "option", "commands", "meaning")
+    told: dict[tuple[str, str], list[str]] = {}
+    for option, commands, meaning in zip(
+        table.names("option"), table.spans("commands"), table.spans("meaning"), strict=True
+    ):
+        told |= {(command, option): meaning for command in commands}
+    for name, command in COMMANDS.items():
+        for each in command.params:
+            if isinstance(each, click.Option):
+                assert expected_of(each) <= set(told[name, each.opts[-1]])
+
+
+def expected_of(option: click.Option) -> set[str]:
+    """Return the words that the meaning of an option must hold."""
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    vocabulary = option.name in {"outcomes", "reasons"}  # these have a table of their own
+    default = {str(option.default)} if option.show_default else set()
+    return (set() if vocabulary else {str(choice) for choice in choices}) | default
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_has_an_example(name: str) -> None:
+    """Every command has help, and its example is a call that the command can be given."""
+    shown = CliRunner().invoke(main, [name, "--help"])
+    example = re.search(r"Example: bulkrsvp (.+)", COMMANDS[name].help or "")
+
+    assert 0 == shown.exit_code
+    assert example is not None
+    assert_callable(example[1].split("|")[0].split())
+
+
+@pytest.mark.parametrize("arguments", README.invocations, ids=" ".join)
+def test_invocations(arguments: list[str]) -> None:
+    """Every call of the console command in the README is one that it can be given."""
+    assert_callable(arguments)
+
+
+def assert_callable(arguments: list[str]) -> None:
+    """Assert that the console command understands these arguments; it is not run."""
+    if arguments == ["--version"]:
+        return
+    name, *rest = arguments
+    if rest or not COMMANDS[name].params:  # else the command is only mentioned
+        with (
+            TemporaryDirectory() as folder,
+            contextlib.chdir(folder),
+            COMMANDS[name].make_context(name, rest),
+        ):
+            pass  # a file to write is opened there, and closed
+
+
+def test_exit_codes() -> None:
+    """The table lists the exit codes that there are."""
+    errors = {each.exit_code for each in (InputError, SettingsError, LedgerUnreachable)}
+    table = README.table("Exit codes", "code")
+    expected = errors | {0, UNSUCCESSFUL_EXIT, INTERRUPTED}
+    assert sorted(expected) == [int(row[0]) for row in table.rows]
+
+
+def test_the_two_commands() -> None:
+    """A fresh machine needs exactly these two, and the checks run the second as it stands."""
+    commands = ["pip install uv && uv run bulkrsvp demo\n", "pip install uv && uv run pytest\n"]
+    assert commands == README.blocks("sh")[:2]
+    assert commands[1] in (ROOT / ".ci" / "run").read_text()
+
+
+def test_settings() -> None:
+    """The table lists every setting once, with its default."""
+    table = README.table("Settings", "variable", "default")
+    listed = dict(zip(table.names("variable"), (row[1] for row in table.rows), strict=True))
+    assert len(table.rows) == len(listed)
+    assert {name: default_of(field) for field, name in VARIABLES.items()} == listed
+
+
+def default_of(field: str) -> str:
+    """Return the default of a setting as the table says it."""
+    words = {
+        "redis_url": f"`{DEFAULT_REDIS_URL}`",
+        "azure_authority_host": "by cloud",
+        "graph_url": "by cloud",
+        "log_format": "by terminal",
+    }
+    default = Settings.model_fields[field].default
+    if default is None:
+        return words.get(field, "none")
+    return f"`{default:g}`" if isinstance(default, float | int) else f"`{default}`"
+
+
+def test_choices_of_settings() -> None:
+    """Where a setting is one of a few words, its meaning lists them."""
+    table = README.table("Settings", "variable", "default", "meaning")
+    meanings = dict(zip(table.names("variable"), table.spans("meaning"), strict=True))
+    for field, name in VARIABLES.items():
+        assert choices_in(Settings.model_fields[field].annotation) <= set(meanings[name])
+
+
+def choices_in(annotation: Any) -> set[str]:
+    """Return the words of a `Literal` or of the clouds, however they are wrapped."""
+    if annotation is CloudName:
+        return set(CloudName)
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return set().union(*(choices_in(each) for each in get_args(annotation)))
+
+
+def test_no_other_setting() -> None:
+    """No variable is named anywhere that is none."""
+    named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]*", README.text))
+    assert named == set(VARIABLES.values())
+
+
+def test_row_fields() -> None:
+    """The table lists the fields of a response, under the names of the file."""
+    names = [field.alias or name for name, field in Response.model_fields.items()]
+    assert names == README.table("Rows", "field").names("field")
+
+
+def test_csv_columns() -> None:
+    """The table lists the columns of CSV, and each belongs to a field."""
+    table = README.table("Rows", "CSV column", "field")
+    fields = README.table("Rows", "field").names("field")
+    assert list(COLUMNS) == table.names("CSV column")
+    assert set(fields) == set(table.names("field"))
+
+
+def test_passed_over_columns() -> None:
+    """The list of what is passed over on input is whole."""
+    line = next(line for line in README.text.splitlines() if "is passed over on input" in line)
+    assert RESULTS == set(re.findall(r"`(\w+)`", line)) - {"results"}
+
+
+@pytest.mark.parametrize(("language", "format"), [("csv", Format.CSV), ("json", Format.JSONL)])
+def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # the option's name
+    """The rows that the README shows are good."""
+    (block,) = README.blocks(language)
+    rows = read_rows(io.BufferedReader(io.BytesIO(block.encode())), format=format)
+    assert [Row, Row] == [type(row) for row in rows]
+
+
+def test_outcomes() -> None:
+    """The table lists every outcome with each of its reasons, and nothing else."""
+    table = README.table("Outcomes", "outcome", "reason")
+    cells = zip(table.names("outcome"), table.spans("reason"), strict=True)
+    listed = [(outcome, reasons[0] if reasons else None) for outcome, reasons in cells]
+    expected = {(one.value, each.value) for one in Outcome for each in REASONS[one]}
+    expected_bare = {(one.value, None) for one in Outcome if not REASONS[one]}
+
+    assert len(listed) == len(set(listed))
+    assert expected | expected_bare == set(listed)
+    assert set(Reason) == {reason for _, reason in listed if reason}
+
+
+def test_verdicts() -> None:
+    """The table lists the verdicts."""
+    assert list(Verdict) == README.table("Verdicts of a call", "verdict").names("verdict")
+
+
+def test_transport_ends() -> None:
+    """The table lists our own error codes."""
+    listed = README.table("Log lines", "error_code").names("error_code")
+    assert [*TransportEnd, "worker_lost"] == listed
+
+
+def test_states() -> None:
+    """The table lists the states of a batch; no batch of this version is `finding`."""
+    expected = set(BatchState) - {BatchState.FINDING}
+    assert expected == set(README.table("JSON forms", "state").names("state"))
+
+
+def test_json_forms() -> None:
+    """The table lists the keys that the commands print."""
+    *_, results = README.table("JSON forms", "form", "keys").spans("keys")
+    submit, status, _ = README.table("JSON forms", "form", "keys").spans("keys")
+    submitted = Submitted(batch="b", created=True, total=1, duplicates=0)
+    printed = result("b", Line(1, RESPONSE, Record()))
+
+    assert re.findall(r'"(\w+)":', _as_json(submitted)) == submit
+    assert list(report.describe(read_batch("b", {}), 0)) == status
+    assert list(RESULT_KEYS) == results == [key for key in printed if key in RESULT_KEYS]

@@ -1,0 +1,200 @@
+"""What is known of a response: both ways through JSON, and the next step that follows from it."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from jobs.outcome import REASONS, Ending, Outcome, Reason
+from jobs.record import QUEUED, Next, Record, State, Step, Terms, next_step
+
+NOW = 1_790_000_000_000
+TERMS = Terms(
+    deadline_ms=NOW + 1_000_000,
+    cancelled=False,
+    check_first=False,
+    max_attempts=3,
+    settle_ms=60_000,
+)
+CHECK_FIRST = replace(TERMS, check_first=True)
+CANCELLED = replace(TERMS, cancelled=True)
+EXPIRED = replace(TERMS, deadline_ms=NOW)
+
+ENDINGS = [
+    Ending(outcome, reason)
+    for outcome, reasons in REASONS.items()
+    for reason in (*sorted(reasons), *([] if reasons else [None]))
+]
+times = st.integers(0, 2**45)
+counts = st.integers(0, 10_000)
+words = st.none() | st.text(min_size=1, max_size=40)
+records = st.builds(
+    Record,
+    state=st.sampled_from(State),
+    attempts=counts,
+    throttled=counts,
+    status=st.none() | st.integers(100, 599),
+    client_request_id=words,
+    request_id=words,
+    waiting_until_ms=times,
+    unknown_since_ms=times,
+    unclear=st.booleans(),
+    seen=words,
+    failed_looks=counts,
+    settled_at_ms=times,
+    ending=st.none() | st.sampled_from(ENDINGS),
+)
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["q", "m", "s", "sent", "accepted", "7"])
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(records)
+def test_records_come_back(record: Record) -> None:
+    """Whatever a record says, it says it again when it has been through the ledger."""
+    assert record == Record.from_json(record.to_json())
+
+
+def test_a_record_is_short() -> None:
+    """A response of which little is known takes little room."""
+    assert b'["q"]' == QUEUED.to_json()
+    assert b'["m",0,0,null,"guid"]' == QUEUED.marked("guid").to_json()
+    ended = replace(QUEUED.marked("g"), attempts=1, status=202, request_id="r")
+    ended = ended.settled(Ending(Outcome.SENT, Reason.ACCEPTED), 5)
+    assert b'["s",1,0,202,"g","r",["sent","accepted"],5]' == ended.to_json()
+
+
+@given(st.binary(max_size=60))
+@example(b"")
+@example(b"null")
+@example(b"[]")
+@example(b'"q"')
+@example(b'["q",[]]')
+@example(b'["x"]')
+@example(b'["s",0,0,null,null,null,["sent","not_found"]]')
+@example(b'["s",0,0,null,null,null,["gone"]]')
+@example(b'["q",1e999]')
+def test_bytes_that_are_no_record(text: bytes) -> None:
+    """Bytes that no record was written as raise `ValueError`, and nothing else."""
+    with suppress(ValueError):
+        Record.from_json(text)
+
+
+@given(st.lists(anything, max_size=14))
+def test_json_that_is_no_record(fields: list[object]) -> None:
+    """JSON of the right form but with nonsense in it raises `ValueError`, and nothing else."""
+    with suppress(ValueError):
+        Record.from_json(orjson.dumps(fields))
+
+
+def settle(outcome: Outcome, reason: Reason | None = None) -> Next:
+    """Make the step that ends a response."""
+    return Next(Step.SETTLE, ending=Ending(outcome, reason))
+
+
+UNKNOWN = QUEUED.unknown(NOW - 60_000)
+JUST_UNKNOWN = QUEUED.unknown(NOW)
+SHOWN = UNKNOWN.shown("notResponded")
+EXHAUSTED = settle(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
+ENDED = QUEUED.settled(Ending(Outcome.CANCELLED), NOW)
+
+
+@pytest.mark.parametrize(
+    ("record", "terms", "expected"),
+    [
+        (QUEUED, TERMS, Next(Step.SEND)),
+        (QUEUED, CHECK_FIRST, Next(Step.LOOK)),
+        (QUEUED.shown("none"), CHECK_FIRST, Next(Step.SEND)),
+        (QUEUED, CANCELLED, settle(Outcome.CANCELLED)),
+        (QUEUED, EXPIRED, settle(Outcome.EXPIRED)),
+        (QUEUED.waiting(NOW + 1), TERMS, Next(Step.WAIT, until_ms=NOW + 1)),
+        (QUEUED.waiting(NOW), TERMS, Next(Step.SEND)),
+        (QUEUED.waiting(NOW + 2_000_000), TERMS, Next(Step.WAIT, until_ms=TERMS.deadline_ms)),
+        (QUEUED.waiting(NOW + 1), CANCELLED, settle(Outcome.CANCELLED)),
+        (QUEUED.waiting(NOW + 1), EXPIRED, settle(Outcome.EXPIRED)),
+        (UNKNOWN, TERMS, Next(Step.LOOK)),
+        (UNKNOWN, CANCELLED, Next(Step.LOOK)),
+        (UNKNOWN, EXPIRED, Next(Step.LOOK)),
+        (replace(UNKNOWN, attempts=3), TERMS, Next(Step.LOOK)),
+        (JUST_UNKNOWN, TERMS, Next(Step.WAIT, until_ms=NOW + 60_000)),
+        (JUST_UNKNOWN, CANCELLED, Next(Step.WAIT, until_ms=NOW + 60_000)),
+        (UNKNOWN.waiting(NOW + 9), TERMS, Next(Step.WAIT, until_ms=NOW + 9)),
+        (JUST_UNKNOWN.waiting(NOW + 9), TERMS, Next(Step.WAIT, until_ms=NOW + 60_000)),
+        (SHOWN, TERMS, Next(Step.SEND)),
+        (SHOWN, CHECK_FIRST, Next(Step.SEND)),
+        (SHOWN, CANCELLED, settle(Outcome.CANCELLED)),
+        (replace(SHOWN, attempts=3), TERMS, EXHAUSTED),
+        (replace(QUEUED, attempts=2), TERMS, Next(Step.SEND)),
+        (replace(QUEUED, throttled=99), TERMS, Next(Step.SEND)),
+        (replace(UNKNOWN, failed_looks=3), TERMS, settle(Outcome.UNCERTAIN)),
+        (replace(QUEUED, failed_looks=3), CHECK_FIRST, EXHAUSTED),
+        (ENDED, TERMS, Next(Step.NOTHING)),
+        (ENDED, CANCELLED, Next(Step.NOTHING)),
+    ],
+)
+def test_the_next_step(record: Record, terms: Terms, expected: Next) -> None:
+    """What may have been sent is looked at first; only what was not sent can end without a call."""
+    assert expected == next_step(record, terms, NOW)
+
+
+terms_of_all_kinds = st.builds(
+    Terms,
+    deadline_ms=times,
+    cancelled=st.booleans(),
+    check_first=st.booleans(),
+    max_attempts=st.integers(1, 100),
+    settle_ms=st.integers(0, 3_600_000),
+)
+
+
+@given(records, terms_of_all_kinds, times)
+def test_the_unknown_is_never_sent(record: Record, terms: Terms, now_ms: int) -> None:
+    """No record with a call of unknown outcome leads to a call, an expiry or a cancellation."""
+    assume(record.unknown_since_ms and record.state is not State.SETTLED)
+    step = next_step(record, terms, now_ms)
+
+    assert step.step in {Step.LOOK, Step.WAIT, Step.SETTLE}
+    assert step.ending in {None, Ending(Outcome.UNCERTAIN)}
+    if step.step is Step.LOOK:
+        assert now_ms >= record.unknown_since_ms + terms.settle_ms
+
+
+@given(records, terms_of_all_kinds, times)
+def test_waiting_ends(record: Record, terms: Terms, now_ms: int) -> None:
+    """Whoever waits until the moment that was named does not have to wait again."""
+    step = next_step(record, terms, now_ms)
+    if step.step is Step.WAIT:
+        assert step.until_ms > now_ms
+        assert next_step(record, terms, step.until_ms).step is not Step.WAIT
+
+
+def test_a_wait_is_no_attempt() -> None:
+    """Throttling counts for itself, and only a call that may have worked counts as an attempt."""
+    waited = QUEUED.marked("g").waiting(NOW, throttled=True)
+    assert (State.QUEUED, 0, 1) == (waited.state, waited.attempts, waited.throttled)
+    assert (1, 0) == (waited.unknown(NOW).attempts, waited.unknown(NOW).failed_looks)
+
+
+def test_retry_forgets_attempts_but_not_doubts() -> None:
+    """A reopened response has all attempts before it, and is still known to be unclear."""
+    tired = replace(SHOWN, attempts=3, throttled=7, status=500)
+    failed = tired.settled(Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED), NOW)
+    assert Record(unclear=True, seen="notResponded") == failed.reopened()
+    assert QUEUED == QUEUED.settled(Ending(Outcome.EXPIRED), NOW).reopened()
+
+
+@pytest.mark.parametrize("settled_at_ms", [0, NOW])
+def test_retry_looks_at_the_uncertain(settled_at_ms: int) -> None:
+    """What ended as uncertain is looked at before anything is sent again."""
+    uncertain = UNKNOWN.settled(Ending(Outcome.UNCERTAIN), settled_at_ms)
+    assert Next(Step.LOOK) == next_step(uncertain.reopened(), TERMS, NOW + 60_000)

@@ -1,0 +1,108 @@
+"""Graph's throttling, obeyed: nobody called early, nobody else held up, never five in flight."""
+
+from datetime import datetime
+from typing import Any
+
+from program import Program, Worker
+from sandbox_client import SandboxClient
+
+
+def rows_for(user: str, count: int, action: str = "tentativelyAccept") -> list[dict[str, Any]]:
+    """Make responses of one user."""
+    return [{"user": user, "event": f"e{n}", "action": action} for n in range(count)]
+
+
+def settled_at(worker: Worker, user: str) -> list[datetime]:
+    """Return when a user's responses were settled."""
+    return [
+        datetime.fromisoformat(line["timestamp"])
+        for line in worker.events("response.settled")
+        if line["user"] == user
+    ]
+
+
+def test_one_mailbox_holds_nobody_up(program: Program, sandbox: SandboxClient) -> None:
+    """While one mailbox is closed by a 429, everybody else is answered; it is not called early."""
+    sandbox.faults(
+        [
+            {
+                "user": "slow@contoso.com",
+                "times": 4,
+                "status": 429,
+                "code": "TooManyRequests",
+                "headers": {"Retry-After": "3"},
+            }
+        ]
+    )
+    rows = rows_for("slow@contoso.com", 6) + rows_for("ada@contoso.com", 30)
+    program.submit(rows)
+    worker = program.burst()
+
+    others, slow = settled_at(worker, "ada@contoso.com"), settled_at(worker, "slow@contoso.com")
+    assert (30, 6) == (len(others), len(slow))
+    assert max(others) < min(slow)
+    stats = sandbox.stats()
+    assert (36, 0, []) == (stats.taken, stats.early, stats.duplicates)
+    assert {"slow@contoso.com"} == {line["user"] for line in worker.events("mailbox.paused")}
+
+
+SHAPES = ["1", "1.6", "1,2", "0", "-1", "soon", "", "date+2", "Wed, 21 Oct 2020 07:28:00 GMT"]
+
+
+def test_never_early(program: Program, sandbox: SandboxClient) -> None:
+    """Whatever the shape of Retry-After, its mailbox is not called before it is over."""
+    sandbox.options(early_grace_s=0)
+    users = {f"person{n}@contoso.com": shape for n, shape in enumerate(SHAPES)}
+    sandbox.faults(
+        [
+            {"user": user, "times": 2, "status": 429, "headers": {"Retry-After": shape}}
+            for user, shape in users.items()
+        ]
+    )
+    program.submit([row for user in users for row in rows_for(user, 3)])
+    worker = program.burst(BULKRSVP_MAILBOX_CONCURRENCY="1")
+
+    stats = sandbox.stats()
+    expected = (3 * len(users), 0, 2 * len(users))
+    assert expected == (stats.taken, stats.early, stats.throttled)
+    for user in users:
+        calls = [line["verdict"] for line in worker.events("call.finished") if line["user"] == user]
+        assert ["wait", "wait", "sent", "sent", "sent"] == calls
+    settled = worker.events("response.settled")
+    assert {1} == {line["attempts"] for line in settled}
+    assert stats.throttled == sum(line["throttled"] for line in settled)
+
+
+def test_four_in_flight_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
+    """Two workers and two batches of the same mailboxes never have five calls in flight in one."""
+    sandbox.options(latency_s=0.05)
+    users = [f"person{n}@contoso.com" for n in range(3)]
+    batches = []
+    for action in ("decline", "tentativelyAccept"):
+        rows = [
+            row | {"event": f"{action}-{row['event']}"} for u in users for row in rows_for(u, 25)
+        ]
+        rows = [row | {"action": action} for row in rows]
+        batches.append(program.submit(rows))
+    with program.worker(), program.worker():
+        for batch in batches:
+            program.wait_until_finished(batch)
+
+    stats = sandbox.stats()
+    assert (150, 0, []) == (stats.taken, stats.throttled, stats.duplicates)
+    assert dict.fromkeys(users, 4) == stats.max_in_flight
+
+
+def test_a_full_tenant(program: Program, sandbox: SandboxClient) -> None:
+    """When all mailboxes answer 429 at once everything pauses, and reopens with one call."""
+    users = [f"person{n}@contoso.com" for n in range(40)]
+    sandbox.faults(
+        [{"user": "person*", "times": 40, "status": 429, "headers": {"Retry-After": "2"}}]
+    )
+    rows = [row for user in users for row in rows_for(user, 2)]
+    program.submit(rows)
+    worker = program.burst(BULKRSVP_MAX_CALLS="40", BULKRSVP_MAILBOX_CONCURRENCY="1")
+
+    assert 1 <= len(worker.events("graph.paused")) <= 3
+    assert 1 == len(worker.events("graph.resumed"))
+    assert (80, 0) == (sandbox.stats().taken, sandbox.stats().early)

@@ -22,7 +22,7 @@ from jobs.ledger.batches import Batch, Batches, BatchState, Line
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.outcome import Outcome, Reason
 from jobs.queue import Queue, connect, reach
-from jobs.results import ResultsFormat, result, results_csv, results_jsonl
+from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
 from jobs.rows import Format
 from jobs.submit import Submitted, Wishes, queue_batch, read_file
 
@@ -188,16 +188,17 @@ def tell_dry_run(checked: Draft, wishes: Wishes, *, as_json: bool) -> None:
         f"{would_be.total} responses, {would_be.duplicates} duplicates, batch {would_be.batch}: "
         "all rows are good, nothing was queued"
     )
-    click.echo(_as_json(would_be) if as_json else text)
+    click.echo(_as_json(would_be, dryRun=True) if as_json else text)
 
 
-def _as_json(submitted: Submitted) -> str:
+def _as_json(submitted: Submitted, **more: object) -> str:
     return report.to_json(
         {
             "batch": submitted.batch,
             "created": submitted.created,
             "total": submitted.total,
             "duplicates": submitted.duplicates,
+            **more,
         }
     )
 
@@ -283,16 +284,23 @@ def exit_code(batch: Batch) -> int:
     type=click.Choice([each.value for each in ResultsFormat]),
     default=ResultsFormat.TABLE.value,
     show_default=True,
+    help="How they are written.",
 )
-@click.option("--output", "file", type=click.File("w", lazy=False), default="-", metavar="FILE")
+@click.option(
+    "--output",
+    "file",
+    type=click.File("w", lazy=True),  # what is there stays until there is something to write
+    default="-",
+    metavar="FILE",
+    help="Where to; else standard output.",
+)
 def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None:
     """
     Print a line for each response of BATCH: row, outcome, reason, status, request ids.
 
     Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --format csv --output failed.csv
     """
-    lines = with_ledger(lambda _, batches: _read_lines(batches, batch, frozenset(outcomes)))
-    found = (result(batch, line) for line in lines)
+    found = with_ledger(lambda _, batches: read_results(batches, batch, frozenset(outcomes)))
     match ResultsFormat(form):
         case ResultsFormat.TABLE:
             report.show_results(report.output(file), found)
@@ -300,19 +308,6 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
             file.writelines(results_jsonl(found))
         case ResultsFormat.CSV:
             file.writelines(results_csv(found))
-
-
-async def _read_lines(batches: Batches, batch_id: str, outcomes: frozenset[str]) -> list[Line]:
-    batch = await batches.get(batch_id)
-    lines = [
-        line async for part in batches.lines(batch) for line in part if _wanted(line, outcomes)
-    ]
-    return sorted(lines, key=lambda line: line.row)
-
-
-def _wanted(line: Line, outcomes: frozenset[str]) -> bool:
-    ending = line.record.ending
-    return not outcomes or (ending is not None and ending.outcome.value in outcomes)
 
 
 @click.command()
@@ -334,6 +329,8 @@ def _wanted(line: Line, outcomes: frozenset[str]) -> bool:
 def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> None:
     """
     Queue failed and expired responses of BATCH again, in the same batch.
+
+    They have all attempts before them, and the batch's deadline counts from now.
 
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     """

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.ledger.batches import Line
+from jobs.ledger.batches import Batches, Line
 from jobs.moments import write_moment
 from jobs.response import Response
 
@@ -44,6 +44,21 @@ ROW_KEYS: Final = (
     "calendar",
     "calendarGroup",
 )
+
+
+async def read_results(
+    batches: Batches, batch_id: str, outcomes: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """
+    Read the results of a batch, in the order of its rows; of some outcomes only, if any are given.
+
+    Raises `InputError` if there is no such batch.
+    """
+    batch = await batches.get(batch_id)
+    lines = [line async for part in batches.lines(batch) for line in part]
+    lines.sort(key=lambda line: line.row)
+    found = (result(batch_id, line) for line in lines)
+    return [each for each in found if not outcomes or each["outcome"] in outcomes]
 
 
 def result(batch_id: str, line: Line) -> dict[str, Any]:

@@ -65,23 +65,23 @@ def test_options() -> None:
 def test_choices_and_defaults_of_options() -> None:
     """Where an option has choices or a default, the table says them."""
     table = README.table("Commands", "option", "commands", "meaning")
-    told: dict[tuple[str, str], list[str]] = {}
-    for option, commands, meaning in zip(
-        table.names("option"), table.spans("commands"), table.spans("meaning"), strict=True
-    ):
-        told |= {(command, option): meaning for command in commands}
+    told: dict[tuple[str, str], str] = {}
+    for row, commands in zip(table.rows, table.spans("commands"), strict=True):
+        told |= {(command, row[0].strip("`")): row[2] for command in commands}
     for name, command in COMMANDS.items():
         for each in command.params:
             if isinstance(each, click.Option):
-                assert expected_of(each) <= set(told[name, each.opts[-1]])
+                meaning = told[name, each.opts[-1]]
+                assert [] == [said for said in expected_of(each) if said not in meaning]
 
 
-def expected_of(option: click.Option) -> set[str]:
-    """Return the words that the meaning of an option must hold."""
+def expected_of(option: click.Option) -> list[str]:
+    """Return what the meaning of an option must hold."""
     choices = option.type.choices if isinstance(option.type, click.Choice) else ()
-    vocabulary = option.name in {"outcomes", "reasons"}  # these have a table of their own
-    default = {str(option.default)} if option.show_default else set()
-    return (set() if vocabulary else {str(choice) for choice in choices}) | default
+    if option.name in {"outcomes", "reasons"}:  # these have a table of their own
+        choices = ()
+    default = [f"default `{option.default}`"] if option.show_default else []
+    return [f"`{choice}`" for choice in choices] + default
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

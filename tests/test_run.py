@@ -39,6 +39,8 @@ def test_run(alone: Program, sandbox: SandboxClient) -> None:
     assert [20, 20, 1] == counted
     assert "20 (0 open)" in ran.err
     assert 20 == len(sandbox.taken())
+    (kept,) = (alone.folder / ".bulkrsvp").glob("*.csv")
+    assert 20 == kept.read_text().count(",sent,accepted,202,1,")
     assert not _served(alone.folder / ".bulkrsvp")
 
 

@@ -199,9 +199,11 @@ def test_waiting_for_a_free_connection_reaches_nobody() -> None:
             peer_that(saying(then_hang=True)) as peer,
             open_session(max_calls=1, timeout_s=30, headers={}) as session,
         ):
-            holding = asyncio.create_task(session.get(peer.url, middlewares=(Exchange(),)))
+            holding = asyncio.create_task(
+                session.get(peer.url, middlewares=(Exchange(lambda: True),))
+            )
             await peer.arrived.wait()
-            exchange = Exchange()
+            exchange = Exchange(lambda: True)
             with pytest.raises(TimeoutError) as caught:
                 await session.get(
                     peer.url, middlewares=(exchange,), timeout=aiohttp.ClientTimeout(total=0.1)

@@ -56,7 +56,7 @@ class Call:
         return await self._conclude(reply, token)
 
     async def _admitted(self) -> bool:
-        """Pass the gate, write the mark, and make sure that it still holds."""
+        """Pass the gate and write the mark."""
         if not self._means.gate.admits():
             self._shift.end_lane(self._lane, self._means.gate.reopens_ms())
             return False
@@ -76,8 +76,7 @@ class Call:
             return False
         if answer.word is not Word.OK:
             self._obey(answer)
-            return False
-        return await self._still_granted()
+        return answer.word is Word.OK
 
     def _obey(self, answer: Answer) -> None:
         """Do what the ledger's refusal of a mark wants."""
@@ -91,19 +90,17 @@ class Call:
             case _:
                 self._shift.stop(self._means.now_ms() + UNREACHED_MS)
 
-    async def _still_granted(self) -> bool:
-        """Take the mark back if the lease ended while it was written: nothing was sent."""
-        if self._means.presence.holds(self._shift.part.worker):
-            return True
-        self._shift.stop(self._means.now_ms() + UNREACHED_MS)
-        if not self._looking:
-            await self._shift.note(self._entry, self._before)
-        return False
-
     async def _exchange(self, token: str) -> Reply:
-        graph = self._means.graph
-        exchange = graph.look if self._looking else graph.send
-        return await exchange(self._entry.response, token=token, client_request_id=self.id)
+        graph, response = self._means.graph, self._entry.response
+        if self._looking:
+            return await graph.look(response, token=token, client_request_id=self.id)
+        return await graph.send(
+            response, token=token, client_request_id=self.id, permitted=self._permitted
+        )
+
+    def _permitted(self) -> bool:
+        """Whether the mark still holds: who stood still for too long must not send on it."""
+        return self._means.presence.holds(self._shift.part.worker)
 
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
@@ -165,9 +162,9 @@ class Call:
         """Pause the mailbox for all workers, and end the lane."""
         await self._shift.note(self._entry, record.waiting(until_ms, throttled=True))
         paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms)
-        if "concurrency" in (reply.message or "").lower():
-            self._means.widths.narrow(self._lane.mailbox)
-        if not self._lane.closed:
+        if not self._lane.closed:  # the first of those that were in flight together
+            if "concurrency" in (reply.message or "").lower():
+                self._means.widths.narrow(self._lane.mailbox)
             account.mailbox_paused(
                 self._means.log, self._shift.part, self._entry, _asked_s(reply), paused_until_ms
             )

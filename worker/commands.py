@@ -11,30 +11,22 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import click
 
 from config.settings import Settings
 from jobs import report
-from jobs.batch import Draft
 from jobs.commands import (
     COMMANDS,
     Commands,
     exit_code,
-    open_ledger,
-    read_status,
     read_wishes,
     submit_options,
     tell_dry_run,
-    watch,
 )
 from jobs.ledger.batches import Batch
-from jobs.submit import Submitted, Wishes, queue_batch, read_file
-
-if TYPE_CHECKING:
-    from worker.main import Ended
-    from worker.means import Means
+from jobs.submit import read_file
 
 INTERRUPTED: Final = 130
 """The shell's own code for a command that was stopped by a signal."""
@@ -105,6 +97,7 @@ def run(
     Example: bulkrsvp run leavers.csv --watch
     """
     from worker.embedded import EmbeddedRedis
+    from worker.oneshot import run_batch
 
     ctx.meta["file"] = file
     settings = Settings.load(for_calls=not dry_run)
@@ -116,11 +109,15 @@ def run(
         if dry_run:
             tell_dry_run(checked, wishes, as_json=as_json)
             return
-        if settings.redis_url is None:
+        keep = settings.redis_url is None
+        if keep:
             embedded = parts.enter_context(EmbeddedRedis(state))
             settings = settings.model_copy(update={"redis_url": embedded.url})
         stream = _log_stream(parts, state, as_json=as_json, following=following)
-        work = _run(settings, checked, wishes, stream=stream, following=following)
+        folder = state if keep else None
+        work = run_batch(
+            settings, checked, wishes, stream=stream, following=following, folder=folder
+        )
         finished, throttled = asyncio.run(work)
     _summarize(finished, throttled, as_json=as_json)
     ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
@@ -134,36 +131,6 @@ def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool
         click.echo(f"logging to {path}", err=True)
         return parts.enter_context(path.open("ab"))
     return sys.stderr if as_json else sys.stdout
-
-
-async def _run(
-    settings: Settings, checked: Draft, wishes: Wishes, *, stream: IO[Any], following: bool
-) -> tuple[Batch, int]:
-    """Queue a batch and work until it is finished; return how it stands."""
-    from worker.main import run_worker
-
-    async with open_ledger(settings) as (redis, batches):
-        submitted = await queue_batch(redis, checked, wishes)
-        _tell_begun(submitted)
-        bar = asyncio.create_task(watch(batches, submitted.batch)) if following else None
-        await run_worker(settings, stream, ended=_finished(submitted.batch))
-        if bar is not None:
-            bar.cancel()
-            await asyncio.gather(bar, return_exceptions=True)
-        return await read_status(batches, submitted.batch)
-
-
-def _finished(batch_id: str) -> "Ended":
-    async def ended(means: "Means") -> bool:
-        batch = await means.batches.find(batch_id)
-        return batch is None or batch.announced
-
-    return ended
-
-
-def _tell_begun(submitted: Submitted) -> None:
-    word = "queued" if submitted.created else "went on with"
-    click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)
 
 
 def _summarize(batch: Batch, throttled: int, *, as_json: bool) -> None:
@@ -208,7 +175,13 @@ def _announcing(echo: Callable[[str], None]) -> Callable[[Mapping[str, str]], No
 
 
 @main.command()
-@click.option("--responses", type=click.IntRange(20, 5_000), default=300, show_default=True)
+@click.option(
+    "--responses",
+    type=click.IntRange(20, 5_000),
+    default=300,
+    show_default=True,
+    help="How many to make up.",
+)
 @click.pass_context
 def demo(ctx: click.Context, responses: int) -> None:
     """

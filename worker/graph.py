@@ -70,17 +70,26 @@ class Graph:
     ) -> None:
         await self._session.close()
 
-    async def send(self, response: Response, *, token: str, client_request_id: str) -> Reply:
+    async def send(
+        self,
+        response: Response,
+        *,
+        token: str,
+        client_request_id: str,
+        permitted: Callable[[], bool] = lambda: True,
+    ) -> Reply:
         """
         Send `response`: one POST, whatever comes of it.
 
-        `client_request_id` is a GUID that no other call had. Raises nothing of the network.
+        `client_request_id` is a GUID that no other call had. `permitted` is asked once more when
+        there is a connection; if it says no, nothing is sent. Raises nothing of the network.
         """
         return await self._call(
             "POST",
             f"{event_path(response)}/{response.action}",
             headers=_headers(token, client_request_id) | {"Content-Type": "application/json"},
             data=body(response),
+            permitted=permitted,
         )
 
     async def look(self, response: Response, *, token: str, client_request_id: str) -> Reply:
@@ -89,10 +98,16 @@ class Graph:
         return await self._call("GET", path, headers=_headers(token, client_request_id))
 
     async def _call(
-        self, method: str, path: str, *, headers: dict[str, str], data: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str],
+        data: bytes | None = None,
+        permitted: Callable[[], bool] = lambda: True,
     ) -> Reply:
         begun_s = _monotonic_s()
-        exchange = Exchange()
+        exchange = Exchange(permitted)
         try:
             incoming = await self._session.request(
                 method,

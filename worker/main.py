@@ -89,7 +89,7 @@ async def equip(
                 tokens=tokens,
                 gate=Gate(leases, now_ms, log),
                 slots=Slots(settings.max_calls),
-                widths=Widths(settings.mailbox_concurrency),
+                widths=Widths(settings.mailbox_concurrency, now_ms),
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
                 log_lost=log_lost,

@@ -34,6 +34,7 @@ class TransportEnd(StrEnum):
     DISCONNECTED = "disconnected"
     RESET = "reset"
     PROTOCOL_ERROR = "protocol_error"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -34,6 +35,11 @@ _MAX_HEAD = 512
 _STATUS_LINE = re.compile(rb"^HTTP/1\.[01] ([2-5][0-9]{2})(?=[ \r\n])[^\n]*\n", re.MULTILINE)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
+
+class Withdrawn(aiohttp.ClientError):
+    """The leave to call had ended by the time a connection was there; nothing was written."""
+
+
 # An error is named by its nearest class that stands here, so the order is of no weight.
 TRANSPORT_ENDS: dict[type[BaseException], TransportEnd] = {
     aiohttp.ClientConnectorDNSError: TransportEnd.DNS,
@@ -51,6 +57,7 @@ TRANSPORT_ENDS: dict[type[BaseException], TransportEnd] = {
     OSError: TransportEnd.RESET,
     aiohttp.ClientConnectionError: TransportEnd.DISCONNECTED,
     aiohttp.ClientError: TransportEnd.PROTOCOL_ERROR,
+    Withdrawn: TransportEnd.WITHDRAWN,
 }
 
 
@@ -88,10 +95,12 @@ class Exchange:
     """
     One call on the wire: a middleware around aiohttp's own sending, and what became of it.
 
-    Give a new one to each request of a session that `open_session` made.
+    Give a new one to each request of a session that `open_session` made. `permitted` is asked
+    last thing before the first byte is written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, permitted: Callable[[], bool]) -> None:
+        self._permitted = permitted
         self._request: _Request | None = None
 
     async def __call__(
@@ -99,6 +108,7 @@ class Exchange:
     ) -> aiohttp.ClientResponse:
         """Send once; raises what aiohttp raises, but never what makes it send again."""
         self._request = cast("_Request", request)
+        self._request.permitted = self._permitted
         try:
             return await handler(request)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -176,10 +186,13 @@ class _Protocol(ResponseHandler):
 class _Request(aiohttp.ClientRequest):
     """A request that knows the connection it was given; before that, nothing of it is written."""
 
+    permitted: Callable[[], bool]
     protocol: _Protocol | None = None
     transport: asyncio.Transport | None = None
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if not self.permitted():
+            raise Withdrawn
         self.protocol = cast("_Protocol", conn.protocol)
         self.protocol.head = b""
         self.transport = conn.transport

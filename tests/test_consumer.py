@@ -1,0 +1,455 @@
+"""
+The consumer's end of arq: what we override does what it is for, and arq still needs it.
+
+Its batches are past their deadline, so that their slices are worked on without any call. A bare
+`arq.Worker` is the control: where it behaves by itself some day, an override can go.
+"""
+
+import asyncio
+import inspect
+import os
+import pickle
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+from arq import Worker, func
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from awaited import awaited
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis_proxy import Failure, redis_proxy
+from small_ledger import FAILED, NOW, SENT, Ledger, events, listening
+from structlog.testing import CapturingLogger
+
+from config.settings import Settings
+from jobs.ledger import keys
+from jobs.ledger.batches import VERSION
+from jobs.ledger.leases import LEASE_S
+from jobs.moments import now_ms
+from jobs.outcome import Outcome
+from jobs.queue import JOB, Queue, connect
+from worker.consumer import MAX_SLICES, READ_LIMIT, SLICE_ROWS, Consumer
+from worker.main import equip
+from worker.means import Means
+from worker.rescue import ANNOUNCED_LATE_MS, Rescue
+
+SECRET = {
+    "AZURE_TENANT_ID": "contoso.com",
+    "AZURE_CLIENT_ID": "an application",
+    "AZURE_CLIENT_SECRET": "never used",
+}
+
+FIRST_STEP = "INCR"
+"""With this command arq begins to run a job that it has started."""
+
+
+@dataclass
+class Rig:
+    """A consumer, the parts around it, and the ledger that it works on."""
+
+    consumer: Consumer
+    means: Means
+    ledger: Ledger
+    queue: Queue
+    rescue: Rescue
+    heard: CapturingLogger
+
+    async def submit(self, *sizes: int, batch: str = "b", **changes: Any) -> None:
+        """Submit and release a batch that is past its deadline."""
+        expired = {"not_before_ms": NOW - 100_000_000_000, "allowed_ms": 1}
+        made = await self.ledger.submit(*sizes, batch=batch, **(expired | changes))
+        await self.queue.release(made)
+
+    async def poll(self) -> None:
+        """Poll once, and wait for what was begun."""
+        await self.consumer._poll_iteration()
+        await asyncio.gather(*self.consumer.tasks.values(), return_exceptions=True)
+
+    @property
+    def slots_taken(self) -> tuple[int, int]:
+        """How many of arq's slots are taken, by both of its ways of counting."""
+        return self.consumer.job_counter, MAX_SLICES + 1 - self.consumer.sem._value
+
+
+@asynccontextmanager
+async def rigged(url: str) -> AsyncIterator[Rig]:
+    """Put a worker together, but let the test drive it."""
+    redis = connect(url)
+    log, heard = listening()
+    async with equip(Settings.load(SECRET), redis, log, asyncio.Event()) as means:
+        await means.presence.enlist()
+        ledger = Ledger(redis)
+        await ledger.redis.persist(keys.worker(means.presence.name))
+        queue = Queue(redis, means.batches)
+        consumer = Consumer(redis, means, queue)
+        yield Rig(consumer, means, ledger, queue, Rescue(means, queue), heard)
+    await redis.aclose(close_connection_pool=True)
+
+
+def bare_worker(redis: ArqRedis) -> Worker:
+    """Make the worker that arq has by itself, as far as it can read our jobs."""
+
+    async def work_on_slice(_: dict[Any, Any], *ids: Any) -> None:
+        """Do nothing."""
+
+    return Worker(
+        [func(cast("Any", work_on_slice), name=JOB)],
+        redis_pool=redis,
+        queue_name=keys.QUEUE,
+        handle_signals=False,
+        job_serializer=redis.job_serializer,
+        job_deserializer=orjson.loads,
+    )
+
+
+def queued(redis: "Redis") -> list[str]:
+    """List the jobs in the queue."""
+    found: Any = redis.zrange(keys.QUEUE, 0, -1)
+    return [name.decode() for name in found]
+
+
+# The contract
+
+
+@pytest.mark.parametrize("name", ["_poll_iteration", "start_jobs", "heart_beat"])
+def test_what_is_overridden_is_there(name: str) -> None:
+    """What we override is a coroutine of arq's worker that takes the same arguments."""
+    theirs, ours = getattr(Worker, name), getattr(Consumer, name)
+
+    assert inspect.iscoroutinefunction(theirs)
+    assert theirs is not ours
+    assert list(inspect.signature(theirs).parameters) == list(inspect.signature(ours).parameters)
+
+
+@awaited
+async def test_what_is_leaned_on_is_there(redis_url: str) -> None:
+    """The fields and steps of arq's worker that we lean on are there."""
+    async with rigged(redis_url) as rig:
+        bare = bare_worker(rig.consumer.pool)
+        names = ["in_progress_timeout_s", "job_counter", "sem", "tasks", "allow_pick_jobs"]
+
+        assert [] == [name for name in names if name not in vars(bare)]
+        assert LEASE_S == rig.consumer.in_progress_timeout_s
+        assert READ_LIMIT == rig.consumer.queue_read_limit
+        before = bare.job_counter
+        await bare.sem.acquire()
+        bare.job_counter += 1
+        bare._release_sem_dec_counter_on_complete()
+        assert (before, bare.max_jobs + 1) == (bare.job_counter, bare.sem._value)
+
+
+@awaited
+async def test_a_slice_is_worked_off(redis_url: str, redis: "Redis") -> None:
+    """A job takes its slice to the end, leaves the queue, and leaves nothing of arq's behind."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(3, 2)
+        await rig.poll()
+        batch = await rig.ledger.batches.get("b")
+
+        assert {Outcome.EXPIRED: 5} == batch.outcomes
+        assert (0, 0) == rig.slots_taken
+        assert ["batch.submitted", *["response.settled"] * 5, "batch.finished"] == sorted(
+            events(rig.heard), key=["batch.submitted", "response.settled", "batch.finished"].index
+        )
+    left: Any = redis.keys("arq:*")
+    assert ([], []) == (left, queued(redis))
+
+
+@awaited
+async def test_a_job_is_leased_for_a_short_time(
+    redis_url: str, redis: "Redis", tmp_path: Path
+) -> None:
+    """A running job is marked as such for as long as a worker's lease, and renewed with it."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        await rig.submit(1)
+        proxy.fail(FIRST_STEP, Failure.HOLD)
+        await rig.consumer._poll_iteration()
+        key = in_progress_key_prefix + "b:0"
+        begun = redis.pttl(key)
+        redis.pexpire(key, 100)
+        await rig.consumer.renew_leases()
+        renewed = redis.pttl(key)
+        busy = [rig.consumer.busy]
+        proxy.fail(None)
+        await rig.poll()
+        busy.append(rig.consumer.busy)
+
+    limits = range(int(LEASE_S * 500), int(LEASE_S * 1000) + 1)
+    assert (True, True, [True, False]) == (begun in limits, renewed in limits, busy)
+
+
+@awaited
+async def test_what_runs_elsewhere_is_not_started(redis_url: str, redis: "Redis") -> None:
+    """A job that another worker runs is passed over, and takes no slot."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, 1)
+        redis.set(in_progress_key_prefix + "b:0", 1)
+        await rig.poll()
+
+        assert (["b:0"], (0, 0)) == (queued(redis), rig.slots_taken)
+        assert 1 == (await rig.ledger.batches.get("b")).open
+
+
+@awaited
+async def test_no_job_is_started_without_room(redis_url: str, redis: "Redis") -> None:
+    """While the slices under way want all calls, and while it drains, nothing is taken."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1)
+        rig.means.slots.want("others", 10_000)
+        await rig.poll()
+        full = queued(redis)
+        rig.means.slots.unwant("others")
+        await rig.consumer.drain(asyncio.Event(), 1)
+        await rig.poll()
+
+        assert ["b:0"] == full == queued(redis)
+        assert (0, 0) == rig.slots_taken
+
+
+@awaited
+async def test_slices_are_taken_one_by_one(redis_url: str, tmp_path: Path) -> None:
+    """Of many slices only as many are begun as would find calls to make."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        rig.means.slots.want("others", int(rig.means.slots._limit) - 2 * SLICE_ROWS + 1)
+        await rig.submit(*[1] * 5)
+        proxy.fail(FIRST_STEP, Failure.HOLD)
+        await rig.consumer._poll_iteration()
+        begun = len(rig.consumer.tasks)
+        proxy.fail(None)
+        await rig.poll()
+
+        assert 2 == begun
+
+
+@awaited
+async def test_a_paused_batch_comes_back_later(redis_url: str, redis: "Redis") -> None:
+    """A slice that cannot go on stands in the queue for later, and holds no slot meanwhile."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, not_before_ms=now_ms(), allowed_ms=3_600_000)
+        await rig.ledger.batches.pause("b", paused=True)
+        await rig.poll()
+        score: Any = redis.zscore(keys.QUEUE, "b:0")
+
+        assert now_ms() + 5_000 < score < now_ms() + 3_600_000
+        assert (0, 0) == rig.slots_taken
+
+
+@awaited
+async def test_a_job_of_another_version_waits(redis_url: str, redis: "Redis") -> None:
+    """A job of another version of this program is left in the queue for who understands it."""
+    async with rigged(redis_url) as rig:
+        await rig.consumer.pool.enqueue_job(JOB, VERSION + 1, "b", 0, _job_id="b:0")
+        await rig.poll()
+
+        assert ["b:0"] == queued(redis)
+        assert ["slice.foreign"] == events(rig.heard)
+
+
+@awaited
+async def test_a_job_of_a_batch_that_is_gone(redis_url: str, redis: "Redis") -> None:
+    """A job whose batch is gone is told once and done with."""
+    async with rigged(redis_url) as rig:
+        await rig.consumer.pool.enqueue_job(JOB, VERSION, "b", 0, _job_id="b:0")
+        await rig.poll()
+
+        assert ([], ["batch.gone"]) == (queued(redis), events(rig.heard))
+
+
+@awaited
+async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> None:
+    """Each slice that is done makes room in the window for the next one."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, 1, 1, not_before_ms=NOW - 100_000_000_000, allowed_ms=1)
+        await rig.ledger.batches.release("b", 1)
+        await rig.queue.restore(await rig.ledger.batches.get("b"))
+        before = queued(redis)
+        await rig.poll()
+
+        assert (["b:0"], ["b:1", "b:2"]) == (before, queued(redis))
+
+
+# Redis goes away
+
+
+@pytest.mark.parametrize("command", ["ZRANGEBYSCORE", "EXISTS", "WATCH", "ZSCORE", "PSETEX"])
+@awaited
+async def test_a_poll_survives_redis(redis_url: str, tmp_path: Path, command: str) -> None:
+    """Wherever in a poll Redis fails, no slot is lost, and the next poll goes on."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        await rig.submit(1)
+        proxy.fail(command)
+        await rig.poll()
+        away = rig.slots_taken
+        proxy.fail(None)
+        await rig.poll()
+
+        assert (1, (0, 0), (0, 0)) == (proxy.failed, away, rig.slots_taken)
+        assert 0 == (await rig.ledger.batches.get("b")).open
+    assert ["redis.away", "redis.back"] == [e for e in events(rig.heard) if "redis" in e]
+
+
+@awaited
+async def test_arq_alone_loses_the_slot(redis_url: str, tmp_path: Path) -> None:
+    """The control: a bare worker's poll ends in the same error, and its slot is gone for good."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        await rig.submit(1)
+        bare = bare_worker(rig.consumer.pool)
+        proxy.fail("PSETEX")
+        with pytest.raises(RedisConnectionError):
+            await bare._poll_iteration()
+
+        assert (1, bare.max_jobs) == (bare.job_counter, bare.sem._value)
+
+
+@awaited
+async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Redis") -> None:
+    """A slice that Redis fails comes back soon, and its job is not lost."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        await rig.submit(1)
+        proxy.fail("HSETNX")
+        await rig.poll()
+        score: Any = redis.zscore(keys.QUEUE, "b:0")
+
+        assert (1, (0, 0)) == (proxy.failed, rig.slots_taken)
+        assert score < now_ms() + 5_000
+    assert ["redis.away"] == events(rig.heard)
+
+
+# The heartbeat
+
+
+@awaited
+async def test_our_heart_beats_elsewhere(redis_url: str, redis: "Redis") -> None:
+    """A poll of ours leaves no health check behind, which a bare worker does."""
+    async with rigged(redis_url) as rig:
+        await rig.poll()
+        ours: Any = redis.keys("*health-check")
+        await bare_worker(rig.consumer.pool)._poll_iteration()
+        theirs: Any = redis.keys("*health-check")
+
+        assert (0, 1) == (len(ours), len(theirs))
+
+
+# Bytes that are no job
+
+
+class Bomb:
+    """What leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.trace),)
+
+
+HOSTILE: list[bytes] = [
+    b"",
+    b"\x00\xff",
+    b"null",
+    b"[]",
+    b"{}",
+    b'{"t":null,"f":"unknown","a":[],"k":{},"et":0}',
+    b'{"t":null,"f":"work_on_slice","a":[1],"k":{},"et":0}',
+    b'{"t":null,"f":"work_on_slice","a":7,"k":{},"et":0}',
+    b'{"t":null,"f":"work_on_slice","a":[1,"b",0],"k":{"version":1},"et":0}',
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+@awaited
+async def test_a_body_that_is_no_job(redis_url: str, redis: "Redis", body: bytes) -> None:
+    """Whatever stands in the place of a job does not end the worker, and the slice comes back."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, 1)
+        redis.set(job_key_prefix + "b:0", body)
+        await rig.poll()
+        await rig.poll()
+        after_hostility = (await rig.ledger.batches.get("b")).open
+        await rig.rescue.look_round()
+        await rig.poll()
+
+        assert (1, 0) == (after_hostility, (await rig.ledger.batches.get("b")).open)
+        assert (0, 0) == rig.slots_taken
+
+
+@awaited
+async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: Path) -> None:
+    """Who can write to Redis cannot run code here: a pickle is bytes that are no job."""
+    bomb = pickle.dumps(
+        {"t": None, "f": JOB, "a": (1, "b", 0), "k": {}, "et": Bomb(tmp_path / "x")}
+    )
+    async with rigged(redis_url) as rig:
+        await rig.submit(1)
+        redis.set(job_key_prefix + "b:0", bomb)
+        await rig.poll()
+
+        assert (False, []) == ((tmp_path / "x").exists(), queued(redis))
+        assert [0] == await rig.ledger.batches.released("b")
+    with pytest.raises(KeyError):
+        pickle.loads(bomb)["nothing"]
+    assert (tmp_path / "x").exists()
+
+
+# Rescue
+
+
+@awaited
+async def test_a_job_whose_body_is_lost(redis_url: str, redis: "Redis") -> None:
+    """Arq drops a job without a body; the next round gives its slice a new one, and says so."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1)
+        redis.delete(job_key_prefix + "b:0")
+        await rig.poll()
+        dropped = queued(redis)
+        await rig.rescue.look_round()
+        await rig.rescue.look_round()
+        restored = queued(redis)
+        await rig.poll()
+
+        assert ([], ["b:0"]) == (dropped, restored)
+        assert 0 == (await rig.ledger.batches.get("b")).open
+    assert 1 == events(rig.heard).count("slice.rescued")
+
+
+@awaited
+async def test_a_batch_that_was_never_released(redis_url: str, redis: "Redis") -> None:
+    """A batch whose submit died before its release is released by the next round."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, not_before_ms=now_ms() - 5)
+        await rig.rescue.look_round()
+
+        assert ["b:0"] == queued(redis)
+
+
+@awaited
+async def test_an_end_that_was_not_announced(redis_url: str) -> None:
+    """The end of a batch whose last worker died is announced a little later, and once."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(2, not_before_ms=NOW - 100_000_000_000)
+        rig.ledger.now_ms = now_ms() - 2 * ANNOUNCED_LATE_MS
+        await rig.ledger.batches.release("b", 9)
+        await rig.ledger.finish(0, [SENT, FAILED])
+        for _ in range(2):
+            await rig.rescue.look_round()
+
+        assert ["batch.finished"] == events(rig.heard)
+        assert [] == await rig.ledger.batches.active()
+
+
+@awaited
+async def test_a_batch_that_is_gone_is_told_once(redis_url: str, redis: "Redis") -> None:
+    """A batch that Redis has lost is told of and forgotten."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1)
+        redis.delete(keys.batch("b"))
+        for _ in range(2):
+            await rig.rescue.look_round()
+
+        assert ["batch.gone"] == events(rig.heard)

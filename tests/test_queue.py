@@ -1,0 +1,176 @@
+"""The producer's end of arq: which jobs stand in the queue, and what Redis must be for that."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from arq.constants import job_key_prefix
+from awaited import awaited
+from redis import Redis
+from small_ledger import Ledger, ledger_at
+
+from config.errors import LedgerUnreachable
+from jobs.ledger import keys
+from jobs.ledger.batches import VERSION
+from jobs.moments import now_ms
+from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, connect, job_id, reach
+from worker.embedded import EmbeddedRedis
+
+DAY_MS = 86_400_000
+
+
+def queued(redis: "Redis") -> dict[str, float]:
+    """Return the queue: job ids with their scores."""
+    found: Any = redis.zrange(keys.QUEUE, 0, -1, withscores=True)
+    return {name.decode(): score for name, score in found}
+
+
+def bodies(redis: "Redis") -> dict[str, bytes]:
+    """Return the jobs' bodies."""
+    names: Any = redis.keys(job_key_prefix + "*")
+    return {name.decode().removeprefix(job_key_prefix): bytes_of(redis, name) for name in names}
+
+
+def bytes_of(redis: Any, name: bytes) -> bytes:
+    """Read one string."""
+    text: bytes = redis.get(name)
+    return text
+
+
+async def released(ledger: Ledger, count: int, batch: str = "b", **changes: Any) -> Queue:
+    """Submit a batch of slices of one row and release it."""
+    queue = Queue(ledger.redis, ledger.batches)
+    await queue.release(await ledger.submit(*[1] * count, batch=batch, **changes))
+    return queue
+
+
+@awaited
+async def test_a_job_carries_ids_only(redis_url: str, redis: "Redis") -> None:
+    """A job is JSON: the version, the batch and the slice, and nothing of any response."""
+    async with ledger_at(redis_url) as ledger:
+        await released(ledger, 2)
+    jobs = {name: orjson.loads(body) for name, body in bodies(redis).items()}
+
+    assert {job_id("b", number): (JOB, [VERSION, "b", number], {}) for number in range(2)} == {
+        name: (job["f"], job["a"], job["k"]) for name, job in jobs.items()
+    }
+    assert queued(redis).keys() == jobs.keys()
+
+
+@awaited
+async def test_a_jobs_body_outlives_the_deadline(redis_url: str, redis: "Redis") -> None:
+    """The body of a job is there for as long as its batch may be sent, and a month longer."""
+    async with ledger_at(redis_url) as ledger:
+        await released(ledger, 1, not_before_ms=now_ms(), allowed_ms=40 * DAY_MS)
+
+    assert redis.pttl(job_key_prefix + "b:0") in range(69 * DAY_MS, 70 * DAY_MS + 1)
+
+
+@awaited
+async def test_a_window_is_in_the_queue(redis_url: str, redis: "Redis") -> None:
+    """Of a huge batch no more than the window stands in the queue; releasing again adds nothing."""
+    async with ledger_at(redis_url) as ledger:
+        queue = await released(ledger, WINDOW + 5)
+        before = (queued(redis), bodies(redis))
+        await queue.release(await ledger.batches.get("b"))
+
+        assert before == (queued(redis), bodies(redis))
+        assert WINDOW == len(before[0])
+        await ledger.finish(3)
+        await queue.release(await ledger.batches.get("b"))
+        assert {job_id("b", WINDOW)} == queued(redis).keys() - before[0].keys()
+
+
+@awaited
+async def test_first_slices_go_ahead(redis_url: str, redis: "Redis") -> None:
+    """The first slices of a batch stand before the later ones of a batch that came earlier."""
+    async with ledger_at(redis_url) as ledger:
+        await released(ledger, FIRST_SLICES + 2, "huge")
+        await released(ledger, FIRST_SLICES + 1, "small")
+    names = list(queued(redis))
+    ahead = {job_id(batch, n) for batch in ("huge", "small") for n in range(FIRST_SLICES)}
+
+    assert ahead == set(names[: len(ahead)])
+    assert now_ms() - AHEAD_MS >= queued(redis)[names[len(ahead) - 1]]
+
+
+@awaited
+async def test_lost_jobs_are_restored(redis_url: str, redis: "Redis") -> None:
+    """What was released and has no job gets one again, and what has one is left as it is."""
+    async with ledger_at(redis_url) as ledger:
+        queue = await released(ledger, 3)
+        batch = await ledger.batches.get("b")
+        before = (queued(redis), bodies(redis))
+        untouched = await queue.restore(batch)
+        same = (queued(redis), bodies(redis))
+        redis.zrem(keys.QUEUE, "b:1")
+        restored = [await queue.restore(batch) for _ in range(2)]
+
+        assert (before, []) == (same, untouched)
+        assert [[1], []] == restored
+        assert before[0].keys() == queued(redis).keys() == bodies(redis).keys()
+
+
+@awaited
+async def test_nothing_is_restored_that_was_not_released(redis_url: str, redis: "Redis") -> None:
+    """A batch whose slices are not released yet, or are done, has no jobs to restore."""
+    async with ledger_at(redis_url) as ledger:
+        queue = Queue(ledger.redis, ledger.batches)
+        fresh = await queue.restore(await ledger.submit(1))
+        await ledger.batches.release("b", 9)
+        await ledger.finish()
+        done = await queue.restore(await ledger.batches.get("b"))
+
+        assert ([], []) == (fresh, done)
+    assert {} == queued(redis)
+
+
+@awaited
+async def test_waking_a_batch(redis_url: str, redis: "Redis") -> None:
+    """Jobs that wait are due at once when their batch is woken, and twice is as good as once."""
+    async with ledger_at(redis_url) as ledger:
+        queue = await released(ledger, 6)
+        first = queued(redis)["b:0"]
+        later = now_ms() + DAY_MS
+        redis.zadd(keys.QUEUE, {"b:4": later, "b:5": later})
+        redis.zrem(keys.QUEUE, "b:1")
+        await queue.wake(await ledger.batches.get("b"))
+        woken = queued(redis)
+        await queue.wake(await ledger.batches.get("b"))
+
+        assert {job_id("b", number) for number in range(6)} == woken.keys()
+        assert max(woken.values()) <= now_ms()
+        assert first == woken["b:0"]
+        assert woken == queued(redis)
+
+
+@awaited
+async def test_reaching_a_good_redis(redis_url: str) -> None:
+    """A Redis that answers and evicts nothing is good enough."""
+    redis = connect(redis_url)
+    await reach(redis, "shown")
+    await redis.aclose(close_connection_pool=True)
+
+
+@awaited
+async def test_a_redis_that_is_not_there(tmp_path: Path) -> None:
+    """Nobody at the address is told with the address, and what to do."""
+    redis = connect(f"unix://{tmp_path}/nobody.sock?db=0")
+    expected = r"cannot reach Redis at redis://x \(.+\); start it, or set REDIS_URL"
+    with pytest.raises(LedgerUnreachable, match=expected):
+        await reach(redis, "redis://x")
+    await redis.aclose(close_connection_pool=True)
+
+
+@awaited
+async def test_a_redis_that_evicts(tmp_path: Path) -> None:
+    """A Redis that may drop marks when it is full is refused, by the name of its policy."""
+    with EmbeddedRedis(tmp_path / "r", durable=False) as server:
+        with Redis.from_url(server.url) as admin:
+            admin.config_set("maxmemory", "100mb")
+            admin.config_set("maxmemory-policy", "allkeys-lru")
+        redis = connect(server.url)
+        with pytest.raises(LedgerUnreachable, match=r"policy allkeys-lru\).*noeviction"):
+            await reach(redis, "redis://x")
+        await redis.aclose(close_connection_pool=True)

@@ -1,0 +1,60 @@
+"""The one-shot: a checked file becomes a batch and is worked to its end, in this process."""
+
+import asyncio
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from config.settings import Settings
+from jobs.batch import Draft
+from jobs.commands import open_ledger, read_status, watch
+from jobs.ledger.batches import Batch, Batches
+from jobs.results import read_results, results_csv
+from jobs.submit import Wishes, queue_batch
+from worker.main import Ended, run_worker
+from worker.means import Means
+
+
+async def run_batch(
+    settings: Settings,
+    checked: Draft,
+    wishes: Wishes,
+    *,
+    stream: IO[Any],
+    following: bool,
+    folder: Path | None,
+) -> tuple[Batch, int]:
+    """
+    Queue a batch and work until it is finished, or a signal comes.
+
+    Returns the batch as it stands and how many of its mailboxes are paused. It logs to `stream`;
+    `following` draws a bar; into `folder` go the results, for a Redis that ends with this process.
+    """
+    async with open_ledger(settings) as (redis, batches):
+        submitted = await queue_batch(redis, checked, wishes)
+        word = "queued" if submitted.created else "went on with"
+        click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)
+        bar = asyncio.create_task(watch(batches, submitted.batch)) if following else None
+        await run_worker(settings, stream, ended=_announced(submitted.batch))
+        if bar is not None:
+            bar.cancel()
+            await asyncio.gather(bar, return_exceptions=True)
+        if folder is not None:
+            await _keep_results(batches, submitted.batch, folder)
+        return await read_status(batches, submitted.batch)
+
+
+def _announced(batch_id: str) -> Ended:
+    async def ended(means: Means) -> bool:
+        batch = await means.batches.find(batch_id)
+        return batch is None or batch.announced
+
+    return ended
+
+
+async def _keep_results(batches: Batches, batch_id: str, folder: Path) -> None:
+    path = folder / f"{batch_id}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(results_csv(await read_results(batches, batch_id)))
+    click.echo(f"the results are in {path}", err=True)

@@ -26,8 +26,8 @@ __all__ = ["Draft", "Refused", "Slice", "check_batch_id", "draft", "unpack"]
 SLICE_SIZE = 100
 """Responses; a slice is fuller only where one mailbox alone has more."""
 
-MAX_UNPACKED = 256 << 20
-"""Bytes of JSON in a slice: a mailbox with 30,000 comments of the greatest length still fits."""
+MAX_UNPACKED = 64 << 20
+"""Bytes of JSON in a slice: 200,000 usual rows, or 8,000 with the longest comment."""
 
 COMPRESSION = 1
 """zlib level; of rows of 285 bytes it leaves 116; 6 leaves 113 and takes nearly twice as long."""
@@ -179,6 +179,8 @@ def _draft(spool: Spool, rows: Iterable[Row | Problem], problems: _Problems) -> 
         duplicates += len(mailbox) - len(kept)
         if len(kept) < len(mailbox):
             _find_conflicts(mailbox, kept, problems)
+        if len(kept) > SLICE_SIZE:
+            _check_size(kept, problems)
     problems.refuse_if_any()
     return Draft(spool, total=total, duplicates=duplicates, fingerprint=digest.hexdigest())
 
@@ -198,6 +200,14 @@ def _find_conflicts(mailbox: list[Spooled], kept: list[Spooled], problems: _Prob
         if not _say_the_same(row, earlier):
             text = f"line {int(earlier.line)} asks something else for the same user and event"
             problems.add(Problem(int(row.line), "event", f"{text}; keep one of the two"))
+
+
+def _check_size(kept: list[Spooled], problems: _Problems) -> None:
+    """Note a mailbox whose slice `unpack` would refuse."""
+    size = sum(len(row.body) + len(row.number) + len("[,],") for row in kept)
+    if size >= MAX_UNPACKED:
+        text = f"asks for {len(kept)} responses, {size >> 20} MiB of JSON, too much for one batch"
+        problems.add(Problem(int(kept[0].line), "user", f"{text}; use several files"))
 
 
 def _say_the_same(row: Spooled, earlier: Spooled) -> bool:

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 WATCH_S = 0.5
 UNSUCCESSFUL_EXIT = 1
+INTERRUPTED = 130
+"""The shell's own code for a command that was stopped by a signal."""
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
 """What `retry` may queue again; the last one only when it is named."""
 
@@ -47,6 +49,11 @@ class Commands(click.Group):
         except BulkrsvpError as error:
             click.echo(f"bulkrsvp: {error}", err=True)
             ctx.exit(error.exit_code)
+        except click.FileError as error:
+            click.echo(f"bulkrsvp: {error.format_message()}", err=True)
+            ctx.exit(InputError.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
         except RedisError as error:
             click.echo(f"bulkrsvp: Redis did not answer ({error}); try again", err=True)
             ctx.exit(LedgerUnreachable.exit_code)
@@ -335,29 +342,41 @@ def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> No
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     """
     wanted = frozenset(outcomes or (Outcome.FAILED.value, Outcome.EXPIRED.value))
-    count = with_ledger(lambda redis, batches: _retry(redis, batches, batch, wanted, reasons))
+    count, left = with_ledger(lambda redis, batches: _retry(redis, batches, batch, wanted, reasons))
     click.echo(f"queued {count} responses of batch {batch} again", err=True)
+    if left:
+        click.echo(
+            f"{left} more have ended, but no worker has logged it yet; "
+            "see that a worker runs, and retry again",
+            err=True,
+        )
 
 
 async def _retry(
-    redis: ArqRedis, batches: Batches, batch_id: str, outcomes: frozenset[str], reasons: Any
-) -> int:
+    redis: ArqRedis,
+    batches: Batches,
+    batch_id: str,
+    outcomes: frozenset[str],
+    reasons: tuple[str, ...],
+) -> tuple[int, int]:
     batch = await batches.get(batch_id)
     if batch.cancelled and not batch.finished_at_ms:
         raise InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
     deadline_ms = now_ms() + batch.allowed_ms
-    count, number = 0, 0
+    count, left, number = 0, 0, 0
     async for part in batches.lines(batch):
         lines = [line for line in part if _retried(line, outcomes, reasons)]
         if lines:
-            count += await batches.reopen(batch, number, lines, deadline_ms)
+            queued, unlogged = await batches.reopen(batch, number, lines, deadline_ms)
+            count, left = count + queued, left + unlogged
         number += 1
     if count:
+        await batches.keep(batch)
         await Queue(redis, batches).wake(await batches.get(batch_id))
-    return count
+    return count, left
 
 
-def _retried(line: Line, outcomes: frozenset[str], reasons: Any) -> bool:
+def _retried(line: Line, outcomes: frozenset[str], reasons: tuple[str, ...]) -> bool:
     ending = line.record.ending
     return (
         ending is not None

@@ -12,6 +12,9 @@ from config.errors import InputError
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2200
+
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+", re.IGNORECASE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.IGNORECASE)
 
@@ -21,7 +24,7 @@ def read_duration_ms(text: str) -> int:
     if not _DURATION.fullmatch(text.strip()):
         raise InputError(f"{text!r} is no duration; write 90m, 24h, 2d or 1d12h")
     duration_ms = sum(float(n) * UNITS_MS[unit.lower()] for n, unit in _PART.findall(text))
-    if not 0 < duration_ms < 366 * UNITS_MS["d"]:
+    if not 1 <= duration_ms < 366 * UNITS_MS["d"]:
         raise InputError(f"{text!r} is out of range; give more than 0s and less than 366d")
     return int(duration_ms)
 
@@ -35,6 +38,8 @@ def read_moment_ms(text: str) -> int:
         raise InputError(f"{text!r} is no ISO 8601 time; {example}") from error
     if moment.tzinfo is None:
         raise InputError(f"{text!r} does not say in which zone; {example}")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise InputError(f"{text!r} is out of range; give a year from {FIRST_YEAR} to {LAST_YEAR}")
     return int(moment.timestamp() * 1000)
 
 

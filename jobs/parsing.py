@@ -47,23 +47,21 @@ COLUMNS = (
 
 REQUIRED = ("user", "event", "action")
 
-RESULTS = frozenset(
-    {
-        "batch",
-        "row",
-        "outcome",
-        "reason",
-        "status",
-        "attempts",
-        "requestId",
-        "clientRequestId",
-        "settledAt",
-        "subject",
-        "start",
-        "organizer",
-    }
+RESULT_KEYS = (
+    "batch",
+    "row",
+    "outcome",
+    "reason",
+    "status",
+    "attempts",
+    "requestId",
+    "clientRequestId",
+    "settledAt",
 )
-"""What `bulkrsvp results` adds to a row; passed over, so that results can be fed back in."""
+"""What `bulkrsvp results` adds to a row."""
+
+RESULTS = frozenset({*RESULT_KEYS, "subject", "start", "organizer"})
+"""What is passed over on input, so that results can be fed back in."""
 
 MAX_LINE = 1 << 20
 """Characters; no row that can be sent comes near it, and memory stays flat whatever is piped in."""

@@ -6,6 +6,7 @@ of a batch go ahead of the later ones of others, so a small batch never waits be
 Everything here may be said twice: a job that is already there stays as it is.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,7 +19,7 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from config.errors import LedgerUnreachable
 from jobs.ledger import keys
-from jobs.ledger.batches import VERSION, Batch, Batches
+from jobs.ledger.batches import Batch, Batches
 from jobs.moments import now_ms
 
 JOB: Final = "work_on_slice"
@@ -36,6 +37,7 @@ BODY_KEPT_MS: Final = 30 * 24 * 3_600_000
 
 ANSWER_LIMIT_S: Final = 5.0
 CONNECTIONS: Final = 64
+ENQUEUED_AT_ONCE: Final = 16
 
 
 def connect(url: str) -> ArqRedis:
@@ -69,15 +71,8 @@ async def reach(redis: ArqRedis, shown_url: str) -> None:
     try:
         await redis.ping()
         memory = await redis.info("memory")
-    except AuthenticationError as error:
-        raise LedgerUnreachable(
-            f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
-        ) from error
     except (RedisError, OSError) as error:
-        raise LedgerUnreachable(
-            f"cannot reach Redis at {shown_url} ({_cause(error)}); "
-            "start it, or set REDIS_URL to where it is"
-        ) from error
+        raise LedgerUnreachable(_why_unreachable(error, shown_url)) from error
     if (policy := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
         raise LedgerUnreachable(
             f"Redis at {shown_url} may evict what it holds (maxmemory-policy {policy}), and with "
@@ -96,20 +91,23 @@ class Queue:
         """Queue the next slices of a batch, as many as its window has room for."""
         await self._enqueue(batch, await self._batches.release(batch.id, WINDOW))
 
-    async def restore(self, batch: Batch) -> list[int]:
-        """Queue what was released and has no job any more; return these slices."""
+    async def missing(self, batch: Batch) -> list[int]:
+        """Return the slices that are released and have no job."""
         released = await self._batches.released(batch.id)
         if not released:
             return []
         names = [job_id(batch.id, number) for number in released]
         scores = await self._redis.zmscore(keys.QUEUE, names)
-        missing = [n for n, score in zip(released, scores, strict=True) if score is None]
-        await self._enqueue(batch, missing)
-        return missing
+        return [n for n, score in zip(released, scores, strict=True) if score is None]
+
+    async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:
+        """Queue slices that have lost their job."""
+        await self._enqueue(batch, numbers)
 
     async def wake(self, batch: Batch) -> None:
         """Have all released slices of a batch taken up now, whatever they wait for."""
-        await self.restore(batch)
+        await self._batches.wake(batch.id)
+        await self.restore(batch, await self.missing(batch))
         await self.release(batch)
         names = [job_id(batch.id, n) for n in await self._batches.released(batch.id)]
         if names:
@@ -119,20 +117,28 @@ class Queue:
     async def _enqueue(self, batch: Batch, numbers: Iterable[int]) -> None:
         now = now_ms()
         expires_ms = max(batch.deadline_ms - now, 0) + BODY_KEPT_MS
+        # A batch for later is due at its time, and not a moment before.
+        later = batch.not_before_ms > now
+        first_due_ms = batch.not_before_ms if later else now - AHEAD_MS
         due_ms = max(batch.not_before_ms, now)
-        for number in numbers:
+
+        async def enqueue(number: int) -> None:
             name = job_id(batch.id, number)
             # A job without its body, or a body without its place in the queue, is no job.
             await self._redis.delete(job_key_prefix + name)
             await self._redis.enqueue_job(
                 JOB,
-                VERSION,
+                batch.version,
                 batch.id,
                 number,
                 _job_id=name,
-                _defer_until=_moment(due_ms - AHEAD_MS * (number < FIRST_SLICES)),
+                _defer_until=_moment(first_due_ms if number < FIRST_SLICES else due_ms),
                 _expires=expires_ms / 1000,
             )
+
+        waiting = list(numbers)
+        for start in range(0, len(waiting), ENQUEUED_AT_ONCE):
+            await asyncio.gather(*map(enqueue, waiting[start : start + ENQUEUED_AT_ONCE]))
 
 
 def job_id(batch_id: str, number: int) -> str:
@@ -148,5 +154,9 @@ def _moment(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
-def _cause(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _why_unreachable(error: Exception, shown_url: str) -> str:
+    # redis-py hides the refusal of a password behind its own ConnectionError.
+    if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
+        return f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
+    what = str(error) or type(error).__name__
+    return f"cannot reach Redis at {shown_url} ({what}); start it, or set REDIS_URL to where it is"

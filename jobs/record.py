@@ -101,10 +101,11 @@ class Record:
 
         What was unclear stays so, and is looked at before anything is sent.
         """
-        fresh = type(self)(unclear=self.unclear, seen=self.seen)
-        if self.ending is not None and self.ending.outcome is Outcome.UNCERTAIN:
-            return replace(fresh, unclear=True, unknown_since_ms=self.settled_at_ms or 1)
-        return fresh
+        return type(self)(
+            unclear=self.unclear,
+            seen=self.seen,
+            unknown_since_ms=self.settled_at_ms if self.unclear else 0,
+        )
 
     def to_json(self) -> bytes:
         """Return the record as a JSON array without its empty tail."""
@@ -134,27 +135,47 @@ class Record:
 
         Raises `ValueError` for anything else: whoever can write to Redis can write nonsense.
         """
-        try:
-            fields = orjson.loads(text)
-            fields += [None] * (13 - len(fields))
-            ending = fields[6]
-            return cls(
-                state=State(fields[0]),
-                attempts=int(fields[1] or 0),
-                throttled=int(fields[2] or 0),
-                status=fields[3],
-                client_request_id=fields[4],
-                request_id=fields[5],
-                ending=ending and Ending(Outcome(ending[0]), ending[1] and Reason(ending[1])),
-                settled_at_ms=int(fields[7] or 0),
-                waiting_until_ms=int(fields[8] or 0),
-                unknown_since_ms=int(fields[9] or 0),
-                unclear=bool(fields[10]),
-                seen=fields[11],
-                failed_looks=int(fields[12] or 0),
-            )
-        except (TypeError, IndexError, AttributeError) as error:
-            raise ValueError(f"not a record: {error}") from error
+        fields = orjson.loads(text)
+        if not isinstance(fields, list) or len(fields) > len(_TYPES):
+            raise ValueError("not a record: not a list, or too long")
+        fields += [None] * (len(_TYPES) - len(fields))
+        for value, known in zip(fields, _TYPES, strict=True):
+            if value is not None and type(value) is not known:
+                raise ValueError(f"not a record: a {type(value).__name__} at the wrong place")
+        record = cls(
+            state=State(fields[0]),
+            attempts=fields[1] or 0,
+            throttled=fields[2] or 0,
+            status=fields[3],
+            client_request_id=fields[4],
+            request_id=fields[5],
+            ending=_read_ending(fields[6]),
+            settled_at_ms=fields[7] or 0,
+            waiting_until_ms=fields[8] or 0,
+            unknown_since_ms=fields[9] or 0,
+            unclear=bool(fields[10]),
+            seen=fields[11],
+            failed_looks=fields[12] or 0,
+        )
+        if (record.state is State.SETTLED) != (record.ending is not None):
+            raise ValueError("not a record: its state and its end contradict each other")
+        return record
+
+
+_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int)
+"""The types of a record's array; any of them may be null."""
+
+
+def _read_ending(pair: list[str | None] | None) -> Ending | None:
+    match pair:
+        case None:
+            return None
+        case [str(outcome), None]:
+            return Ending(Outcome(outcome))
+        case [str(outcome), str(reason)]:
+            return Ending(Outcome(outcome), Reason(reason))
+        case _:
+            raise ValueError("not a record: no end")
 
 
 QUEUED: Final = Record()

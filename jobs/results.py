@@ -4,12 +4,13 @@ import csv
 import io
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from jobs.ledger.batches import Batches, Line
 from jobs.moments import write_moment
+from jobs.parsing import COLUMNS, RESULT_KEYS
 from jobs.response import Response
 
 
@@ -21,31 +22,6 @@ class ResultsFormat(StrEnum):
     JSONL = "jsonl"
 
 
-RESULT_KEYS: Final = (
-    "batch",
-    "row",
-    "outcome",
-    "reason",
-    "status",
-    "attempts",
-    "requestId",
-    "clientRequestId",
-    "settledAt",
-)
-ROW_KEYS: Final = (
-    "user",
-    "event",
-    "action",
-    "comment",
-    "sendResponse",
-    "proposedStart",
-    "proposedEnd",
-    "timeZone",
-    "calendar",
-    "calendarGroup",
-)
-
-
 async def read_results(
     batches: Batches, batch_id: str, outcomes: frozenset[str] = frozenset()
 ) -> list[dict[str, Any]]:
@@ -55,10 +31,15 @@ async def read_results(
     Raises `InputError` if there is no such batch.
     """
     batch = await batches.get(batch_id)
-    lines = [line async for part in batches.lines(batch) for line in part]
+    lines = [line async for part in batches.lines(batch) for line in part if wanted(line, outcomes)]
     lines.sort(key=lambda line: line.row)
-    found = (result(batch_id, line) for line in lines)
-    return [each for each in found if not outcomes or each["outcome"] in outcomes]
+    return [result(batch_id, line) for line in lines]
+
+
+def wanted(line: Line, outcomes: frozenset[str]) -> bool:
+    """Whether a response ended in one of these outcomes; without any, all are wanted."""
+    ending = line.record.ending
+    return not outcomes or (ending is not None and ending.outcome.value in outcomes)
 
 
 def result(batch_id: str, line: Line) -> dict[str, Any]:
@@ -87,7 +68,7 @@ def results_jsonl(results: Iterable[dict[str, Any]]) -> Iterable[str]:
 def results_csv(results: Iterable[dict[str, Any]]) -> Iterable[str]:
     """Write results as CSV, in the columns that `submit` reads, and those it passes over."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*ROW_KEYS, *RESULT_KEYS], extrasaction="ignore")
+    writer = csv.DictWriter(text, [*COLUMNS, *RESULT_KEYS], extrasaction="ignore")
     writer.writeheader()
     for each in results:
         writer.writerow({**each, **_cells(each)})
@@ -99,7 +80,7 @@ def results_csv(results: Iterable[dict[str, Any]]) -> Iterable[str]:
 
 def _cells(each: dict[str, Any]) -> dict[str, str]:
     cells = {"sendResponse": "true" if each["sendResponse"] else "false"}
-    slot = Response.from_json({key: each[key] for key in ROW_KEYS if key in each} | _slot(each))
+    slot = Response.from_json({key: each[key] for key in COLUMNS if key in each} | _slot(each))
     proposed = slot.proposed_new_time
     if proposed is None:
         return cells

@@ -1,18 +1,21 @@
 """The console command in a process of its own, as a user or a service manager runs it."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config.children import child_environment
+from config.settings import Settings
+from jobs.commands import open_ledger, read_status
+from jobs.report import describe
 
 COMMAND = Path(sys.executable).parent / "bulkrsvp"
 PATIENCE_S = 60
@@ -128,17 +131,28 @@ class Program:
         return worker
 
     def wait_until_finished(self, batch: str) -> dict[str, Any]:
-        """Ask for a batch's status until it is finished; return it."""
+        """Watch a batch until it is finished; return its status."""
         return self.wait_for(batch, lambda status: status["finishedAt"] is not None)
 
-    def wait_for(self, batch: str, condition: Any) -> dict[str, Any]:
-        """Ask for a batch's status until it meets a condition; return it."""
-        ends = time.monotonic() + PATIENCE_S
-        while time.monotonic() < ends:
-            status: dict[str, Any] = self("status", batch, "--json").json
-            if condition(status):
-                return status
-        raise AssertionError(f"waited in vain; the batch stands at {status}")
+    def wait_for(self, batch: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """
+        Watch a batch until its status meets a condition; return the status.
+
+        It reads what `status --json` prints, without a process for every look.
+        """
+        return asyncio.run(_wait_for(self.environment["REDIS_URL"], batch, condition))
+
+
+async def _wait_for(
+    redis_url: str, batch_id: str, condition: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        open_ledger(Settings.load({"REDIS_URL": redis_url})) as (_, batches),
+    ):
+        while not condition(status := describe(*await read_status(batches, batch_id))):
+            await asyncio.sleep(0.02)
+        return status
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -52,13 +52,9 @@ class RedisProxy:
                 back.write(data)
         finally:
             answers.cancel()
-            await asyncio.gather(answers, _close(back), _close(writer), return_exceptions=True)
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+            back.close()
+            writer.close()
+            await asyncio.gather(answers, return_exceptions=True)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import InputError
@@ -38,7 +38,11 @@ def refusal(rows: Iterable[Row | Problem], **options: int) -> Refused:
     return caught.value
 
 
-@given(st.lists(st.integers(1, 250), max_size=12), st.randoms(use_true_random=False))
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 40) | st.integers(95, 130), max_size=8),
+    st.randoms(use_true_random=False),
+)
 def test_slices_hold_every_row_once_and_whole_mailboxes(
     sizes: list[int], order: random.Random
 ) -> None:
@@ -213,7 +217,7 @@ def peak(count):
     with draft(rows(count)) as made:
         assert sum(each.size for each in made.slices()) == count
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak(20_000), peak(120_000))
+print(peak(10_000), peak(60_000))
 """
 
 
@@ -267,6 +271,15 @@ def test_a_slice_that_would_fill_the_memory_is_refused() -> None:
         unpack(packed)
 
 
+def test_a_mailbox_that_no_slice_can_hold_is_refused() -> None:
+    """What the worker would not unpack is not queued in the first place."""
+    comment = "x" * 8192
+    rows = (Row(n + 1, n, response(event=f"E{n}", comment=comment)) for n in range(1, 8_101))
+    text = "asks for 8100 responses, 64 MiB of JSON, too much for one batch; use several files"
+
+    assert (Problem(2, "user", text),) == refusal(rows).problems
+
+
 def test_a_forged_slice_is_not_repeated_in_the_message() -> None:
     """What a slice holds is not for logs, even when it is wrong."""
     body = zlib.compress(b"[[1,%b]]" % response(comment="secret").to_json().replace(b"E1", b"?"))
@@ -277,6 +290,7 @@ def test_a_forged_slice_is_not_repeated_in_the_message() -> None:
     assert caught.value.__suppress_context__
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_hostile_bytes_raise_nothing_but_value_error(body: bytes) -> None:
     """Whatever stands in the ledger, one kind of error comes of it."""

@@ -131,8 +131,7 @@ def test_deadline(program: Program, sandbox: SandboxClient) -> None:
     """What has not been sent by the deadline ends as expired, and the exit code tells it."""
     sandbox.options(retry_after="600", busy_times=1)
     rows = [*declines(2), {"user": "busy@c.com", "event": "x", "action": "decline"}]
-    program.write("rows.jsonl", rows)
-    batch = program("submit", "rows.jsonl", "--deadline", "3s").out.strip()
+    batch = program.submit(rows, "--deadline", "8s")
     program.burst()
 
     assert {"sent": 2, "expired": 1} == program("status", batch, "--json").json["outcomes"]

@@ -22,7 +22,7 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from awaited import awaited
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis_proxy import Failure, redis_proxy
 from small_ledger import FAILED, NOW, SENT, Ledger, events, listening
 from structlog.testing import CapturingLogger
@@ -39,57 +39,8 @@ from worker.main import equip
 from worker.means import Means
 from worker.rescue import ANNOUNCED_LATE_MS, Rescue
 
-SECRET = {
-    "AZURE_TENANT_ID": "contoso.com",
-    "AZURE_CLIENT_ID": "an application",
-    "AZURE_CLIENT_SECRET": "never used",
-}
-
 FIRST_STEP = "INCR"
 """With this command arq begins to run a job that it has started."""
-
-
-@dataclass
-class Rig:
-    """A consumer, the parts around it, and the ledger that it works on."""
-
-    consumer: Consumer
-    means: Means
-    ledger: Ledger
-    queue: Queue
-    rescue: Rescue
-    heard: CapturingLogger
-
-    async def submit(self, *sizes: int, batch: str = "b", **changes: Any) -> None:
-        """Submit and release a batch that is past its deadline."""
-        expired = {"not_before_ms": NOW - 100_000_000_000, "allowed_ms": 1}
-        made = await self.ledger.submit(*sizes, batch=batch, **(expired | changes))
-        await self.queue.release(made)
-
-    async def poll(self) -> None:
-        """Poll once, and wait for what was begun."""
-        await self.consumer._poll_iteration()
-        await asyncio.gather(*self.consumer.tasks.values(), return_exceptions=True)
-
-    @property
-    def slots_taken(self) -> tuple[int, int]:
-        """How many of arq's slots are taken, by both of its ways of counting."""
-        return self.consumer.job_counter, MAX_SLICES + 1 - self.consumer.sem._value
-
-
-@asynccontextmanager
-async def rigged(url: str) -> AsyncIterator[Rig]:
-    """Put a worker together, but let the test drive it."""
-    redis = connect(url)
-    log, heard = listening()
-    async with equip(Settings.load(SECRET), redis, log, asyncio.Event()) as means:
-        await means.presence.enlist()
-        ledger = Ledger(redis)
-        await ledger.redis.persist(keys.worker(means.presence.name))
-        queue = Queue(redis, means.batches)
-        consumer = Consumer(redis, means, queue)
-        yield Rig(consumer, means, ledger, queue, Rescue(means, queue), heard)
-    await redis.aclose(close_connection_pool=True)
 
 
 def bare_worker(redis: ArqRedis) -> Worker:
@@ -106,12 +57,6 @@ def bare_worker(redis: ArqRedis) -> Worker:
         job_serializer=redis.job_serializer,
         job_deserializer=orjson.loads,
     )
-
-
-def queued(redis: "Redis") -> list[str]:
-    """List the jobs in the queue."""
-    found: Any = redis.zrange(keys.QUEUE, 0, -1)
-    return [name.decode() for name in found]
 
 
 # The contract
@@ -168,20 +113,24 @@ async def test_a_job_is_leased_for_a_short_time(
     """A running job is marked as such for as long as a worker's lease, and renewed with it."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
         await rig.submit(1)
+        rig.consumer.in_progress_timeout_s = 1000 * LEASE_S  # arq's own part, on a slow machine
         proxy.fail(FIRST_STEP, Failure.HOLD)
         await rig.consumer._poll_iteration()
         key = in_progress_key_prefix + "b:0"
-        begun = redis.pttl(key)
-        redis.pexpire(key, 100)
+        begun: Any = redis.pttl(key)
+        redis.persist(key)
         await rig.consumer.renew_leases()
-        renewed = redis.pttl(key)
+        renewed: Any = redis.pttl(key)
         busy = [rig.consumer.busy]
         proxy.fail(None)
         await rig.poll()
         busy.append(rig.consumer.busy)
 
-    limits = range(int(LEASE_S * 500), int(LEASE_S * 1000) + 1)
-    assert (True, True, [True, False]) == (begun in limits, renewed in limits, busy)
+    lease_ms = int(1000 * LEASE_S)
+    assert 0 < begun <= 1000 * lease_ms
+    assert renewed <= lease_ms
+    assert renewed != -1
+    assert [True, False] == busy
 
 
 @awaited
@@ -233,21 +182,25 @@ async def test_a_paused_batch_comes_back_later(redis_url: str, redis: "Redis") -
     async with rigged(redis_url) as rig:
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=3_600_000)
         await rig.ledger.batches.pause("b", paused=True)
+        before = now_ms()
         await rig.poll()
         score: Any = redis.zscore(keys.QUEUE, "b:0")
 
-        assert now_ms() + 5_000 < score < now_ms() + 3_600_000
+        assert before + Shift.PAUSED_MS // 2 < score < before + 3_600_000
         assert (0, 0) == rig.slots_taken
 
 
 @awaited
 async def test_a_job_of_another_version_waits(redis_url: str, redis: "Redis") -> None:
-    """A job of another version of this program is left in the queue for who understands it."""
+    """A job of another version is left for who understands it, and nothing of its batch changes."""
     async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1)
+        before = {key: redis.dump(key) for key in redis.keys("bulkrsvp:batch:*")}
         await rig.consumer.pool.enqueue_job(JOB, VERSION + 1, "b", 0, _job_id="b:0")
         await rig.poll()
 
         assert ["b:0"] == queued(redis)
+        assert before == {key: redis.dump(key) for key in redis.keys("bulkrsvp:batch:*")}
         assert ["slice.foreign"] == events(rig.heard)
 
 
@@ -277,7 +230,7 @@ async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> N
 # Redis goes away
 
 
-@pytest.mark.parametrize("command", ["ZRANGEBYSCORE", "EXISTS", "WATCH", "ZSCORE", "PSETEX"])
+@pytest.mark.parametrize("command", ["ZRANGEBYSCORE", "EXISTS", "WATCH", "ZSCORE"])
 @awaited
 async def test_a_poll_survives_redis(redis_url: str, tmp_path: Path, command: str) -> None:
     """Wherever in a poll Redis fails, no slot is lost, and the next poll goes on."""
@@ -300,8 +253,8 @@ async def test_arq_alone_loses_the_slot(redis_url: str, tmp_path: Path) -> None:
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
         await rig.submit(1)
         bare = bare_worker(rig.consumer.pool)
-        proxy.fail("PSETEX")
-        with pytest.raises(RedisConnectionError):
+        proxy.fail("ZSCORE")
+        with pytest.raises(RedisError):
             await bare._poll_iteration()
 
         assert (1, bare.max_jobs) == (bare.job_counter, bare.sem._value)
@@ -319,6 +272,34 @@ async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Re
         assert (1, (0, 0)) == (proxy.failed, rig.slots_taken)
         assert score < now_ms() + 5_000
     assert ["redis.away"] == events(rig.heard)
+
+
+@awaited
+async def test_silence_before_a_job_is_started(
+    redis_url: str, redis: "Redis", tmp_path: Path
+) -> None:
+    """A Redis that falls silent while arq passes over a job costs no slot and ends no worker."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(redis_url) as rig:
+        await rig.submit(1)
+        redis.zadd(keys.QUEUE, {"b:0": now_ms() + 3_600_000})  # put back by whoever had it
+        proxy.fail("UNWATCH", Failure.SILENCE)
+        async with impatient(proxy.url) as pool:
+            rig.consumer._pool = pool
+            with pytest.raises(RedisError):
+                await rig.consumer._start_job(b"b:0")
+
+        assert (1, (0, 0)) == (proxy.failed, rig.slots_taken)
+
+
+@asynccontextmanager
+async def impatient(url: str) -> AsyncIterator[ArqRedis]:
+    """Connect to Redis as a worker does, but wait for no answer for long."""
+    pool = BlockingConnectionPool.from_url(url, socket_timeout=0.3)
+    redis = ArqRedis(pool, default_queue_name=keys.QUEUE)
+    try:
+        yield redis
+    finally:
+        await redis.aclose(close_connection_pool=True)
 
 
 # The heartbeat
@@ -359,6 +340,10 @@ HOSTILE: list[bytes] = [
     b'{"t":null,"f":"work_on_slice","a":[1],"k":{},"et":0}',
     b'{"t":null,"f":"work_on_slice","a":7,"k":{},"et":0}',
     b'{"t":null,"f":"work_on_slice","a":[1,"b",0],"k":{"version":1},"et":0}',
+    b'{"t":null,"f":[],"a":[],"k":{},"et":0}',
+    b'{"t":"x","f":"work_on_slice","a":[1,"b",0],"k":{},"et":0}',
+    b'{"t":null,"f":"work_on_slice","a":[1,"b",0],"k":{},"et":"x"}',
+    b'{"t":null,"f":"work_on_slice","a":[1,"b",0],"k":{},"et":1e300}',
 ]
 
 
@@ -380,6 +365,19 @@ async def test_a_body_that_is_no_job(redis_url: str, redis: "Redis", body: bytes
 
 
 @awaited
+async def test_an_id_that_is_no_text(redis_url: str, redis: "Redis") -> None:
+    """Bytes in the queue that are no id are dropped, told, and hide no job behind them."""
+    async with rigged(redis_url) as rig:
+        redis.zadd(keys.QUEUE, {b"\xff": 1})
+        await rig.submit(1)
+        await rig.poll()
+
+        assert ([], (0, 0)) == (redis.zrange(keys.QUEUE, 0, -1), rig.slots_taken)
+        assert 0 == (await rig.ledger.batches.get("b")).open
+    assert 1 == events(rig.heard).count("job.dropped")
+
+
+@awaited
 async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: Path) -> None:
     """Who can write to Redis cannot run code here: a pickle is bytes that are no job."""
     bomb = pickle.dumps(
@@ -395,61 +393,3 @@ async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: 
     with pytest.raises(KeyError):
         pickle.loads(bomb)["nothing"]
     assert (tmp_path / "x").exists()
-
-
-# Rescue
-
-
-@awaited
-async def test_a_job_whose_body_is_lost(redis_url: str, redis: "Redis") -> None:
-    """Arq drops a job without a body; the next round gives its slice a new one, and says so."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1)
-        redis.delete(job_key_prefix + "b:0")
-        await rig.poll()
-        dropped = queued(redis)
-        await rig.rescue.look_round()
-        await rig.rescue.look_round()
-        restored = queued(redis)
-        await rig.poll()
-
-        assert ([], ["b:0"]) == (dropped, restored)
-        assert 0 == (await rig.ledger.batches.get("b")).open
-    assert 1 == events(rig.heard).count("slice.rescued")
-
-
-@awaited
-async def test_a_batch_that_was_never_released(redis_url: str, redis: "Redis") -> None:
-    """A batch whose submit died before its release is released by the next round."""
-    async with rigged(redis_url) as rig:
-        await rig.ledger.submit(1, not_before_ms=now_ms() - 5)
-        await rig.rescue.look_round()
-
-        assert ["b:0"] == queued(redis)
-
-
-@awaited
-async def test_an_end_that_was_not_announced(redis_url: str) -> None:
-    """The end of a batch whose last worker died is announced a little later, and once."""
-    async with rigged(redis_url) as rig:
-        await rig.ledger.submit(2, not_before_ms=NOW - 100_000_000_000)
-        rig.ledger.now_ms = now_ms() - 2 * ANNOUNCED_LATE_MS
-        await rig.ledger.batches.release("b", 9)
-        await rig.ledger.finish(0, [SENT, FAILED])
-        for _ in range(2):
-            await rig.rescue.look_round()
-
-        assert ["batch.finished"] == events(rig.heard)
-        assert [] == await rig.ledger.batches.active()
-
-
-@awaited
-async def test_a_batch_that_is_gone_is_told_once(redis_url: str, redis: "Redis") -> None:
-    """A batch that Redis has lost is told of and forgotten."""
-    async with rigged(redis_url) as rig:
-        await rig.ledger.submit(1)
-        redis.delete(keys.batch("b"))
-        for _ in range(2):
-            await rig.rescue.look_round()
-
-        assert ["batch.gone"] == events(rig.heard)

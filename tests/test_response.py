@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -138,6 +138,7 @@ def test_what_could_leave_its_segment_is_no_id(field: str, text: str, part: str)
     assert part in complaints(**changes)[field]
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_=.~/+-]{1,30}", fullmatch=True))
 def test_an_accepted_id_is_one_segment_of_a_path(text: str) -> None:
     """Whatever string is accepted, quoting it gives one segment, and that segment gives it back."""
@@ -154,6 +155,7 @@ def test_an_accepted_id_is_one_segment_of_a_path(text: str) -> None:
     assert (path.query, path.fragment) == ("", "")
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[^@]{1,8}@[^@]{1,8}", fullmatch=True) | st.emails())
 def test_an_accepted_user_is_one_segment_of_a_path(text: str) -> None:
     """Whatever user is accepted, quoting it gives one segment, and that segment gives it back."""

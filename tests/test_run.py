@@ -89,8 +89,8 @@ def test_an_interrupted_run_goes_on(
 
 def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
     """A second run in the same state directory is told who uses it."""
-    sandbox.options(latency_s=1.0)
-    alone.write("rows.jsonl", declines(40))
+    sandbox.faults([{"event": "e0", "effect": "hang", "taken": False}])
+    alone.write("rows.jsonl", declines(1))
     first = subprocess.Popen(
         [COMMAND, "run", "rows.jsonl"],
         stdout=subprocess.DEVNULL,
@@ -103,8 +103,10 @@ def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
             assert first.poll() is None
             time.sleep(0.01)
         second = alone("run", "rows.jsonl")
+        first.send_signal(signal.SIGTERM)
+        first.send_signal(signal.SIGINT)
     assert (4, True) == (second.code, ".bulkrsvp" in second.err)
-    assert 0 == first.returncode
+    assert 130 == first.returncode
 
 
 def test_demo(tmp_path: Path) -> None:

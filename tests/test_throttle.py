@@ -1,10 +1,13 @@
 """Who may call: widths, slots, and the gate that all workers share."""
 
 import asyncio
-from typing import Any
+from pathlib import Path
 
+import pytest
 from awaited import awaited
 from redis import Redis
+from redis.exceptions import RedisError
+from redis_proxy import redis_proxy
 from small_ledger import NOW, Ledger, events, ledger_at, listening
 
 from jobs.ledger import keys
@@ -14,6 +17,7 @@ from worker.throttle import (
     OVERBOOKED,
     STORM_MAILBOXES,
     Gate,
+    Leave,
     Slots,
     Widths,
 )
@@ -34,17 +38,19 @@ def test_lanes_become_narrower() -> None:
 
 
 def test_lanes_become_wide_again() -> None:
-    """Some minutes after the last refusal a mailbox has all its calls again."""
+    """Some minutes after the last refusal a mailbox has all its calls again, and loses one anew."""
     moments = [NOW]
     widths = Widths(4, lambda: moments[-1])
     widths.narrow("ada")
+    moments.append(NOW + 5)
     widths.narrow("ada")
     seen = []
-    for passed_ms in (NARROW_MS - 1, NARROW_MS):
+    for passed_ms in (NARROW_MS, NARROW_MS + 4, NARROW_MS + 5):
         moments.append(NOW + passed_ms)
         seen.append(widths.of("ada"))
+    widths.narrow("ada")
 
-    assert [2, 4] == seen
+    assert ([2, 2, 4], 3) == (seen, widths.of("ada"))
 
 
 def test_narrower_lanes_are_forgotten() -> None:
@@ -103,19 +109,34 @@ class Gates:
         log, self.heard = listening()
         self.all = [Gate(ledger.leases, lambda: self.now_ms, log) for _ in range(count)]
 
-    async def refresh(self) -> list[bool]:
-        """Have every worker's heart beat; return who would admit a call, without making one."""
-        for number, gate in enumerate(self.all):
-            await gate.refresh(f"worker {number}")
-        admitted = [gate.admits() for gate in self.all]
+    async def beat(self) -> None:
+        """Have every worker's heart beat."""
         for gate in self.all:
-            gate.give_back()
-        return admitted
+            await gate.refresh()
+
+    async def ask(self) -> list[Leave]:
+        """Have every worker ask for leave, in turn."""
+        return [await gate.ask(f"worker {number}") for number, gate in enumerate(self.all)]
+
+    async def try_all(self) -> list[Leave]:
+        """Let all hearts beat and all workers ask, but none of them call."""
+        await self.beat()
+        leaves = await self.ask()
+        for gate, leave in zip(self.all, leaves, strict=True):
+            gate.give_back(leave)
+        return leaves
 
     async def storm(self, gate: Gate, mailboxes: int = STORM_MAILBOXES) -> None:
         """Let one call of each of so many mailboxes be throttled."""
         for number in range(mailboxes):
-            await gate.replied(f"user{number}", UNTIL)
+            await gate.replied(Leave.OPEN, f"user{number}", UNTIL)
+
+    async def probe(self) -> list[Leave]:
+        """Close all gates, let the pause go by, and have all workers ask."""
+        await self.storm(self.all[0])
+        self.now_ms = UNTIL
+        await self.beat()
+        return await self.ask()
 
 
 @awaited
@@ -123,15 +144,28 @@ async def test_a_storm_closes_for_all(redis_url: str) -> None:
     """Many mailboxes throttled within a second close the gate here at once, there at a beat."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 3)
-        before = await gates.refresh()
+        before = await gates.try_all()
         await gates.storm(gates.all[0])
-        at_once = [gate.admits() for gate in gates.all]
-        after = await gates.refresh()
+        at_once = await gates.ask()
+        after = await gates.try_all()
 
-        assert [True] * 3 == before
-        assert [False, True, True] == at_once
-        assert [False] * 3 == after
+        assert [Leave.OPEN] * 3 == before
+        assert [Leave.CLOSED, Leave.OPEN, Leave.OPEN] == at_once
+        assert [Leave.CLOSED] * 3 == after
         assert [UNTIL] * 3 == [gate.reopens_ms() for gate in gates.all]
+    assert ["graph.paused"] == events(gates.heard)
+
+
+@awaited
+async def test_a_storm_is_told_once(redis_url: str) -> None:
+    """Of all the throttled replies that arrive together, one closes the gate."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 1)
+        (gate,) = gates.all
+        replies = [(f"user{number}", UNTIL) for number in range(3 * STORM_MAILBOXES)]
+        await asyncio.gather(*(gate.replied(Leave.OPEN, *reply) for reply in replies))
+
+        assert [Leave.CLOSED] == await gates.try_all()
     assert ["graph.paused"] == events(gates.heard)
 
 
@@ -143,16 +177,16 @@ async def test_what_is_no_storm(redis_url: str) -> None:
         few, one, slow, good = gates.all
         await gates.storm(few, STORM_MAILBOXES - 1)
         for _ in range(3 * STORM_MAILBOXES):
-            await one.replied("ada", UNTIL)
+            await one.replied(Leave.OPEN, "ada", UNTIL)
         for number in range(3 * STORM_MAILBOXES):
             gates.now_ms += 200
-            await slow.replied(f"user{number}", UNTIL)
+            await slow.replied(Leave.OPEN, f"user{number}", UNTIL)
         for number in range(3 * STORM_MAILBOXES):
-            await good.replied("ada", None)
-            await good.replied("ada", None)
-            await good.replied(f"user{number}", UNTIL)
+            await good.replied(Leave.OPEN, "ada", None)
+            await good.replied(Leave.OPEN, "ada", None)
+            await good.replied(Leave.OPEN, f"user{number}", UNTIL)
 
-        assert [True] * 4 == await gates.refresh()
+        assert [Leave.OPEN] * 4 == await gates.try_all()
     assert [] == events(gates.heard)
 
 
@@ -161,28 +195,20 @@ async def test_one_probe_goes_first(redis_url: str) -> None:
     """When the pause is over one call of one worker is let through, and when it worked, all are."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 3)
-        await gates.storm(gates.all[0])
+        await gates.storm(gates.all[1])
         gates.now_ms = UNTIL - 1
-        early = await gates.refresh()
+        early = await gates.try_all()
         gates.now_ms = UNTIL
-        probing = [await gates.refresh() for _ in range(2)]
-        (prober,) = [gate for gate, admits in zip(gates.all, probing[0], strict=True) if admits]
-        calls = [prober.admits(), prober.admits()]
-        beats = await gates_that_admit(gates)
-        await prober.replied("ada", None)
+        await gates.beat()
+        first, second = await gates.ask(), await gates.ask()
+        await gates.all[0].replied(first[0], "ada", None)
 
-        assert [False] * 3 == early
-        assert ([True, False, False], probing[0]) == (sorted(probing[0], reverse=True), probing[1])
-        assert ([True, False], 0) == (calls, beats)
-        assert [True] * 3 == await gates.refresh()
+        assert [Leave.CLOSED] * 3 == early
+        assert [Leave.PROBE, Leave.CLOSED, Leave.CLOSED] == first
+        assert [Leave.CLOSED] * 3 == second
+        assert [Leave.OPEN] * 3 == await gates.try_all()
+        assert await ledger.leases.graph_paused_until_ms() is None
     assert ["graph.paused", "graph.resumed"] == events(gates.heard)
-
-
-async def gates_that_admit(gates: Gates) -> int:
-    """Count the workers that would let a call through, the probe being out."""
-    for number, gate in enumerate(gates.all):
-        await gate.refresh(f"worker {number}")
-    return sum(gate.admits() for gate in gates.all)
 
 
 @awaited
@@ -190,48 +216,93 @@ async def test_a_probe_that_is_throttled(redis_url: str) -> None:
     """A probe that is throttled closes the gate for as long again, and then one goes first anew."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 2)
-        await gates.storm(gates.all[0])
-        gates.now_ms = UNTIL
-        await gates.refresh()
-        (prober,) = [gate for gate in gates.all if gate.admits()]
-        await prober.replied("ada", UNTIL + 5_000)
-        closed = await gates.refresh()
+        leaves = await gates.probe()
+        await gates.all[0].replied(leaves[0], "ada", UNTIL + 5_000)
+        closed = await gates.try_all()
         gates.now_ms = UNTIL + 5_000
-        probing = await gates.refresh()
+        again = await gates.try_all()
 
-        assert ([False, False], 1) == (closed, sum(probing))
+        assert [Leave.PROBE, Leave.CLOSED] == leaves == again
+        assert [Leave.CLOSED] * 2 == closed
+    assert ["graph.paused"] * 2 == events(gates.heard)
 
 
 @awaited
 async def test_a_probe_that_was_not_made(redis_url: str) -> None:
-    """A probe whose mark was refused is given back, and the next call may be it."""
+    """A probe whose mark was refused is given back, and its worker's next call may be it."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 2)
+        before = await gates.probe()
+        gates.all[0].give_back(Leave.PROBE)
+
+        assert [Leave.PROBE, Leave.CLOSED] == before == await gates.ask()
+
+
+@awaited
+async def test_only_the_probe_gives_a_probe_back(redis_url: str) -> None:
+    """A call that passed earlier, or not at all, gives back nothing of the probe under way."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 1)
+        await gates.probe()
+        for leave in (Leave.OPEN, Leave.CLOSED):
+            gates.all[0].give_back(leave)
+
+        assert [Leave.CLOSED] == await gates.ask()
+
+
+@awaited
+async def test_only_who_asks_claims_the_probe(redis_url: str, redis: "Redis") -> None:
+    """An idle worker whose heart beats leaves the probe to the one that has a call to make."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 2)
+        await gates.storm(gates.all[0])
+        gates.now_ms = UNTIL
+        for _ in range(3):
+            await gates.beat()
+        unclaimed = redis.exists(keys.PROBE)
+        leave = await gates.all[1].ask("busy")
+
+        assert (0, Leave.PROBE, b"busy") == (unclaimed, leave, redis.get(keys.PROBE))
+
+
+@awaited
+async def test_a_prober_that_died(redis_url: str, redis: "Redis") -> None:
+    """When the worker that was to probe is gone for long, another one probes, and only that one."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 3)
+        dead, *living = await gates.probe()
+        redis.delete(keys.PROBE)  # its lease has run out
+        heirs = await gates.ask()
+
+        assert [Leave.PROBE, Leave.CLOSED, Leave.CLOSED] == [dead, *living]
+        assert [Leave.CLOSED, Leave.PROBE, Leave.CLOSED] == heirs
+
+
+@awaited
+async def test_a_claim_that_ran_out_is_not_used(redis_url: str, redis: "Redis") -> None:
+    """Who had the probe, did not make it and lost it to another worker does not make it too."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 2)
+        before = await gates.probe()
+        gates.all[0].give_back(before[0])
+        redis.delete(keys.PROBE)  # its lease has run out
+        other = await gates.all[1].ask("worker 1")
+
+        assert (Leave.PROBE, Leave.PROBE) == (before[0], other)
+        assert [Leave.CLOSED] * 2 == await gates.ask()
+
+
+@awaited
+async def test_calls_that_ask_together_make_one_probe(redis_url: str) -> None:
+    """Of all calls that one worker wants to make when the pause is over, one is let through."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 1)
         (gate,) = gates.all
         await gates.storm(gate)
         gates.now_ms = UNTIL
-        await gate.refresh("w")
-        first, second = gate.admits(), gate.admits()
-        gate.give_back()
+        leaves = await asyncio.gather(*(gate.ask("w") for _ in range(9)))
 
-        assert [True, False, True] == [first, second, gate.admits()]
-
-
-@awaited
-async def test_a_prober_that_died(redis_url: str, redis: "Redis") -> None:
-    """When the worker that was to probe is gone for long, another one probes."""
-    async with ledger_at(redis_url) as ledger:
-        gates = Gates(ledger, 2)
-        await gates.storm(gates.all[0])
-        gates.now_ms = UNTIL
-        await gates.all[0].refresh("dies")
-        other: Any = gates.all[1]
-        await other.refresh("lives")
-        before = other.admits()
-        redis.delete(keys.PROBE)  # its lease has run out
-        await other.refresh("lives")
-
-        assert [False, True] == [before, other.admits()]
+        assert [Leave.CLOSED] * 8 + [Leave.PROBE] == sorted(leaves)
 
 
 @awaited
@@ -240,10 +311,84 @@ async def test_replies_to_older_calls_do_not_open(redis_url: str) -> None:
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 2)
         await gates.storm(gates.all[0])
-        await gates.refresh()
+        await gates.beat()
         for gate in gates.all:
-            await gate.replied("ada", None)
-            await gate.replied("bob", UNTIL + 1)
+            await gate.replied(Leave.OPEN, "ada", None)
+            await gates.storm(gate)
+            await gate.replied(Leave.OPEN, "bob", UNTIL + 1)
 
-        assert [False, False] == await gates.refresh()
+        assert [Leave.CLOSED] * 2 == await gates.try_all()
         assert [UNTIL, UNTIL] == [gate.reopens_ms() for gate in gates.all]
+    assert ["graph.paused"] == events(gates.heard)
+
+
+@awaited
+async def test_replies_to_older_calls_do_not_end_a_probe(redis_url: str) -> None:
+    """While the probe is under way, what was sent before it lets nobody else through."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 2)
+        leaves = await gates.probe()
+        for gate in gates.all:
+            await gate.replied(Leave.OPEN, "ada", None)
+            await gate.replied(Leave.OPEN, "bob", UNTIL + 1)
+        meanwhile = await gates.ask()
+        await gates.all[0].replied(leaves[0], "ada", None)
+
+        assert [Leave.CLOSED] * 2 == meanwhile
+        assert [Leave.OPEN] * 2 == await gates.try_all()
+
+
+@awaited
+async def test_a_closing_that_redis_did_not_hear(redis_url: str, tmp_path: Path) -> None:
+    """When Redis fails while a storm closes the gate, saying it again closes it for all."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(proxy.url) as ledger:
+        gates = Gates(ledger, 2)
+        gate = gates.all[0]
+        await gates.storm(gate, STORM_MAILBOXES - 1)
+        proxy.fail(keys.GRAPH)
+        with pytest.raises(RedisError):
+            await gate.replied(Leave.OPEN, "ada", UNTIL)
+        proxy.fail(None)
+        await gate.replied(Leave.OPEN, "ada", UNTIL)
+
+        assert [Leave.CLOSED] * 2 == await gates.try_all()
+    assert ["graph.paused"] == events(gates.heard)
+
+
+@pytest.mark.parametrize(
+    ("throttled_until_ms", "expected"), [(None, Leave.OPEN), (UNTIL + 1, Leave.CLOSED)]
+)
+@awaited
+async def test_a_probe_that_redis_did_not_hear(
+    redis_url: str, tmp_path: Path, throttled_until_ms: int | None, expected: Leave
+) -> None:
+    """When Redis fails while the reply to a probe is told, telling it again does what it says."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(proxy.url) as ledger:
+        gates = Gates(ledger, 2)
+        leaves = await gates.probe()
+        proxy.fail(keys.GRAPH)
+        with pytest.raises(RedisError):
+            await gates.all[0].replied(leaves[0], "ada", throttled_until_ms)
+        meanwhile = await gates.all[0].ask("worker 0")
+        proxy.fail(None)
+        await gates.all[0].replied(leaves[0], "ada", throttled_until_ms)
+
+        assert Leave.CLOSED is meanwhile
+        assert [expected] * 2 == await gates.try_all()
+        assert throttled_until_ms == await ledger.leases.graph_paused_until_ms()
+
+
+@awaited
+async def test_a_claim_that_redis_did_not_hear(redis_url: str, tmp_path: Path) -> None:
+    """When Redis fails while the probe is claimed, the next call may claim it."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(proxy.url) as ledger:
+        gates = Gates(ledger, 1)
+        (gate,) = gates.all
+        await gates.storm(gate)
+        gates.now_ms = UNTIL
+        proxy.fail(keys.PROBE)
+        with pytest.raises(RedisError):
+            await gate.ask("w")
+        proxy.fail(None)
+
+        assert Leave.PROBE is await gate.ask("w")

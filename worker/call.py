@@ -17,6 +17,7 @@ from worker.backoff import backoff_s, retry_after_s, wait_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.reply import Reply
+from worker.throttle import Leave
 from worker.verdict import Judgement, Verdict, judge, judge_look
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Call:
         self._entry = entry
         self._before = entry.record
         self._looking = looking
+        self._leave = Leave.OPEN
 
     async def make(self) -> bool:
         """Make the call if all allow it; return whether its response may take another step."""
@@ -48,7 +50,7 @@ class Call:
         try:
             token = await self._means.tokens.token()
         except TokenUnavailable as unavailable:
-            return self._end_lane(unavailable)
+            return self._await_token(unavailable)
         async with self._means.slots.free:
             if not self._shift.goes_on(self._lane) or not await self._admitted():
                 return not (self._shift.stopped or self._lane.closed)
@@ -56,27 +58,29 @@ class Call:
         return await self._conclude(reply, token)
 
     async def _admitted(self) -> bool:
-        """Pass the gate and write the mark."""
-        if not self._means.gate.admits():
-            self._shift.end_lane(self._lane, self._means.gate.reopens_ms())
-            return False
-        if not await self._granted():
-            self._means.gate.give_back()
-            return False
-        return True
-
-    async def _granted(self) -> bool:
-        kind = Kind.LOOK if self._looking else Kind.MARK
-        record = self._before if self._looking else self._before.marked(self.id)
+        """Pass the gate and write the mark. While Redis is away nobody passes."""
         try:
-            answer = await self._means.slices.write(self._shift.part, kind, self._entry, record)
+            self._leave = await self._means.gate.ask(self._shift.part.worker)
+            if self._leave is Leave.CLOSED:
+                self._shift.end_lane(self._lane, self._means.gate.reopens_ms())
+                return False
+            answer = await self._mark()
         except (RedisError, OSError):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
-            self._shift.stop(self._means.now_ms() + UNREACHED_MS)
-            return False
+            answer = Answer(Word.STALE)
+        if answer.word is Word.OK and not self._lane.closed:
+            return True
+        self._means.gate.give_back(self._leave)
         if answer.word is not Word.OK:
             self._obey(answer)
-        return answer.word is Word.OK
+        elif not self._looking:  # the lane was closed while the mark was written
+            await self._shift.note(self._entry, self._before)
+        return False
+
+    async def _mark(self) -> Answer:
+        kind = Kind.LOOK if self._looking else Kind.MARK
+        record = self._before if self._looking else self._before.marked(self.id)
+        return await self._means.slices.write(self._shift.part, kind, self._entry, record)
 
     def _obey(self, answer: Answer) -> None:
         """Do what the ledger's refusal of a mark wants."""
@@ -105,15 +109,18 @@ class Call:
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
         judgement = self._judge(reply)
+        first = not self._lane.closed  # of those that were in flight together
+        if judgement.verdict is Verdict.WAIT:
+            self._lane.close()  # at once: nobody may begin another call while this is written down
         self._log(reply, judgement)
         record = self._told(reply, judgement)
         until_ms = self._wait_until_ms(reply) if judgement.verdict is Verdict.WAIT else None
-        await self._shift.replied(self._lane.mailbox, until_ms)
+        await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
         if judgement.ending is not None:
             await self._shift.settle(self._entry, record, judgement.ending)
             return False
         if until_ms is not None:
-            return await self._wait(record, reply, until_ms)
+            return await self._wait(record, reply, until_ms, first=first)
         if judgement.token:
             return await self._renew(record, reply, token)
         return await self._shift.note(self._entry, self._going_on(record, reply, judgement))
@@ -158,11 +165,11 @@ class Call:
             case _:
                 return record.waiting(now_ms + self._backoff_ms(record.attempts + 1))
 
-    async def _wait(self, record: Record, reply: Reply, until_ms: int) -> bool:
+    async def _wait(self, record: Record, reply: Reply, until_ms: int, *, first: bool) -> bool:
         """Pause the mailbox for all workers, and end the lane."""
         await self._shift.note(self._entry, record.waiting(until_ms, throttled=True))
         paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms)
-        if not self._lane.closed:  # the first of those that were in flight together
+        if first:
             if "concurrency" in (reply.message or "").lower():
                 self._means.widths.narrow(self._lane.mailbox)
             account.mailbox_paused(
@@ -174,15 +181,15 @@ class Call:
     async def _renew(self, record: Record, reply: Reply, token: str) -> bool:
         """After a 401: another token, once; if that is refused as well, everything pauses."""
         await self._shift.note(self._entry, record)
+        if self._means.tokens.is_renewed(token):
+            return self._await_token(self._means.tokens.refuse(token, reply.code or "401"))
         try:
-            if self._means.tokens.is_renewed(token):
-                raise self._means.tokens.refuse(token, reply.code or "401")
             await self._means.tokens.renew(token, reply.claims)
         except TokenUnavailable as unavailable:
-            return self._end_lane(unavailable)
+            return self._await_token(unavailable)
         return True
 
-    def _end_lane(self, unavailable: TokenUnavailable) -> bool:
+    def _await_token(self, unavailable: TokenUnavailable) -> bool:
         self._shift.end_lane(self._lane, int(unavailable.retry_at * 1000) + 1)
         return False
 

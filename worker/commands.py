@@ -19,6 +19,7 @@ from config.settings import Settings
 from jobs import report
 from jobs.commands import (
     COMMANDS,
+    INTERRUPTED,
     Commands,
     exit_code,
     read_wishes,
@@ -27,9 +28,6 @@ from jobs.commands import (
 )
 from jobs.ledger.batches import Batch
 from jobs.submit import read_file
-
-INTERRUPTED: Final = 130
-"""The shell's own code for a command that was stopped by a signal."""
 
 STATE: Final = ".bulkrsvp"
 

@@ -2,17 +2,18 @@
 The consumer's end of arq: its `Worker`, held to the rules of this house.
 
 Whatever a slice does, its job is never lost here: it comes back until the ledger says that
-nothing is left of it. Overridden are the four places where arq 0.28 would end the process, leak a
-slot, read what it runs already, or ask Redis for what our own heartbeat does.
+nothing is left of it. Overridden is what in arq 0.28 would end the process, leak a slot, read
+what it runs already, take a job from its new owner, or do what our own heartbeat does.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from arq import Retry, func
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
@@ -65,6 +66,8 @@ class Consumer(Worker):
         self._means = means
         self._queue = queue
         self._away = False
+        self._given_back = 0
+        self._begun_as: dict[str, str] = {}
 
     async def _work_on_slice(
         self, _: dict[Any, Any], version: int, batch_id: str, number: int
@@ -82,7 +85,8 @@ class Consumer(Worker):
             raise Retry(defer=CRASHED_S) from error
         if comeback_ms is not None:
             raise Retry(defer=max(comeback_ms - self._means.now_ms(), 1) / 1000)
-        await self._release_next(batch_id)
+        with suppress(RedisError, OSError):  # the rescue releases what is not released here
+            await self._release_next(batch_id)
 
     @property
     def busy(self) -> bool:
@@ -121,27 +125,72 @@ class Consumer(Worker):
             return []
         async with self.pool.pipeline(transaction=False) as pipe:
             for job_id in others:
-                pipe.exists(in_progress_key_prefix + job_id.decode())
+                pipe.exists(in_progress_key_prefix.encode() + job_id)
             running = await pipe.execute()
         return [job_id for job_id, runs in zip(others, running, strict=True) if not runs]
 
     async def _start_job(self, job_id: bytes) -> None:
         try:
+            name = job_id.decode()
+        except UnicodeDecodeError:
+            await self._drop(job_id)
+            return
+        taken_before = self.job_counter + self._given_back
+        try:
             await super().start_jobs([job_id])
         except (RedisError, OSError):
-            # arq had taken a slot for the job that it could not start, and forgets about it.
-            self._release_sem_dec_counter_on_complete()
+            # Between taking a slot for a job and starting it arq forgets to give the slot back.
+            taken = self.job_counter + self._given_back - taken_before
+            if taken and not self._runs(name):
+                self._release_sem_dec_counter_on_complete()
             raise
-        if (task := self.tasks.get(job_id.decode())) is not None and not task.done():
-            self._means.slots.want(job_id.decode(), SLICE_ROWS)
-            task.add_done_callback(lambda _: self._means.slots.unwant(job_id.decode()))
+        if self._runs(name):
+            self._means.slots.want(name, SLICE_ROWS)
+            self.tasks[name].add_done_callback(lambda _: self._means.slots.unwant(name))
+
+    def _runs(self, name: str) -> bool:
+        return name in self.tasks and not self.tasks[name].done()
+
+    def _release_sem_dec_counter_on_complete(self) -> None:
+        self._given_back += 1
+        super()._release_sem_dec_counter_on_complete()
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run a job; one that is none of ours is dropped, and does not end the process."""
+        self._begun_as[job_id] = self._means.presence.name
+        try:
+            await super().run_job(job_id, score)
+        except (RedisError, OSError):
+            raise
+        except Exception:
+            self._means.log.exception("job.unreadable", job=job_id)
+            await self._drop(job_id.encode())
+
+    async def finish_job(self, job_id: str, *arguments: Any) -> None:
+        """
+        Note the end of a job, unless it has become another worker's meanwhile.
+
+        arq would take the successor's lease away, and put the job off for both.
+        """
+        begun_as = self._begun_as.pop(job_id, "")
+        if self._means.presence.holds(begun_as):
+            await super().finish_job(job_id, *arguments)
+
+    async def _drop(self, job_id: bytes) -> None:
+        """Take a job out of the queue; if it stands for a slice, the rescue queues it anew."""
+        self._means.log.error("job.dropped", job=job_id.decode(errors="replace"))
+        async with self.pool.pipeline(transaction=True) as pipe:
+            pipe.zrem(self.queue_name, job_id)
+            pipe.delete(job_key_prefix.encode() + job_id, in_progress_key_prefix.encode() + job_id)
+            await pipe.execute()
 
     async def heart_beat(self) -> None:
         """Do nothing: our own heartbeat renews what is leased, and there are no cron jobs."""
 
     async def renew_leases(self) -> None:
         """Renew the in-progress keys of running jobs, which arq sets once and lets run out."""
-        running = [name for name, task in self.tasks.items() if not task.done()]
+        ours = self._means.presence.name
+        running = [name for name in self.tasks if self._begun_as.get(name) == ours]
         if not running:
             return
         async with self.pool.pipeline(transaction=False) as pipe:

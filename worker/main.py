@@ -1,9 +1,8 @@
 """
 The composition root: settings become parts, parts become a worker; it starts, drains and stops.
 
-Four tasks run side by side: arq's polling, the heartbeat, the rescue, and whoever watches for the
-end. A first signal drains (no new call, those in flight end and are recorded), a second one means
-now.
+Side by side run arq's polling, the heartbeat, the rescue, and whoever watches for an end. A first
+signal drains (no new call, those in flight end and are recorded), a second one means now.
 """
 
 import asyncio
@@ -169,7 +168,7 @@ class Process:
     async def _beat(self) -> None:
         await self._means.presence.beat()
         await self._consumer.renew_leases()
-        await self._means.gate.refresh(self._means.presence.name)
+        await self._means.gate.refresh()
 
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again; a Redis that is away is asked again, and logged by the poll."""

@@ -20,16 +20,33 @@ class Rescue:
     def __init__(self, means: Means, queue: Queue) -> None:
         self._means = means
         self._queue = queue
+        self._complained = set[str]()
+        self._missing: dict[str, frozenset[int]] = {}
 
     async def look_round(self) -> None:
         """Look at each active batch once. Raises redis-py's errors."""
-        for batch_id in await self._means.batches.active():
-            batch = await self._means.batches.find(batch_id)
-            if batch is None:
-                self._means.log.critical("batch.gone", batch=batch_id)
-                await self._means.batches.forget(batch_id)
-            elif batch.version == VERSION:
-                await self._look_after(batch)
+        active = await self._means.batches.active()
+        self._missing = {each: gone for each, gone in self._missing.items() if each in active}
+        for batch_id in active:
+            try:
+                await self._look_at(batch_id)
+            except ValueError as error:  # whoever can write to Redis can write nonsense
+                self._complain(batch_id, str(error))
+
+    async def _look_at(self, batch_id: str) -> None:
+        batch = await self._means.batches.find(batch_id)
+        if batch is None:
+            self._means.log.critical("batch.gone", batch=batch_id)
+            await self._means.batches.forget(batch_id)
+        elif batch.version != VERSION:
+            self._complain(batch_id, f"its form is {batch.version}, and this worker's {VERSION}")
+        else:
+            await self._look_after(batch)
+
+    def _complain(self, batch_id: str, error: str) -> None:
+        if batch_id not in self._complained:
+            self._complained.add(batch_id)
+            self._means.log.error("batch.unreadable", batch=batch_id, error=error)
 
     async def _look_after(self, batch: Batch) -> None:
         now_ms = self._means.now_ms()
@@ -37,7 +54,15 @@ class Rescue:
             return
         if not batch.finished_at_ms:
             await self._queue.release(batch)
-            for number in await self._queue.restore(batch):
-                self._means.log.warning("slice.rescued", batch=batch.id, slice=number)
+            await self._restore(batch)
         elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
             await announce(self._means, batch.id)
+
+    async def _restore(self, batch: Batch) -> None:
+        """Queue what was without a job twice; once, somebody may be about to queue it."""
+        missing = frozenset(await self._queue.missing(batch))
+        lost = missing & self._missing.get(batch.id, frozenset())
+        self._missing[batch.id] = missing - lost
+        await self._queue.restore(batch, sorted(lost))
+        for number in sorted(lost):
+            self._means.log.warning("slice.rescued", batch=batch.id, slice=number)

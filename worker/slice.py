@@ -24,6 +24,7 @@ from worker import account
 from worker.call import Call
 from worker.lane import Lane, all_of
 from worker.means import Means
+from worker.throttle import Leave
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
 class Shift:
     """One opening of one slice, from taking it over to leaving it."""
 
-    PAUSED_MS: Final = 10_000
+    PAUSED_MS: Final = 60_000
     """When to look again at a batch that is paused; `resume` wakes it earlier."""
 
     def __init__(self, means: Means, part: OpenSlice) -> None:
@@ -83,7 +84,8 @@ class Shift:
     async def take_over(self) -> None:
         """Put right what a dead worker has left: ends without a line, marks without an end."""
         for entry in self.part.unlogged:
-            self._log_settled(entry)
+            if entry.record.ending is not None:
+                self._log_settled(entry)
         orphans = [entry for entry in self.part.entries if entry.record.state is State.SENDING]
         for entry in orphans:
             account.call_lost(self.means.log, self.part, entry)
@@ -93,8 +95,8 @@ class Shift:
     async def walk_lanes(self) -> None:
         """Walk a lane for each mailbox that could be leased, all of them at once."""
         now_ms = self.means.now_ms()
-        if self.part.batch.paused and now_ms < self._terms.deadline_ms:
-            self.stop(min(now_ms + self.PAUSED_MS, self._terms.deadline_ms))
+        if (until_ms := self._held_until_ms(now_ms)) is not None:
+            self.stop(until_ms)
             return
         entries = defaultdict[str, list[Entry]](list)
         for entry in self.part.entries:
@@ -108,6 +110,15 @@ class Shift:
             await self._surely(
                 lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
             )
+
+    def _held_until_ms(self, now_ms: int) -> int | None:
+        """Return when to ask again, if the batch is paused or its time has not come."""
+        batch = self.part.batch
+        if batch.cancelled or now_ms >= batch.deadline_ms:
+            return None
+        if batch.not_before_ms > now_ms:
+            return batch.not_before_ms
+        return min(now_ms + self.PAUSED_MS, batch.deadline_ms) if batch.paused else None
 
     async def _end_unsent(self, entries: Iterable[Entry]) -> None:
         """End what is over in a mailbox that may not be called: that takes no call."""
@@ -172,12 +183,12 @@ class Shift:
             )
         )
 
-    async def replied(self, mailbox: str, throttled_until_ms: int | None) -> None:
+    async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
         """Count one reply, and let the gate learn from it."""
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
         self.means.budget.earn()
-        await self._surely(lambda: self.means.gate.replied(mailbox, throttled_until_ms))
+        await self._surely(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
@@ -212,7 +223,8 @@ class Shift:
     def end_lane(self, lane: Lane, until_ms: int) -> None:
         """Begin nothing more in this lane; its mailbox may go on at `until_ms`."""
         lane.close()
-        self.postpone(min(until_ms, max(self._terms.deadline_ms, self.means.now_ms())))
+        ahead = self._terms.deadline_ms > self.means.now_ms()
+        self.postpone(min(until_ms, self._terms.deadline_ms) if ahead else until_ms)
 
     def stop(self, until_ms: int) -> None:
         """Begin nothing more in this slice; it may go on at `until_ms`."""
@@ -230,16 +242,21 @@ class Shift:
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""
-        match await self.means.slices.close(self.part):
+        match await self._surely(lambda: self.means.slices.close(self.part)):
             case Closed.OPEN:
                 return self._comeback_ms or self.means.now_ms()
+            case Closed.WOKEN:
+                return self.means.now_ms()
             case Closed.FINISHED:
                 await announce(self.means, self.part.batch.id)
         return None
 
 
 async def announce(means: Means, batch_id: str) -> None:
-    """Log the end of a batch, and note that it was."""
-    if (batch := await means.batches.find(batch_id)) is not None:
+    """Log the end of a batch, and note that it was; one worker at a time does."""
+    if not await means.batches.claim_announcement(batch_id):
+        return
+    batch = await means.batches.find(batch_id)
+    if batch is not None and batch.finished_at_ms and not batch.announced:
         account.batch_finished(means.log, batch)
-        await means.batches.announce(batch_id)
+        await means.batches.announce(batch)

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +20,9 @@ from jobs.moments import write_moment
 STORM_MS = 1_000
 STORM_MAILBOXES = 10
 """So many mailboxes throttled within a second, and half of all replies, mean the app is."""
+
+ASK_AGAIN_MS = 500
+"""When to ask the gate again while another worker's probe is under way."""
 
 NARROWED_KEPT = 10_000
 """Mailboxes whose narrower lanes are remembered; the oldest is forgotten first."""
@@ -87,14 +91,16 @@ class Slots:
         return sum(self._wanted.values()) < self._limit
 
 
-@dataclass(slots=True)
-class _Probe:
-    mine: bool = False
-    out: bool = False
+class Leave(StrEnum):
+    """What the gate says to a call."""
+
+    OPEN = "open"
+    PROBE = "probe"
+    CLOSED = "closed"
 
 
 class Gate:
-    """The pause of everything, shared by all workers; opened by one probe call."""
+    """The pause of everything, shared by all workers; opened by one call, the probe."""
 
     def __init__(
         self, leases: Leases, now_ms: Callable[[], int], log: FilteringBoundLogger
@@ -103,61 +109,72 @@ class Gate:
         self._now_ms = now_ms
         self._log = log
         self._closed_until_ms: int | None = None
-        self._probe = _Probe()
+        self._probing = False
+        self._closing = False
         self._replies: deque[tuple[int, str | None]] = deque()
 
-    def admits(self) -> bool:
-        """Whether a call may be made now; taking the one probe call counts as making it."""
-        if self._closed_until_ms is None:
-            return True
-        if self._probe.mine and not self._probe.out:
-            self._probe.out = True
-            return True
-        return False
+    async def ask(self, worker: str) -> Leave:
+        """
+        Ask whether a call may be made now; when the pause is over, one worker's one call may.
 
-    def give_back(self) -> None:
-        """Say that the probe call was not made after all."""
-        self._probe.out = False
+        Raises redis-py's errors.
+        """
+        if self._closed_until_ms is None:
+            return Leave.OPEN
+        if self._probing or self._closed_until_ms > self._now_ms():
+            return Leave.CLOSED
+        self._probing = True
+        self._probing = await self._leases.claim_probe(worker)
+        return Leave.PROBE if self._probing else Leave.CLOSED
+
+    def give_back(self, leave: Leave) -> None:
+        """Say that the call was not made after all."""
+        if leave is Leave.PROBE:
+            self._probing = False
 
     def reopens_ms(self) -> int:
         """Return when it is worth asking again, while it is closed."""
-        soon = self._now_ms() + 500
-        return max(self._closed_until_ms or 0, soon)
+        return max(self._closed_until_ms or 0, self._now_ms() + ASK_AGAIN_MS)
 
-    async def refresh(self, worker: str) -> None:
-        """Learn what the other workers know; ask to probe when the pause is over."""
+    async def refresh(self) -> None:
+        """Learn what the other workers know. Raises redis-py's errors."""
         self._closed_until_ms = await self._leases.graph_paused_until_ms()
-        if self._closed_until_ms is None:
-            self._probe = _Probe()
-        elif self._closed_until_ms <= self._now_ms() and not self._probe.mine:
-            self._probe = _Probe(mine=await self._leases.claim_probe(worker))
 
-    async def replied(self, mailbox: str, throttled_until_ms: int | None) -> None:
-        """Learn from one reply: a probe that went through opens, a storm closes."""
-        if self._closed_until_ms is not None:
+    async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
+        """
+        Learn from one reply: a probe that went through opens, a storm closes.
+
+        Raises redis-py's errors; then it may be said again.
+        """
+        if leave is Leave.PROBE:
             await self._probed(throttled_until_ms)
-        elif self._storm(mailbox if throttled_until_ms else None):
+        elif self._closed_until_ms is None and self._storm(mailbox if throttled_until_ms else None):
             await self._close(throttled_until_ms or self._now_ms())
 
     async def _probed(self, throttled_until_ms: int | None) -> None:
-        if not self._probe.out:
-            return
-        self._probe = _Probe()
         if throttled_until_ms is None:
-            self._closed_until_ms = None
             await self._leases.open_graph()
+            self._closed_until_ms = None
             self._log.info("graph.resumed")
         else:
             await self._close(throttled_until_ms)
+        self._probing = False
 
     async def _close(self, until_ms: int) -> None:
+        if self._closing:  # for another one of those that were in flight together
+            return
+        self._closing = True
+        try:
+            await self._leases.pause_graph(until_ms)
+        finally:
+            self._closing = False
         self._closed_until_ms = until_ms
         self._replies.clear()
-        await self._leases.pause_graph(until_ms)
         wait_s = round((until_ms - self._now_ms()) / 1000, 3)
         self._log.warning("graph.paused", retry_after_s=wait_s, until=write_moment(until_ms))
 
     def _storm(self, throttled: str | None) -> bool:
+        """Note a reply; say whether half of the last second's were 429, from many mailboxes."""
         now_ms = self._now_ms()
         self._replies.append((now_ms, throttled))
         while self._replies[0][0] < now_ms - STORM_MS:

@@ -3,7 +3,7 @@ What one reply means for one response: the only place that decides it.
 
 Two tables, one for a call that sends and one for a look, both total: what neither names is
 unknown, and what is unknown is looked at before it is sent again. It does not wait, write or
-log; `worker/slice.py` does what a judgement says.
+log; `worker/call.py` does what a judgement says.
 """
 
 import re

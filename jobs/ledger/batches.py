@@ -23,6 +23,14 @@ from jobs.response import Response
 VERSION = 1
 """Of the ledger's form; a worker leaves batches of another version alone."""
 
+KEPT_AT_ONCE = 1000
+"""Keys per round trip when a whole batch is touched."""
+
+ANNOUNCING_MS = 5_000
+"""How long a worker may take from claiming an announcement to its line."""
+
+SCRIPTS = ("announce", "commit", "release", "reopen")
+
 STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
 
@@ -90,6 +98,7 @@ class Batch:
     paused: bool
     cancelled: bool
     announced: bool
+    wakes: int
     calls: int
     waits: int
     outcomes: Mapping[Outcome, int]
@@ -143,6 +152,7 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
         paused=bool(number("paused")),
         cancelled=bool(number("cancelled")),
         announced=bool(number("announced")),
+        wakes=number("wakes"),
         calls=number("calls"),
         waits=number("waits"),
         outcomes={
@@ -156,7 +166,7 @@ class Batches:
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
-        self._scripts = {name: Script(redis, name) for name in ("commit", "release", "reopen")}
+        self._scripts = {name: Script(redis, name) for name in SCRIPTS}
 
     async def commit(self, order: Order, slices: Iterable[Slice], now_ms: int) -> Commit:
         """
@@ -239,14 +249,21 @@ class Batches:
         """Note that a batch has started; true for the first who says so."""
         return bool(await self._redis.hsetnx(keys.batch(batch_id), "started_at_ms", now_ms))
 
-    async def announce(self, batch_id: str) -> None:
-        """Note that the end of a batch has been logged."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.batch(batch_id), "announced", 1)
-            pipe.expire(keys.batch(batch_id), keys.KEEP_S)
-            pipe.srem(keys.ACTIVE, batch_id)
-            pipe.delete(keys.throttled(batch_id))
-            await pipe.execute()
+    async def wake(self, batch_id: str) -> None:
+        """Have the slices that are at work come back as soon as they are left."""
+        await self._redis.hincrby(keys.batch(batch_id), "wakes", 1)
+
+    async def claim_announcement(self, batch_id: str) -> bool:
+        """Ask to be the one who logs the end of a batch; a claim ends by itself."""
+        claim = keys.announcing(batch_id)
+        return bool(await self._redis.set(claim, "1", nx=True, px=ANNOUNCING_MS))
+
+    async def announce(self, batch: Batch) -> None:
+        """Note that the end of a batch has been logged, unless it goes on by now."""
+        await self._scripts["announce"](
+            [keys.batch(batch.id), keys.ACTIVE, keys.throttled(batch.id)],
+            [batch.id, batch.finished_at_ms],
+        )
 
     async def forget(self, batch_id: str) -> None:
         """Take a batch that is gone from the list of active ones."""
@@ -289,24 +306,37 @@ class Batches:
 
     async def reopen(
         self, batch: Batch, number: int, lines: Iterable[Line], deadline_ms: int
-    ) -> int:
-        """Queue settled responses of one slice again; return how many."""
+    ) -> tuple[int, int]:
+        """
+        Queue settled responses of one slice again.
+
+        Returns how many, and how many not because no worker has logged their end yet.
+        """
         arguments: list[Any] = [batch.id, number, deadline_ms]
         for line in lines:
             if line.record.ending is not None:
                 before, after = line.record.to_json(), line.record.reopened().to_json()
                 arguments += [line.row, before, after, line.record.ending.outcome.value]
-        answer: int = await self._scripts["reopen"](
+        count, left = await self._scripts["reopen"](
             [
                 keys.batch(batch.id),
                 keys.slice_records(batch.id, number),
                 keys.ACTIVE,
                 keys.released(batch.id),
                 keys.rows(batch.id),
+                keys.unlogged(batch.id, number),
             ],
             arguments,
         )
-        return answer
+        return count, left
+
+    async def keep(self, batch: Batch) -> None:
+        """Take the expiry from all records of a batch that was finished and goes on."""
+        for start in range(0, batch.slices, KEPT_AT_ONCE):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for number in range(start, min(start + KEPT_AT_ONCE, batch.slices)):
+                    pipe.persist(keys.slice_records(batch.id, number))
+                await pipe.execute()
 
 
 def read_record(text: bytes | None) -> Record:

@@ -9,6 +9,7 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:throttled            sorted set: mailbox -> paused until, ms
     bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; `epoch`, `done`
     bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
+    bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
     bulkrsvp:worker:{w}                     string, leased: this worker lives
     bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
@@ -76,6 +77,16 @@ def slices_prefix(batch_id: str) -> str:
 def unlogged(batch_id: str, number: int) -> str:
     """Name the rows of one slice that are settled and perhaps not logged."""
     return f"{slice_records(batch_id, number)}:unlogged"
+
+
+def announcing(batch_id: str) -> str:
+    """Name the claim to log the end of a batch."""
+    return f"{batch(batch_id)}:announcing"
+
+
+def bucket(mailbox_name: str) -> str:
+    """Name a mailbox's allowance of calls."""
+    return BUCKET + mailbox_name
 
 
 def worker(incarnation: str) -> str:

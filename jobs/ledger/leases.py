@@ -21,6 +21,9 @@ LEASE_S = 2.5
 MAILBOX_LEASE_MS = 7_200_000
 """Longer than any call may last. It clears away what is left; a lease ends with its worker's."""
 
+THROTTLED_S = 2 * 86_400
+"""Longer than any pause; after that nobody asks for it any more."""
+
 PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
 
@@ -78,7 +81,7 @@ class Leases:
     async def pause_mailbox(self, batch_id: str, mailbox: str, until_ms: int, now_ms: int) -> int:
         """Pause a mailbox for all workers; return until when, which may be later than asked."""
         answer: int = await self._scripts["pause"](
-            [keys.THROTTLED, keys.throttled(batch_id)], [mailbox, until_ms, now_ms]
+            [keys.THROTTLED, keys.throttled(batch_id)], [mailbox, until_ms, now_ms, THROTTLED_S]
         )
         return answer
 
@@ -95,9 +98,11 @@ class Leases:
         return None if answer is None else int(answer)
 
     async def claim_probe(self, worker: str) -> bool:
-        """Ask to make the one call that tries whether Graph is open again."""
-        answer = await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS)
-        return bool(answer)
+        """Ask to make the one call that tries whether Graph is open again; true for its holder."""
+        if await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS):
+            return True
+        holder: bytes | None = await self._redis.get(keys.PROBE)
+        return holder == worker.encode()
 
     async def open_graph(self) -> None:
         """End the pause of everything: the probe went through."""

@@ -59,6 +59,7 @@ class Closed(StrEnum):
     """What a slice was when it was left."""
 
     OPEN = "open"
+    WOKEN = "woken"
     DONE = "done"
     FINISHED = "finished"
     GONE = "gone"
@@ -95,10 +96,31 @@ class OpenSlice:
     replies: int = 0
     throttled: int = 0
 
+    def take_told(self) -> "_Told":
+        """Take what is to be told at this write."""
+        told = _Told(self.logged, self.replies, self.throttled)
+        self.logged, self.replies, self.throttled = [], 0, 0
+        return told
+
+    def put_back(self, told: "_Told") -> None:
+        """Have it told again: perhaps the ledger has not heard it."""
+        self.logged = told.logged + self.logged
+        self.replies += told.replies
+        self.throttled += told.throttled
+
     @property
     def holder(self) -> str:
         """Name who holds a mailbox, for its lease."""
         return f"{self.worker}|{self.batch.id}|{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What goes along with a flush, to be told again if the flush fails."""
+
+    logged: list[int]
+    replies: int
+    throttled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +160,8 @@ class Slices:
         if opened is None:
             return None
         epoch, body, facts, records, unlogged = opened
-        entries = _read_entries(body, _pairs(records))
+        # A big mailbox takes a while to check; the heartbeat must not wait for it.
+        entries = await asyncio.to_thread(_read_entries, body, _pairs(records))
         waiting = {int(row) for row in unlogged}
         return OpenSlice(
             batch=read_batch(batch_id, _pairs(facts)),
@@ -180,8 +203,16 @@ class Slices:
                 _fail(gathered, error)
 
     async def _flush_once(self, gathered: dict[OpenSlice, list[_Write]]) -> None:
-        commands = [self._command(part, writes) for part, writes in gathered.items()]
-        answers = await self._execute(commands)
+        told = {part: part.take_told() for part in gathered}
+        commands = [self._command(p, told[p], writes) for p, writes in gathered.items()]
+        answers: list[object] = []
+        try:
+            answers = await self._execute(commands)
+        finally:
+            answers += [None] * (len(commands) - len(answers))
+            for part, answer in zip(gathered, answers, strict=True):
+                if not isinstance(answer, list):
+                    part.put_back(told[part])
         for writes, answer in zip(gathered.values(), answers, strict=True):
             _answer(writes, answer)
 
@@ -197,30 +228,20 @@ class Slices:
         return answers
 
     def _command(
-        self, part: OpenSlice, writes: Iterable[_Write]
+        self, part: OpenSlice, told: _Told, writes: Iterable[_Write]
     ) -> tuple[list[str], list[Argument]]:
-        logged, part.logged = part.logged, []
-        replies, part.replies = part.replies, 0
-        throttled, part.throttled = part.throttled, 0
         names = [
             keys.batch(part.batch.id),
             keys.slice_records(part.batch.id, part.number),
             keys.unlogged(part.batch.id, part.number),
             keys.worker(part.worker),
         ]
-        arguments: list[Argument] = [
-            part.epoch,
-            self._now_ms(),
-            CALLS_PER_S / 1000,
-            CALLS_BURST,
-            replies,
-            throttled,
-            len(logged),
-            *logged,
-        ]
+        rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
+        head: list[Argument] = [part.epoch, self._now_ms(), *rate, *counts]
+        arguments = [*head, len(told.logged), *told.logged]
         for write in writes:
             entry = write.entry
-            allowance = keys.BUCKET + entry.response.mailbox
+            allowance = keys.bucket(entry.response.mailbox)
             arguments += [write.kind.value, entry.row, entry.stored]
             arguments += [write.record, write.outcome, allowance]
         return names, arguments
@@ -241,6 +262,7 @@ class Slices:
                 self._now_ms(),
                 keys.KEEP_S,
                 keys.slices_prefix(part.batch.id),
+                part.batch.wakes,
                 *part.logged,
             ],
         )

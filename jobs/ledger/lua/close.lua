@@ -3,18 +3,19 @@
 --
 -- KEYS  1 batch  2 slice records  3 unlogged  4 released  5 rows
 -- ARGV  1 slice number  2 how many responses it has  3 now, ms  4 how long to keep a finished batch, s
---       5 the slices' keys without their numbers  6.. rows that have been logged
--- returns "open", "done", "finished" (this slice was the last), or "gone"
+--       5 the slices' keys without their numbers  6 the batch's wakes when the slice was opened
+--       7.. rows that have been logged
+-- returns "open", "woken" (open, and the batch was changed meanwhile: come back now), "done", "finished" (this slice was the last), or "gone"
 
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return "gone"
 end
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 local done = tonumber(redis.call("HGET", KEYS[2], "done") or "0")
 if done < tonumber(ARGV[2]) or redis.call("SCARD", KEYS[3]) > 0 then
-  return "open"
+  return (redis.call("HGET", KEYS[1], "wakes") or "0") == ARGV[6] and "open" or "woken"
 end
 redis.call("SREM", KEYS[4], ARGV[1])
 if tonumber(redis.call("HGET", KEYS[1], "open")) > 0 or redis.call("SCARD", KEYS[4]) > 0 then

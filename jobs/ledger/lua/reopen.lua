@@ -1,12 +1,16 @@
 -- Queue settled responses of one slice again: `retry`.
 --
--- KEYS  1 batch  2 slice records  3 active  4 released  5 rows
+-- What has not been logged yet is left alone: its line would be lost.
+--
+-- KEYS  1 batch  2 slice records  3 active  4 released  5 rows  6 unlogged
 -- ARGV  1 batch id  2 slice number  3 new deadline, ms, then four for each response: row, record expected, record to set, outcome it had
--- returns how many were queued again
+-- returns {how many were queued again, how many were left alone because they are not logged}
 
-local count = 0
+local count, left = 0, 0
 for i = 4, #ARGV, 4 do
-  if redis.call("HGET", KEYS[2], ARGV[i]) == ARGV[i + 1] then
+  if redis.call("SISMEMBER", KEYS[6], ARGV[i]) == 1 then
+    left = left + 1
+  elseif redis.call("HGET", KEYS[2], ARGV[i]) == ARGV[i + 1] then
     redis.call("HSET", KEYS[2], ARGV[i], ARGV[i + 2])
     redis.call("HINCRBY", KEYS[2], "done", -1)
     redis.call("HINCRBY", KEYS[1], "outcome:" .. ARGV[i + 3], -1)
@@ -19,8 +23,7 @@ if count > 0 then
   redis.call("HDEL", KEYS[1], "finished_at_ms", "announced", "cancelled")
   redis.call("SADD", KEYS[4], ARGV[2])
   redis.call("PERSIST", KEYS[1])
-  redis.call("PERSIST", KEYS[2])
   redis.call("PERSIST", KEYS[5])
   redis.call("SADD", KEYS[3], ARGV[1])
 end
-return count
+return {count, left}

@@ -1,0 +1,107 @@
+"""What nobody else would notice: jobs that are lost, ends that were not announced, nonsense."""
+
+from arq.constants import job_key_prefix
+from awaited import awaited
+from redis import Redis
+from rig import queued, rigged
+from small_ledger import FAILED, NOW, SENT, events
+
+from jobs.ledger import keys
+from jobs.ledger.batches import VERSION
+from jobs.moments import now_ms
+from worker.rescue import ANNOUNCED_LATE_MS
+
+@awaited
+async def test_a_job_whose_body_is_lost(redis_url: str, redis: "Redis") -> None:
+    """Arq drops a job without a body; the next round gives its slice a new one, and says so."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1)
+        redis.delete(job_key_prefix + "b:0")
+        await rig.poll()
+        dropped = queued(redis)
+        await rig.rescue.look_round()
+        await rig.rescue.look_round()
+        restored = queued(redis)
+        await rig.poll()
+
+        assert ([], ["b:0"]) == (dropped, restored)
+        assert 0 == (await rig.ledger.batches.get("b")).open
+    assert 1 == events(rig.heard).count("slice.rescued")
+
+
+@awaited
+async def test_a_batch_that_was_never_released(redis_url: str, redis: "Redis") -> None:
+    """A batch whose submit died before its release is released by the next round."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, not_before_ms=now_ms() - 5)
+        await rig.rescue.look_round()
+
+        assert ["b:0"] == queued(redis)
+
+
+@awaited
+async def test_an_end_that_was_not_announced(redis_url: str) -> None:
+    """The end of a batch whose last worker died is announced a little later, and once."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(2, not_before_ms=NOW - 100_000_000_000)
+        rig.ledger.now_ms = now_ms() - 2 * ANNOUNCED_LATE_MS
+        await rig.ledger.batches.release("b", 9)
+        await rig.ledger.finish(0, [SENT, FAILED])
+        for _ in range(2):
+            await rig.rescue.look_round()
+
+        assert ["batch.finished"] == events(rig.heard)
+        assert [] == await rig.ledger.batches.active()
+
+
+@awaited
+async def test_a_batch_that_is_gone_is_told_once(redis_url: str, redis: "Redis") -> None:
+    """A batch that Redis has lost is told of and forgotten."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1)
+        redis.delete(keys.batch("b"))
+        for _ in range(2):
+            await rig.rescue.look_round()
+
+        assert ["batch.gone"] == events(rig.heard)
+
+
+@awaited
+async def test_a_batch_of_nonsense_is_told_once(redis_url: str, redis: "Redis") -> None:
+    """A batch with nonsense in it ends no worker, is told of once, and hides no other batch."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, batch="a")
+        await rig.ledger.submit(1, batch="b", not_before_ms=now_ms() - 5)
+        redis.hset(keys.batch("a"), "total", "nonsense")
+        for _ in range(3):
+            await rig.rescue.look_round()
+
+        assert ["b:0"] == queued(redis)
+        assert ["a", "b"] == await rig.ledger.batches.active()
+    assert ["batch.unreadable"] == events(rig.heard)
+    assert "a" == rig.heard.calls[0].kwargs["batch"]
+
+
+@awaited
+async def test_a_batch_of_another_version_is_left_alone(redis_url: str, redis: "Redis") -> None:
+    """A batch in another version's form is told of once, and kept for who understands it."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, not_before_ms=now_ms() - 5)
+        redis.hset(keys.batch("b"), "version", VERSION + 1)
+        before = redis.hgetall(keys.batch("b"))
+        for _ in range(3):
+            await rig.rescue.look_round()
+
+        assert (before, []) == (redis.hgetall(keys.batch("b")), queued(redis))
+        assert ["b"] == await rig.ledger.batches.active()
+    assert ["batch.unreadable"] == events(rig.heard)
+
+
+@awaited
+async def test_a_batch_for_later_is_not_released(redis_url: str, redis: "Redis") -> None:
+    """A round leaves a batch alone until its time has come."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, not_before_ms=now_ms() + 3_600_000)
+        await rig.rescue.look_round()
+
+        assert ([], []) == (queued(redis), events(rig.heard))

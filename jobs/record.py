@@ -31,6 +31,7 @@ class Record:
     Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
     that could have been carried out. `unclear` stays true from the first call whose outcome was
     not known; `seen` is the answer that the calendar showed at the latest look, None before one.
+    `doubted_ms` is when the ledger was last known to have forgotten something.
     """
 
     state: State = State.QUEUED
@@ -44,6 +45,7 @@ class Record:
     unclear: bool = False
     seen: str | None = None
     failed_looks: int = 0
+    doubted_ms: int = 0
     settled_at_ms: int = 0
     ending: Ending | None = None
 
@@ -65,6 +67,16 @@ class Record:
             waiting_until_ms=0,
             unclear=True,
             failed_looks=0,
+        )
+
+    def doubted(self, doubted_ms: int, now_ms: int) -> Self:
+        """Return the record that may have been sent without the ledger remembering it."""
+        return replace(
+            self,
+            state=State.QUEUED,
+            unknown_since_ms=now_ms,
+            unclear=True,
+            doubted_ms=doubted_ms,
         )
 
     def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
@@ -104,6 +116,7 @@ class Record:
         return type(self)(
             unclear=self.unclear,
             seen=self.seen,
+            doubted_ms=self.doubted_ms,
             unknown_since_ms=self.settled_at_ms if self.unclear else 0,
         )
 
@@ -123,6 +136,7 @@ class Record:
             int(self.unclear),
             self.seen,
             self.failed_looks,
+            self.doubted_ms,
         ]
         while not fields[-1]:
             fields.pop()
@@ -156,13 +170,14 @@ class Record:
             unclear=bool(fields[10]),
             seen=fields[11],
             failed_looks=fields[12] or 0,
+            doubted_ms=fields[13] or 0,
         )
         if (record.state is State.SETTLED) != (record.ending is not None):
             raise ValueError("not a record: its state and its end contradict each other")
         return record
 
 
-_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int)
+_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int, int)
 """The types of a record's array; any of them may be null."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from program import Program
 from redis import Redis
 from sandbox_client import SandboxClient, running_sandbox
@@ -16,6 +17,17 @@ from sandbox_client import SandboxClient, running_sandbox
 from worker.embedded import EmbeddedRedis
 
 DATABASES = 512
+
+# No claim of a property is about time, and the machine may be busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests have recorded, from whichever process."""
+    for report in terminalreporter.getreports(""):
+        for name, value in getattr(report, "user_properties", ()):
+            terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
 
 
 @pytest.fixture(scope="session", autouse=True)

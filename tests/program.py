@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +49,14 @@ class Worker:
         self._errors = errors
 
     @property
+    def written(self) -> bytes:
+        """What it wrote to standard output so far."""
+        return self._log.read_bytes()
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         """The lines written so far; the last one may still be under way."""
-        whole, _, _ = self._log.read_bytes().rpartition(b"\n")
+        whole, _, _ = self.written.rpartition(b"\n")
         return [json.loads(line) for line in whole.splitlines()]
 
     def events(self, event: str) -> list[dict[str, Any]]:
@@ -104,14 +109,16 @@ class Program:
         return submitted.out.strip()
 
     @contextmanager
-    def worker(self, *arguments: str, **settings: str) -> Iterator[Worker]:
+    def worker(
+        self, *arguments: str, command: Sequence[str | Path] = (COMMAND, "worker"), **settings: str
+    ) -> Iterator[Worker]:
         """Run a worker for the length of a block; it is stopped at the end, if it still runs."""
         self._workers += 1
         log = self.folder / f"worker-{self._workers}.log"
         errors = self.folder / f"worker-{self._workers}.err"
         with log.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(
-                [COMMAND, "worker", *arguments],
+                [*command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -150,9 +157,11 @@ async def _wait_for(
         asyncio.timeout(PATIENCE_S),
         open_ledger(Settings.load({"REDIS_URL": redis_url})) as (_, batches),
     ):
-        while not condition(status := describe(*await read_status(batches, batch_id))):
+        while True:
+            status = describe(*await read_status(batches, batch_id))
+            if condition(status):
+                return status
             await asyncio.sleep(0.02)
-        return status
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -24,6 +24,7 @@ SECRET = {
     "AZURE_CLIENT_SECRET": "never used",
 }
 
+
 @dataclass
 class Rig:
     """A consumer, the parts around it, and the ledger that it works on."""
@@ -53,18 +54,20 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(url: str) -> AsyncIterator[Rig]:
+async def rigged(url: str, environment: Mapping[str, str] = SECRET) -> AsyncIterator[Rig]:
     """Put a worker together, but let the test drive it."""
     redis = connect(url)
     log, heard = listening()
-    async with equip(Settings.load(SECRET), redis, log, asyncio.Event()) as means:
-        await means.presence.enlist()
-        ledger = Ledger(redis)
-        await ledger.redis.persist(keys.worker(means.presence.name))
-        queue = Queue(redis, means.batches)
-        consumer = Consumer(redis, means, queue)
-        yield Rig(consumer, means, ledger, queue, Rescue(means, queue), heard)
-    await redis.aclose(close_connection_pool=True)
+    try:
+        async with equip(Settings.load(environment), redis, log, asyncio.Event()) as means:
+            await means.presence.enlist()
+            ledger = Ledger(redis)
+            await ledger.redis.persist(keys.worker(means.presence.name))
+            queue = Queue(redis, means.batches)
+            consumer = Consumer(redis, means, queue)
+            yield Rig(consumer, means, ledger, queue, Rescue(means, queue), heard)
+    finally:
+        await redis.aclose(close_connection_pool=True)
 
 
 def queued(redis: "Redis") -> list[str]:

@@ -3,9 +3,13 @@
 import csv
 import io
 import json
+import shlex
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
-from program import Program
+from program import COMMAND, Program
 from redis import Redis
 from sandbox_client import SandboxClient
 
@@ -229,3 +233,15 @@ def test_json_is_the_only_output(program: Program) -> None:
     assert ["batch", "created", "total", "duplicates"] == list(
         json.loads(program("submit", "rows.jsonl", "--json").out)
     )
+
+
+def test_sandbox_prints_what_to_export(tmp_path: Path) -> None:
+    """`bulkrsvp sandbox` prints the environment that a run needs, and ends on SIGTERM."""
+    with subprocess.Popen([COMMAND, "sandbox"], stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        lines = [served.stdout.readline() for _ in range(6)]
+        exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+        alone = Program(exported, tmp_path)
+        ran = alone("run", alone.write("rows.jsonl", declines(2)))
+        served.send_signal(signal.SIGTERM)
+    assert (0, 0) == (ran.code, served.returncode), ran.err

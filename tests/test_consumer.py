@@ -6,12 +6,12 @@ Its batches are past their deadline, so that their slices are worked on without 
 """
 
 import asyncio
+import gc
 import inspect
 import os
 import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,22 +22,20 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from awaited import awaited
 from redis import Redis
+from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 from redis_proxy import Failure, redis_proxy
-from small_ledger import FAILED, NOW, SENT, Ledger, events, listening
-from structlog.testing import CapturingLogger
+from rig import queued, rigged
+from small_ledger import NOW, events
 
-from config.settings import Settings
 from jobs.ledger import keys
 from jobs.ledger.batches import VERSION
 from jobs.ledger.leases import LEASE_S
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
-from jobs.queue import JOB, Queue, connect
-from worker.consumer import MAX_SLICES, READ_LIMIT, SLICE_ROWS, Consumer
-from worker.main import equip
-from worker.means import Means
-from worker.rescue import ANNOUNCED_LATE_MS, Rescue
+from jobs.queue import JOB
+from worker.consumer import READ_LIMIT, SLICE_ROWS, Consumer
+from worker.slice import Shift
 
 FIRST_STEP = "INCR"
 """With this command arq begins to run a job that it has started."""
@@ -195,12 +193,12 @@ async def test_a_job_of_another_version_waits(redis_url: str, redis: "Redis") ->
     """A job of another version is left for who understands it, and nothing of its batch changes."""
     async with rigged(redis_url) as rig:
         await rig.ledger.submit(1)
-        before = {key: redis.dump(key) for key in redis.keys("bulkrsvp:batch:*")}
+        before = {key: redis.dump(key) for key in redis.scan_iter("bulkrsvp:batch:*")}
         await rig.consumer.pool.enqueue_job(JOB, VERSION + 1, "b", 0, _job_id="b:0")
         await rig.poll()
 
         assert ["b:0"] == queued(redis)
-        assert before == {key: redis.dump(key) for key in redis.keys("bulkrsvp:batch:*")}
+        assert before == {key: redis.dump(key) for key in redis.scan_iter("bulkrsvp:batch:*")}
         assert ["slice.foreign"] == events(rig.heard)
 
 
@@ -220,7 +218,7 @@ async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> N
     async with rigged(redis_url) as rig:
         await rig.ledger.submit(1, 1, 1, not_before_ms=NOW - 100_000_000_000, allowed_ms=1)
         await rig.ledger.batches.release("b", 1)
-        await rig.queue.restore(await rig.ledger.batches.get("b"))
+        await rig.queue.restore(await rig.ledger.batches.get("b"), [0])
         before = queued(redis)
         await rig.poll()
 
@@ -265,7 +263,7 @@ async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Re
     """A slice that Redis fails comes back soon, and its job is not lost."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
         await rig.submit(1)
-        proxy.fail("HSETNX")
+        proxy.fail("EVALSHA")
         await rig.poll()
         score: Any = redis.zscore(keys.QUEUE, "b:0")
 
@@ -274,6 +272,7 @@ async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Re
     assert ["redis.away"] == events(rig.heard)
 
 
+@pytest.mark.filterwarnings("ignore:Unclosed client session:ResourceWarning")  # arq's own
 @awaited
 async def test_silence_before_a_job_is_started(
     redis_url: str, redis: "Redis", tmp_path: Path
@@ -287,8 +286,9 @@ async def test_silence_before_a_job_is_started(
             rig.consumer._pool = pool
             with pytest.raises(RedisError):
                 await rig.consumer._start_job(b"b:0")
+            gc.collect()
 
-        assert (1, (0, 0)) == (proxy.failed, rig.slots_taken)
+        assert (0, 0) == rig.slots_taken
 
 
 @asynccontextmanager
@@ -357,7 +357,8 @@ async def test_a_body_that_is_no_job(redis_url: str, redis: "Redis", body: bytes
         await rig.poll()
         await rig.poll()
         after_hostility = (await rig.ledger.batches.get("b")).open
-        await rig.rescue.look_round()
+        for _ in range(2):
+            await rig.rescue.look_round()
         await rig.poll()
 
         assert (1, 0) == (after_hostility, (await rig.ledger.batches.get("b")).open)

@@ -15,16 +15,16 @@ from config.clouds import CloudName
 from config.errors import InputError, LedgerUnreachable, SettingsError
 from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
 from jobs import report
-from jobs.commands import UNSUCCESSFUL_EXIT, _as_json
+from jobs.commands import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
 from jobs.ledger.batches import BatchState, Line, read_batch
 from jobs.outcome import REASONS, Outcome, Reason
-from jobs.parsing import COLUMNS, RESULTS
+from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS
 from jobs.record import Record
 from jobs.response import Response
-from jobs.results import RESULT_KEYS, result
+from jobs.results import result
 from jobs.rows import Format, Row, read_rows
 from jobs.submit import Submitted
-from worker.commands import INTERRUPTED, main
+from worker.commands import main
 from worker.reply import TransportEnd
 from worker.verdict import Verdict
 

@@ -4,10 +4,13 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from awaited import awaited
 from redis import Redis
+from redis.exceptions import RedisError
+from redis_proxy import redis_proxy
 from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 
 from jobs.batch import Slice
@@ -337,6 +340,27 @@ async def test_calls_are_counted(redis_url: str) -> None:
         assert (3, 1, 0) == (batch.calls, batch.waits, part.replies)
 
 
+@awaited
+async def test_what_was_logged_is_told_until_it_is_heard(redis_url: str, tmp_path: Path) -> None:
+    """A write that Redis did not take loses neither the rows that were logged nor the counts."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(proxy.url) as ledger:
+        await ledger.submit(2)
+        part = await ledger.open()
+        first, second = part.entries
+        await ledger.settle(part, first)
+        part.logged.append(first.row)
+        part.replies, part.throttled = 3, 1
+        proxy.fail("EVALSHA")
+        with pytest.raises(RedisError):
+            await ledger.settle(part, second)
+        proxy.fail(None)
+        await ledger.settle(part, second)
+        batch = await ledger.batches.get("b")
+
+        assert [second.row] == [entry.row for entry in (await ledger.open(worker="v")).unlogged]
+        assert (3, 1, []) == (batch.calls, batch.waits, part.logged)
+
+
 # The allowance
 
 
@@ -460,8 +484,8 @@ async def test_what_was_not_logged_is_found(redis_url: str) -> None:
 # Again
 
 
-async def reopen(ledger: Ledger, batch: Batch, deadline_ms: int) -> list[int]:
-    """Queue all that failed again, slice by slice."""
+async def reopen(ledger: Ledger, batch: Batch, deadline_ms: int) -> list[tuple[int, int]]:
+    """Queue all that failed again, slice by slice; return how many were, and how many not yet."""
     parts = [part async for part in ledger.batches.lines(batch)]
     return [
         await ledger.batches.reopen(
@@ -479,12 +503,12 @@ async def test_retry_queues_what_failed(redis_url: str) -> None:
         await ledger.batches.release("b", 9)
         await ledger.finish(0, [FAILED, SENT, FAILED])
         await ledger.finish(1)
-        await ledger.batches.announce("b")
+        await ledger.batches.announce(await ledger.batches.get("b"))
         finished = await ledger.batches.get("b")
         counts = [await reopen(ledger, finished, NOW + 99) for _ in range(2)]
         batch = await ledger.batches.get("b")
 
-        assert [[2, 0], [0, 0]] == counts
+        assert [[(2, 0), (0, 0)], [(0, 0), (0, 0)]] == counts
         assert (2, {Outcome.SENT: 2}) == (batch.open, batch.outcomes)
         assert (0, False, NOW + 99) == (batch.finished_at_ms, batch.announced, batch.deadline_ms)
         assert (["b"], [0]) == (
@@ -493,6 +517,27 @@ async def test_retry_queues_what_failed(redis_url: str) -> None:
         )
         assert Closed.FINISHED == await ledger.finish(0)
         assert {Outcome.SENT: 4} == (await ledger.batches.get("b")).outcomes
+
+
+@awaited
+async def test_retry_leaves_alone_what_is_not_logged(redis_url: str) -> None:
+    """An end that nobody has logged yet is not queued again: its line would be lost."""
+    async with ledger_at(redis_url) as ledger:
+        batch = await ledger.submit(2)
+        dying = await ledger.open()
+        for entry in dying.entries:
+            await ledger.settle(dying, entry, FAILED)
+        dying.logged.append(1)
+        await ledger.slices.close(dying)
+        counts = await reopen(ledger, batch, NOW)
+        heir = await ledger.open(worker="v")
+        heir.logged.append(2)
+        await ledger.slices.close(heir)
+
+        assert ([(1, 1)], [(1, 0)]) == (counts, await reopen(ledger, batch, NOW))
+        assert ([1], [2]) == tuple(
+            [entry.row for entry in entries] for entries in (heir.entries, heir.unlogged)
+        )
 
 
 @awaited
@@ -507,7 +552,7 @@ async def test_retry_takes_up_what_it_read(redis_url: str) -> None:
         await ledger.finish(0, [FAILED])
         second = await ledger.batches.reopen(batch, 0, lines, NOW)
 
-        assert (1, 0) == (first, second)
+        assert ((1, 0), (0, 0)) == (first, second)
 
 
 # Leases
@@ -600,10 +645,10 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
         await ledger.mark(part, part.entries[0])
         for number in (0, 1):
             await ledger.finish(number)
-        await ledger.batches.announce("b")
+        await ledger.batches.announce(await ledger.batches.get("b"))
         await ledger.leases.resign("w")
 
-        assert {keys.BATCHES, keys.THROTTLED} == lasting(redis)
+        assert {keys.BATCHES, keys.WRITTEN} == lasting(redis)
         assert {keys.KEEP_S} == {
             redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))
         }
@@ -614,15 +659,18 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
 
 @awaited
 async def test_a_batch_that_is_retried_lasts(redis_url: str, redis: "Redis") -> None:
-    """What was about to expire is kept as long as a retry is under way, and expires after it."""
+    """All slices are kept as long as a retry of one is under way, and expire after it."""
     async with ledger_at(redis_url) as ledger:
-        batch = await ledger.submit(1)
+        batch = await ledger.submit(1, 1)
         await ledger.finish(0, [FAILED])
-        await ledger.batches.announce("b")
+        await ledger.finish(1)
+        await ledger.batches.announce(await ledger.batches.get("b"))
+        before = {key for key in lasting(redis) if key.startswith(keys.batch("b"))}
         await reopen(ledger, batch, NOW)
+        await ledger.batches.keep(batch)
         kept = {redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))}
         await ledger.finish(0)
-        await ledger.batches.announce("b")
+        await ledger.batches.announce(await ledger.batches.get("b"))
         after = {redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))}
 
-        assert ({-1}, {keys.KEEP_S}) == (kept, after)
+        assert (set(), {-1}, {keys.KEEP_S}) == (before, kept, after)

@@ -173,7 +173,7 @@ class OneResponse(RuleBasedStateMachine):
         self.record = self.record.marked(f"call {self.calls}")
 
     def conclude(self, met: Reply) -> None:
-        """Judge the reply to the call whose mark stands, and note what it has shown."""
+        """Judge the reply to the call whose mark stands, and note what it has shown (`Call`)."""
         before = replace(self.record, state=State.QUEUED)
         judgement = judge(met, self.response, before)
         told = self.record.told(status=met.status, request_id=None)
@@ -188,6 +188,8 @@ class OneResponse(RuleBasedStateMachine):
                 self.record = told.waiting(self.now_ms + BACKOFF_MS, throttled=True)
             case Verdict.LOOK:
                 self.leave_alone(told)
+            case Verdict.AGAIN if judgement.token:
+                self.record = told
             case Verdict.AGAIN:
                 self.record = told.waiting(self.now_ms + BACKOFF_MS)
             case Verdict.SEEN:
@@ -202,20 +204,23 @@ class OneResponse(RuleBasedStateMachine):
             self.late_until_ms = self.now_ms + SETTLE_MS - 1
 
     def conclude_look(self, met: Reply) -> None:
-        """Judge the reply to a look, and note what it has shown."""
+        """Judge the reply to a look, and note what it has shown; it leaves a call's ids."""
         judgement = judge_look(met, self.response, self.record)
+        told = self.record
+        if told.client_request_id is None:
+            told = replace(told, client_request_id="look").told(status=met.status, request_id=None)
         if judgement.ending is not None:
-            self.end(self.record, judgement.ending)
+            self.end(told, judgement.ending)
         elif judgement.verdict is Verdict.WAIT:
-            self.record = self.record.waiting(self.now_ms + BACKOFF_MS, throttled=True)
+            self.record = told.waiting(self.now_ms + BACKOFF_MS, throttled=True)
         elif judgement.verdict is Verdict.SEEN:
-            self.record = self.record.shown(judgement.shown or "")
+            self.record = told.shown(judgement.shown or "")
         elif judgement.token:
-            pass
+            self.record = told
         elif met.reached:
-            self.record = self.record.looked_in_vain(self.now_ms + BACKOFF_MS)
+            self.record = told.looked_in_vain(self.now_ms + BACKOFF_MS)
         else:
-            self.record = self.record.waiting(self.now_ms + BACKOFF_MS)
+            self.record = told.waiting(self.now_ms + BACKOFF_MS)
 
     def end(self, record: Record, ending: Ending) -> None:
         """Settle the response."""

@@ -96,31 +96,45 @@ async def test_first_slices_go_ahead(redis_url: str, redis: "Redis") -> None:
 
 
 @awaited
+async def test_a_batch_for_later_is_not_due_early(redis_url: str, redis: "Redis") -> None:
+    """No job of a batch for later is due before its time, not even those that go ahead."""
+    at_ms = now_ms() + DAY_MS
+    async with ledger_at(redis_url) as ledger:
+        await released(ledger, FIRST_SLICES + 2, not_before_ms=at_ms)
+
+    assert {at_ms} == set(queued(redis).values())
+
+
+@awaited
 async def test_lost_jobs_are_restored(redis_url: str, redis: "Redis") -> None:
-    """What was released and has no job gets one again, and what has one is left as it is."""
+    """What was released and has no job is found and gets one again; the rest stays as it is."""
     async with ledger_at(redis_url) as ledger:
         queue = await released(ledger, 3)
         batch = await ledger.batches.get("b")
         before = (queued(redis), bodies(redis))
-        untouched = await queue.restore(batch)
-        same = (queued(redis), bodies(redis))
+        missing = [await queue.missing(batch)]
         redis.zrem(keys.QUEUE, "b:1")
-        restored = [await queue.restore(batch) for _ in range(2)]
+        missing.append(await queue.missing(batch))
+        await queue.restore(batch, missing[-1])
+        missing.append(await queue.missing(batch))
+        after = queued(redis)
 
-        assert (before, []) == (same, untouched)
-        assert [[1], []] == restored
-        assert before[0].keys() == queued(redis).keys() == bodies(redis).keys()
+        assert {name: after[name] for name in ("b:0", "b:2")} == {
+            name: before[0][name] for name in ("b:0", "b:2")
+        }
+        assert [[], [1], []] == missing
+        assert before[0].keys() == after.keys() == bodies(redis).keys()
 
 
 @awaited
-async def test_nothing_is_restored_that_was_not_released(redis_url: str, redis: "Redis") -> None:
-    """A batch whose slices are not released yet, or are done, has no jobs to restore."""
+async def test_nothing_is_missing_that_was_not_released(redis_url: str, redis: "Redis") -> None:
+    """A batch whose slices are not released yet, or are done, lacks no job."""
     async with ledger_at(redis_url) as ledger:
         queue = Queue(ledger.redis, ledger.batches)
-        fresh = await queue.restore(await ledger.submit(1))
+        fresh = await queue.missing(await ledger.submit(1))
         await ledger.batches.release("b", 9)
         await ledger.finish()
-        done = await queue.restore(await ledger.batches.get("b"))
+        done = await queue.missing(await ledger.batches.get("b"))
 
         assert ([], []) == (fresh, done)
     assert {} == queued(redis)
@@ -161,6 +175,24 @@ async def test_a_redis_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreachable, match=expected):
         await reach(redis, "redis://x")
     await redis.aclose(close_connection_pool=True)
+
+
+@pytest.mark.parametrize("login", ["", "password=wrong&"])
+@awaited
+async def test_a_redis_that_wants_another_password(tmp_path: Path, login: str) -> None:
+    """A missing or wrong password is told as such, without the password."""
+    with EmbeddedRedis(tmp_path / "r", durable=False) as server:
+        with Redis.from_url(server.url) as admin:
+            admin.config_set("requirepass", "right")
+        redis = connect(server.url.replace("?", f"?{login}"))
+        expected = "Redis at redis://x refuses the credentials in REDIS_URL"
+        with pytest.raises(LedgerUnreachable, match=expected) as caught:
+            await reach(redis, "redis://x")
+        await redis.aclose(close_connection_pool=True)
+        with Redis.from_url(server.url.replace("?", "?password=right&")) as admin:
+            admin.config_set("requirepass", "")
+
+    assert "wrong" not in str(caught.value).replace("wrong number of arguments", "")
 
 
 @awaited

@@ -31,9 +31,9 @@ ENDINGS = [
 times = st.integers(0, 2**45)
 counts = st.integers(0, 10_000)
 words = st.none() | st.text(min_size=1, max_size=40)
-records = st.builds(
+open_records = st.builds(
     Record,
-    state=st.sampled_from(State),
+    state=st.sampled_from([State.QUEUED, State.SENDING]),
     attempts=counts,
     throttled=counts,
     status=st.none() | st.integers(100, 599),
@@ -44,8 +44,10 @@ records = st.builds(
     unclear=st.booleans(),
     seen=words,
     failed_looks=counts,
-    settled_at_ms=times,
-    ending=st.none() | st.sampled_from(ENDINGS),
+    doubted_ms=times,
+)
+records = open_records | st.builds(
+    Record.settled, open_records, ending=st.sampled_from(ENDINGS), now_ms=times
 )
 anything = st.recursive(
     st.none()
@@ -95,6 +97,34 @@ def test_json_that_is_no_record(fields: list[object]) -> None:
     """JSON of the right form but with nonsense in it raises `ValueError`, and nothing else."""
     with suppress(ValueError):
         Record.from_json(orjson.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'"q"',
+        b'["q",[]]',
+        b'["q","7"]',
+        b'["q",1.0]',
+        b'["q",true]',
+        b'["s"]',
+        b'["s",0,0,null,null,null,{"a":1}]',
+        b'["s",0,0,null,null,null,["sent"]]',
+        b'["s",0,0,null,null,null,["sent","not_found"]]',
+        b'["s",0,0,null,null,null,[null,null]]',
+        b'["q",0,0,null,null,null,{}]',
+        b'["q",0,0,null,null,null,["cancelled",null]]',
+        b'["q",0,0,{},[],7]',
+    ],
+)
+def test_nonsense_is_no_record(text: bytes) -> None:
+    """What contradicts itself, or holds a wrong type, raises `ValueError` and makes no record."""
+    with pytest.raises(ValueError):  # noqa: PT011  # of several parts, each with its own words
+        Record.from_json(text)
 
 
 def settle(outcome: Outcome, reason: Reason | None = None) -> Next:
@@ -186,15 +216,17 @@ def test_a_wait_is_no_attempt() -> None:
 
 
 def test_retry_forgets_attempts_but_not_doubts() -> None:
-    """A reopened response has all attempts before it, and is still known to be unclear."""
+    """A reopened response has all attempts before it, and what was unclear is looked at first."""
     tired = replace(SHOWN, attempts=3, throttled=7, status=500)
     failed = tired.settled(Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED), NOW)
-    assert Record(unclear=True, seen="notResponded") == failed.reopened()
+    doubtful = Record(unclear=True, seen="notResponded", unknown_since_ms=NOW)
+    assert doubtful == failed.reopened()
+    assert Next(Step.LOOK) == next_step(doubtful, TERMS, NOW + TERMS.settle_ms)
     assert QUEUED == QUEUED.settled(Ending(Outcome.EXPIRED), NOW).reopened()
 
 
-@pytest.mark.parametrize("settled_at_ms", [0, NOW])
-def test_retry_looks_at_the_uncertain(settled_at_ms: int) -> None:
-    """What ended as uncertain is looked at before anything is sent again."""
-    uncertain = UNKNOWN.settled(Ending(Outcome.UNCERTAIN), settled_at_ms)
-    assert Next(Step.LOOK) == next_step(uncertain.reopened(), TERMS, NOW + 60_000)
+def test_retry_looks_at_the_uncertain() -> None:
+    """What ended as uncertain is looked at, after a while, before anything is sent again."""
+    reopened = UNKNOWN.settled(Ending(Outcome.UNCERTAIN), NOW).reopened()
+    assert Next(Step.WAIT, until_ms=NOW + 60_000) == next_step(reopened, TERMS, NOW)
+    assert Next(Step.LOOK) == next_step(reopened, TERMS, NOW + 60_000)

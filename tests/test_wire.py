@@ -9,6 +9,7 @@ import pytest
 from raw_peer import (
     ACCEPTED,
     BAD_GATEWAY,
+    RESPONSE,
     Peer,
     Script,
     certificates,
@@ -212,6 +213,83 @@ def test_waiting_for_a_free_connection_reaches_nobody() -> None:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
         assert len(peer.received) == 1
+
+    asyncio.run(scenario())
+
+
+def noting(heard: bytearray, ended: asyncio.Event) -> Callable[[Peer], Script]:
+    """Keep all bytes of a connection, and answer none."""
+
+    def script(_: Peer) -> Script:
+        async def follow(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            try:
+                while chunk := await reader.read(65_536):
+                    heard.extend(chunk)
+            finally:
+                ended.set()
+
+        return follow
+
+    return script
+
+
+def test_a_withdrawn_call_writes_nothing() -> None:
+    """When the leave to call has ended by the time a connection is there, no byte goes out."""
+    heard, asked = bytearray(), list[str]()
+
+    def permitted() -> bool:
+        asked.append("with a connection")
+        return False
+
+    async def scenario() -> None:
+        ended = asyncio.Event()
+        async with peer_that(noting(heard, ended)) as peer, graph_at(peer.url) as graph:
+            reply = await graph.send(
+                RESPONSE, token="t", client_request_id="g", permitted=permitted
+            )
+            await ended.wait()
+        expected = (None, TransportEnd.WITHDRAWN, False)
+        assert expected == facts(reply)
+
+    asyncio.run(scenario())
+    assert (b"", ["with a connection"]) == (bytes(heard), asked)
+
+
+def test_a_kept_connection_is_asked_for_as_well() -> None:
+    """A call that is withdrawn on a kept connection writes nothing, and the next one goes."""
+    leaves = [True, False, True]
+
+    async def scenario() -> None:
+        async with peer_that(saying(ACCEPTED)) as peer, graph_at(peer.url) as graph:
+            replies = [
+                await graph.send(
+                    RESPONSE, token="t", client_request_id="g", permitted=lambda: leaves.pop(0)
+                )
+                for _ in range(3)
+            ]
+        withdrawn = (None, TransportEnd.WITHDRAWN, False)
+        accepted = (202, None, True)
+        assert [accepted, withdrawn, accepted] == [facts(reply) for reply in replies]
+        assert 2 == len(peer.received)
+
+    asyncio.run(scenario())
+
+
+def test_without_a_connection_nobody_is_asked() -> None:
+    """Leave is asked for last: a call that finds nobody has not used it."""
+
+    def permitted() -> bool:
+        raise AssertionError("there is no connection")
+
+    async def scenario() -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))  # and does not listen
+            async with graph_at(f"http://127.0.0.1:{sock.getsockname()[1]}") as graph:
+                reply = await graph.send(
+                    RESPONSE, token="t", client_request_id="g", permitted=permitted
+                )
+        expected = (None, TransportEnd.CONNECT_FAILED, False)
+        assert expected == facts(reply)
 
     asyncio.run(scenario())
 

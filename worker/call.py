@@ -91,7 +91,10 @@ class Call:
                 self._shift.end_lane(self._lane, self._means.now_ms() + answer.wait_ms)
             case Word.PAUSED:
                 self._shift.stop(self._means.now_ms() + self._shift.PAUSED_MS)
-            case _:
+            case Word.WENT_BACK:
+                self._means.went_back.set()
+                self._shift.stop(self._means.now_ms() + UNREACHED_MS)
+            case _:  # not ours any more, or gone: opening it again will tell
                 self._shift.stop(self._means.now_ms() + UNREACHED_MS)
 
     async def _exchange(self, token: str) -> Reply:
@@ -115,6 +118,9 @@ class Call:
         self._log(reply, judgement)
         record = self._told(reply, judgement)
         until_ms = self._wait_until_ms(reply) if judgement.verdict is Verdict.WAIT else None
+        if not reply.reached:  # Graph was not asked: that tells the gate nothing
+            self._means.gate.give_back(self._leave)
+            self._leave = Leave.OPEN
         await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
         if judgement.ending is not None:
             await self._shift.settle(self._entry, record, judgement.ending)

@@ -97,6 +97,12 @@ class Consumer(Worker):
         if (batch := await self._means.batches.find(batch_id)) is not None:
             await self._queue.release(batch)
 
+    async def poll_until(self, over: asyncio.Event) -> None:
+        """Poll until told that it is over."""
+        while not over.is_set():
+            await self._poll_iteration()
+            await asyncio.sleep(POLL_S)
+
     async def _poll_iteration(self) -> None:
         """Poll once; a Redis that is away does not end the process (arq: it would)."""
         try:
@@ -136,6 +142,7 @@ class Consumer(Worker):
             await self._drop(job_id)
             return
         taken_before = self.job_counter + self._given_back
+        self._begun_as[name] = self._means.presence.name
         try:
             await super().start_jobs([job_id])
         except (RedisError, OSError):
@@ -157,7 +164,6 @@ class Consumer(Worker):
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job; one that is none of ours is dropped, and does not end the process."""
-        self._begun_as[job_id] = self._means.presence.name
         try:
             await super().run_job(job_id, score)
         except (RedisError, OSError):

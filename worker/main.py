@@ -40,6 +40,8 @@ Ended = Callable[[Means], Awaitable[bool]]
 """Says whether there is nothing left to do; asked several times a second."""
 
 ASK_S = 0.2
+END_S = 6.0
+"""How long a part may take to come to its end: Redis is given 5 s to answer."""
 
 
 async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None = None) -> int:
@@ -92,6 +94,7 @@ async def equip(
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
                 log_lost=log_lost,
+                went_back=asyncio.Event(),
                 log=log,
                 now_ms=now_ms,
                 random=random,
@@ -113,6 +116,7 @@ class Process:
         self._consumer = Consumer(redis, means, queue)
         self._rescue = Rescue(means, queue)
         self._hurry = asyncio.Event()
+        self._over = asyncio.Event()
 
     async def run(self, ended: Ended | None) -> int:
         """Work until told to stop; return 0, or 1 if a part of the worker itself broke."""
@@ -125,14 +129,14 @@ class Process:
             broken = await self._until_draining(tasks)
             await self._drain()
         finally:
-            await _end(tasks)
+            await self._end(tasks)
         await self._resign()
         self._log.info("worker.stopped", worker=self._means.presence.name)
         return int(broken or self._means.log_lost.is_set())
 
     def _parts(self, ended: Ended | None) -> list[Coroutine[None, None, None]]:
         parts = [
-            self._consumer.main(),
+            self._consumer.poll_until(self._over),
             self._regularly(BEAT_S, self._beat),
             self._regularly(ROUND_S, self._rescue.look_round),
             self._fetch_first_token(),
@@ -150,7 +154,7 @@ class Process:
                 if (error := task.exception()) is not None:
                     self._log.critical("worker.broken", exc_info=error)
                     self._means.draining.set()
-                    await _end([told])
+                    told.cancel()
                     return True
         return False
 
@@ -169,13 +173,25 @@ class Process:
         await self._means.presence.beat()
         await self._consumer.renew_leases()
         await self._means.gate.refresh()
+        await self._rescue.doubt()
 
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again; a Redis that is away is asked again, and logged by the poll."""
-        while True:
+        while not self._over.is_set():
             with suppress(RedisError, OSError):
                 await act()
-            await asyncio.sleep(interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(interval_s):
+                    await self._over.wait()
+
+    async def _end(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        # They come to their own end: redis-py may answer a cancellation with an error of its own,
+        # and who lives on after errors would then live on for good.
+        self._over.set()
+        _, waiting = await asyncio.wait(tasks, timeout=END_S)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch_first_token(self) -> None:
         """Let a wrong credential be logged at the start, not at the first batch."""
@@ -184,7 +200,11 @@ class Process:
 
     async def _stop_without_log(self) -> None:
         """Call nobody without being able to account for it."""
-        await self._means.log_lost.wait()
+        lost = asyncio.create_task(self._means.log_lost.wait())
+        over = asyncio.create_task(self._over.wait())
+        await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        over.cancel()
         self._means.draining.set()
 
     async def _watch(self, ended: Ended) -> None:
@@ -225,9 +245,3 @@ async def nothing_left(means: Means) -> bool:
         if batch is not None and not batch.paused and batch.not_before_ms <= means.now_ms():
             return False
     return True
-
-
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

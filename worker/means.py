@@ -22,7 +22,8 @@ class Means:
     """
     The parts, the clock (ms since the epoch), and what the settings say of going on.
 
-    `draining` is set when nothing more may be begun, `log_lost` when a line could not be written.
+    `draining` is set when nothing more may be begun, `log_lost` when a line could not be written,
+    `went_back` when the ledger has forgotten what was written.
     """
 
     slices: Slices
@@ -37,6 +38,7 @@ class Means:
     budget: RetryBudget
     draining: asyncio.Event
     log_lost: asyncio.Event
+    went_back: asyncio.Event
     log: FilteringBoundLogger
     now_ms: Callable[[], int]
     random: chance.Random

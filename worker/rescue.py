@@ -1,13 +1,13 @@
 """
-What nobody else would notice: batches whose slices have no job, ends that were never announced.
+What nobody else would notice: slices without a job, ends never announced, a forgetful Redis.
 
 Each round may be made by every worker at once, and does nothing where nothing is wrong.
 """
 
 from jobs.ledger.batches import VERSION, Batch
 from jobs.queue import Queue
+from worker import account
 from worker.means import Means
-from worker.slice import announce
 
 ROUND_S = 1.0
 ANNOUNCED_LATE_MS = 5_000
@@ -32,6 +32,15 @@ class Rescue:
                 await self._look_at(batch_id)
             except ValueError as error:  # whoever can write to Redis can write nonsense
                 self._complain(batch_id, str(error))
+
+    async def doubt(self) -> None:
+        """After the ledger went back, have all that is open looked at before it is sent."""
+        if not self._means.went_back.is_set():
+            return
+        batches = await self._means.batches.doubt_all(self._means.now_ms())
+        self._means.slices.forget_written()
+        self._means.went_back.clear()
+        self._means.log.critical("redis.went_back", batches=batches)
 
     async def _look_at(self, batch_id: str) -> None:
         batch = await self._means.batches.find(batch_id)
@@ -66,3 +75,13 @@ class Rescue:
         await self._queue.restore(batch, sorted(lost))
         for number in sorted(lost):
             self._means.log.warning("slice.rescued", batch=batch.id, slice=number)
+
+
+async def announce(means: Means, batch_id: str) -> None:
+    """Log the end of a batch, and note that it was; one worker at a time does."""
+    if not await means.batches.claim_announcement(batch_id):
+        return
+    batch = await means.batches.find(batch_id)
+    if batch is not None and batch.finished_at_ms and not batch.announced:
+        account.batch_finished(means.log, batch)
+        await means.batches.announce(batch)

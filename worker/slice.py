@@ -17,13 +17,14 @@ from redis.exceptions import RedisError
 
 from jobs.ledger.leases import Taken
 from jobs.ledger.slices import Closed, Entry, Kind, OpenSlice, Word
-from jobs.outcome import Ending
+from jobs.outcome import Ending, Outcome, Reason
 from jobs.queue import job_id
 from jobs.record import Next, Record, State, Step, Terms, next_step
 from worker import account
 from worker.call import Call
 from worker.lane import Lane, all_of
 from worker.means import Means
+from worker.rescue import announce
 from worker.throttle import Leave
 
 T = TypeVar("T")
@@ -36,6 +37,12 @@ BUSY_MS: Final = 700
 
 RETAKEN_MS: Final = 200
 """When to come back after the lease, the epoch or Redis was lost."""
+
+DEATHS: Final = 3
+"""After so many deaths over a slice its responses are tried one by one."""
+
+TRIES_ALONE: Final = 1
+"""How often a response may be begun by itself; one that then kills again is given up."""
 
 UNWRITTEN_S: Final = 0.5
 """Between two tries to write what is known while Redis is away."""
@@ -52,9 +59,8 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
     if part is None:
         means.log.critical("batch.gone", batch=batch_id, slice=number)
         return None
-    if await means.batches.start(batch_id, means.now_ms()):
-        account.batch_submitted(means.log, part.batch)
     shift = Shift(means, part)
+    await shift.begin()
     await shift.take_over()
     await shift.walk_lanes()
     return await shift.leave()
@@ -81,8 +87,14 @@ class Shift:
             settle_ms=means.settle_ms,
         )
 
+    async def begin(self) -> None:
+        """Say that the batch has started, if this is the first of its slices."""
+        batch = self.part.batch
+        if await self._surely(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
+            account.batch_submitted(self.means.log, batch)
+
     async def take_over(self) -> None:
-        """Put right what a dead worker has left: ends without a line, marks without an end."""
+        """Put right what was left: ends without a line, marks without an end, a Redis in doubt."""
         for entry in self.part.unlogged:
             if entry.record.ending is not None:
                 self._log_settled(entry)
@@ -91,6 +103,11 @@ class Shift:
             account.call_lost(self.means.log, self.part, entry)
         now_ms = self.means.now_ms()
         await asyncio.gather(*(self.note(e, e.record.unknown(now_ms)) for e in orphans))
+        doubted_ms = self.part.batch.doubted_ms
+        doubtful = [e for e in self.part.entries if e.record.doubted_ms < doubted_ms]
+        await asyncio.gather(
+            *(self.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful)
+        )
 
     async def walk_lanes(self) -> None:
         """Walk a lane for each mailbox that could be leased, all of them at once."""
@@ -105,7 +122,8 @@ class Shift:
         lanes = [self._lane(name, entries.pop(name)) for name in taken.held]
         self.means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
-            await all_of([*map(self._walk, lanes), *map(self._end_unsent, entries.values())])
+            await self._walk_all(lanes)
+            await all_of(map(self._end_unsent, entries.values()))
         finally:
             await self._surely(
                 lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
@@ -135,12 +153,41 @@ class Shift:
         width = max(1, self.means.widths.of(mailbox) - unknown)
         return Lane(mailbox, entries, width)
 
+    async def _walk_all(self, lanes: list[Lane]) -> None:
+        if self.part.deaths < DEATHS:
+            await all_of(self._walk(lane) for lane in lanes)
+            return
+        where = {"batch": self.part.batch.id, "slice": self.part.number}
+        self.means.log.error("slice.poisoned", deaths=self.part.deaths, **where)
+        for lane in lanes:
+            lane.width = 1
+            await lane.walk(self._answer_alone)
+
     async def _walk(self, lane: Lane) -> None:
         await lane.walk(self.answer)
         self.means.slots.less(self._job, lane.width)
 
+    async def _answer_alone(self, lane: Lane, entry: Entry) -> None:
+        """Take one response by itself, for one of its slice ends whoever works on it."""
+        tries = await self._surely(lambda: self.means.slices.count_try(self.part, entry))
+        if tries > TRIES_ALONE:
+            await self._give_up(entry)
+            return
+        try:
+            await self.answer(lane, entry)
+        except Exception:
+            self.means.log.exception("response.crashed", batch=self.part.batch.id, row=entry.row)
+            await self._give_up(entry)
+
+    async def _give_up(self, entry: Entry) -> None:
+        sent = entry.record.unclear or entry.record.state is State.SENDING
+        failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
+        await self.settle(entry, entry.record, Ending(Outcome.UNCERTAIN) if sent else failed)
+
     async def _lease(self, mailboxes: list[str], now_ms: int) -> Taken:
-        taken = await self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
+        taken = await self._surely(
+            lambda: self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
+        )
         for until_ms in taken.paused_until_ms.values():
             self.postpone(until_ms)
         if taken.busy:
@@ -250,13 +297,3 @@ class Shift:
             case Closed.FINISHED:
                 await announce(self.means, self.part.batch.id)
         return None
-
-
-async def announce(means: Means, batch_id: str) -> None:
-    """Log the end of a batch, and note that it was; one worker at a time does."""
-    if not await means.batches.claim_announcement(batch_id):
-        return
-    batch = await means.batches.find(batch_id)
-    if batch is not None and batch.finished_at_ms and not batch.announced:
-        account.batch_finished(means.log, batch)
-        await means.batches.announce(batch)

@@ -123,8 +123,11 @@ class Gate:
             return Leave.OPEN
         if self._probing or self._closed_until_ms > self._now_ms():
             return Leave.CLOSED
-        self._probing = True
-        self._probing = await self._leases.claim_probe(worker)
+        self._probing, claimed = True, False  # others who ask meanwhile are not to claim as well
+        try:
+            claimed = await self._leases.claim_probe(worker)
+        finally:
+            self._probing = claimed
         return Leave.PROBE if self._probing else Leave.CLOSED
 
     def give_back(self, leave: Leave) -> None:

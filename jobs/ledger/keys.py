@@ -7,13 +7,14 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:rows                 hash: slice -> its rows, compressed, never changed
     bulkrsvp:batch:{b}:released             set: slices released to the queue and not done
     bulkrsvp:batch:{b}:throttled            sorted set: mailbox -> paused until, ms
-    bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; `epoch`, `done`
+    bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; epoch, done, begun, try:{row}
     bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
     bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
     bulkrsvp:worker:{w}                     string, leased: this worker lives
     bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
+    bulkrsvp:written                        string: the latest moment that anything was written, ms
     bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
     bulkrsvp:graph                          string: every call is paused until, ms
     bulkrsvp:probe                          string, leased: the worker that tries Graph first
@@ -24,6 +25,7 @@ BATCHES = PREFIX + "batches"
 ACTIVE = PREFIX + "active"
 THROTTLED = PREFIX + "throttled"
 GRAPH = PREFIX + "graph"
+WRITTEN = PREFIX + "written"
 PROBE = PREFIX + "probe"
 MAILBOX = PREFIX + "mailbox:"
 BUCKET = PREFIX + "bucket:"

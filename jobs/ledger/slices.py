@@ -34,6 +34,7 @@ class Word(StrEnum):
     STALE = "stale"
     PAUSED = "paused"
     CANCELLED = "cancelled"
+    WENT_BACK = "went_back"
     GONE = "gone"
     LATER = "later"
 
@@ -81,7 +82,8 @@ class OpenSlice:
     A slice under way: what was read when it was opened, and what is to be told at the next write.
 
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
-    more, whatever the process calls itself by then. `unlogged` are responses settled by a worker
+    more, whatever the process calls itself by then. `deaths` counts those who worked on it and
+    never came to leave it. `unlogged` are responses settled by a worker
     that may have died before it logged them.
     """
 
@@ -89,6 +91,7 @@ class OpenSlice:
     number: int
     worker: str
     epoch: int
+    deaths: int
     size: int
     entries: list[Entry]
     unlogged: list[Entry]
@@ -141,6 +144,7 @@ class Slices:
         self._scripts = {name: Script(redis, name) for name in ("open", "write", "close")}
         self._gathered: dict[OpenSlice, list[_Write]] = {}
         self._flushing: asyncio.Task[None] | None = None
+        self._written_ms = 0
 
     async def open(self, worker: str, batch_id: str, number: int) -> OpenSlice | None:
         """
@@ -159,15 +163,17 @@ class Slices:
         )
         if opened is None:
             return None
-        epoch, body, facts, records, unlogged = opened
+        epoch, body, facts, flat, unlogged = opened
+        records = _pairs(flat)
         # A big mailbox takes a while to check; the heartbeat must not wait for it.
-        entries = await asyncio.to_thread(_read_entries, body, _pairs(records))
+        entries = await asyncio.to_thread(_read_entries, body, records)
         waiting = {int(row) for row in unlogged}
         return OpenSlice(
             batch=read_batch(batch_id, _pairs(facts)),
             number=number,
             worker=worker,
             epoch=epoch,
+            deaths=int(records.get(b"begun", 1)) - 1,
             size=len(entries),
             entries=[entry for entry in entries if entry.record.ending is None],
             unlogged=[entry for entry in entries if entry.row in waiting],
@@ -204,7 +210,8 @@ class Slices:
 
     async def _flush_once(self, gathered: dict[OpenSlice, list[_Write]]) -> None:
         told = {part: part.take_told() for part in gathered}
-        commands = [self._command(p, told[p], writes) for p, writes in gathered.items()]
+        now_ms = self._now_ms()
+        commands = [self._command(p, told[p], writes, now_ms) for p, writes in gathered.items()]
         answers: list[object] = []
         try:
             answers = await self._execute(commands)
@@ -215,6 +222,18 @@ class Slices:
                     part.put_back(told[part])
         for writes, answer in zip(gathered.values(), answers, strict=True):
             _answer(writes, answer)
+        if all(isinstance(answer, list) for answer in answers):
+            self._written_ms = max(self._written_ms, now_ms)
+
+    def forget_written(self) -> None:
+        """Take the ledger as it is, after it went back and what it holds was put in doubt."""
+        self._written_ms = 0
+
+    async def count_try(self, part: OpenSlice, entry: Entry) -> int:
+        """Note that a response is tried by itself; return how often it was, this time included."""
+        records = keys.slice_records(part.batch.id, part.number)
+        count: int = await self._redis.hincrby(records, f"try:{entry.row}", 1)
+        return count
 
     async def _execute(self, commands: list[tuple[list[str], list[Argument]]]) -> list[object]:
         script = self._scripts["write"]
@@ -228,16 +247,17 @@ class Slices:
         return answers
 
     def _command(
-        self, part: OpenSlice, told: _Told, writes: Iterable[_Write]
+        self, part: OpenSlice, told: _Told, writes: Iterable[_Write], now_ms: int
     ) -> tuple[list[str], list[Argument]]:
         names = [
             keys.batch(part.batch.id),
             keys.slice_records(part.batch.id, part.number),
             keys.unlogged(part.batch.id, part.number),
             keys.worker(part.worker),
+            keys.WRITTEN,
         ]
         rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
-        head: list[Argument] = [part.epoch, self._now_ms(), *rate, *counts]
+        head: list[Argument] = [part.epoch, now_ms, *rate, *counts, self._written_ms]
         arguments = [*head, len(told.logged), *told.logged]
         for write in writes:
             entry = write.entry

@@ -13,6 +13,7 @@ end
 for i = 7, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
+redis.call("HDEL", KEYS[2], "begun")
 local done = tonumber(redis.call("HGET", KEYS[2], "done") or "0")
 if done < tonumber(ARGV[2]) or redis.call("SCARD", KEYS[3]) > 0 then
   return (redis.call("HGET", KEYS[1], "wakes") or "0") == ARGV[6] and "open" or "woken"

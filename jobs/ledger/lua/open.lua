@@ -1,5 +1,7 @@
 -- Start a slice under a new epoch: whoever worked on it before can set no mark any more.
 --
+-- `begun` counts the openings that were never closed: the deaths of those who worked on it, and this one.
+--
 -- KEYS  1 batch  2 rows  3 slice records  4 unlogged
 -- ARGV  1 slice number
 -- returns {epoch, compressed rows, batch facts as a flat list, records as a flat list, unlogged rows},
@@ -10,4 +12,5 @@ if not rows or redis.call("EXISTS", KEYS[1]) == 0 then
   return nil
 end
 local epoch = redis.call("HINCRBY", KEYS[3], "epoch", 1)
+redis.call("HINCRBY", KEYS[3], "begun", 1)
 return {epoch, rows, redis.call("HGETALL", KEYS[1]), redis.call("HGETALL", KEYS[3]), redis.call("SMEMBERS", KEYS[4])}

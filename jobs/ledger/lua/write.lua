@@ -1,9 +1,10 @@
 -- Write what has gathered for one slice: marks, records and endings, each compared and set by itself.
 --
--- KEYS  1 batch  2 slice records  3 unlogged  4 the worker's lease
+-- KEYS  1 batch  2 slice records  3 unlogged  4 the worker's lease  5 written
 -- ARGV  1 epoch  2 now, ms  3 rate of calls per mailbox, per ms  4 burst of calls per mailbox
 --       5 replies from Graph to count  6 of these, throttled
---       7 how many rows have been logged, then these rows,
+--       7 the latest moment that this worker has written at, ms
+--       8 how many rows have been logged, then these rows,
 --       then six for each entry: kind, row, record expected ("" for none), record to set,
 --                                outcome (settle), key of the mailbox's allowance (mark, look)
 -- kinds "mark"   a call that sends is about to be made: granted only under the current epoch and a living
@@ -12,6 +13,7 @@
 --       "note"   what a call has shown; true under any epoch, as long as the record is the one expected
 --       "settle" as a note, and the end of the response: counted, and to be logged
 -- returns for each entry "ok", "conflict", "stale" (epoch or lease lost), "paused", "cancelled", "gone",
+--         "went_back" (this Redis has forgotten what was written: its data are older than they were),
 --         or the milliseconds to wait for the mailbox's allowance, as a number
 --
 -- A repeated note or settle, after a reply that was lost, finds the record already set and answers "ok".
@@ -25,14 +27,22 @@ if not gone and (ARGV[5] ~= "0" or ARGV[6] ~= "0") then
   redis.call("HINCRBY", KEYS[1], "waits", ARGV[6])
 end
 
-local logged = tonumber(ARGV[7])
-for i = 8, 7 + logged do
+local logged = tonumber(ARGV[8])
+for i = 9, 8 + logged do
   redis.call("SREM", KEYS[3], ARGV[i])
+end
+
+local written = tonumber(redis.call("GET", KEYS[5]) or "0")
+local went_back = written < tonumber(ARGV[7])
+if now > written and not went_back and not gone then
+  redis.call("SET", KEYS[5], ARGV[2])
 end
 
 local may_call
 if gone then
   may_call = "gone"
+elseif went_back then
+  may_call = "went_back"
 elseif redis.call("HGET", KEYS[2], "epoch") ~= ARGV[1] or redis.call("EXISTS", KEYS[4]) == 0 then
   may_call = "stale"
 end
@@ -86,7 +96,7 @@ local function write(kind, row, expected, record, outcome, bucket)
 end
 
 local answers = {}
-for i = 8 + logged, #ARGV, 6 do
+for i = 9 + logged, #ARGV, 6 do
   answers[#answers + 1] = write(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
 end
 return answers

@@ -1,0 +1,99 @@
+"""One slice from start to end, as far as no reply decides it: held back, ended, put right."""
+
+from typing import Any
+
+import pytest
+from awaited import awaited
+from rig import rigged
+from sandbox_client import SandboxClient
+from small_ledger import FAILED, events
+
+from jobs.moments import now_ms
+from jobs.outcome import Outcome
+from worker.slice import Shift, work
+
+HOUR_MS = 3_600_000
+
+
+@awaited
+async def test_a_slice_before_its_time_makes_no_call(
+    redis_url: str, sandbox: SandboxClient
+) -> None:
+    """Whoever opens a slice too early does not even log in, and comes back when it is due."""
+    async with rigged(redis_url, sandbox.environment) as rig:
+        due_ms = now_ms() + HOUR_MS
+        await rig.ledger.submit(3, not_before_ms=due_ms)
+        comeback_ms = await work(rig.means, "b", 0)
+
+        assert due_ms == comeback_ms
+        assert 3 == (await rig.ledger.batches.get("b")).open
+    assert "token.refused" not in events(rig.heard)
+
+
+@awaited
+async def test_a_slice_of_a_paused_batch_makes_no_call(
+    redis_url: str, sandbox: SandboxClient
+) -> None:
+    """A slice opened during a pause does not even log in; after it (the control) it does."""
+    async with rigged(redis_url, sandbox.environment) as rig:
+        await rig.ledger.submit(3, not_before_ms=now_ms())
+        await rig.ledger.batches.pause("b", paused=True)
+        before_ms = now_ms()
+        comeback_ms = await work(rig.means, "b", 0)
+        during = events(rig.heard)
+        await rig.ledger.batches.pause("b", paused=False)
+        await work(rig.means, "b", 0)
+
+        assert comeback_ms is not None
+        assert before_ms < comeback_ms <= now_ms() + Shift.PAUSED_MS
+        assert 3 == (await rig.ledger.batches.get("b")).open
+    assert "token.refused" not in during
+    # Nobody trusts the sandbox's certificate here: a login is as far as a call gets.
+    assert [*during, "token.refused"] == events(rig.heard)
+
+
+@pytest.mark.parametrize("held", ["paused", "for later"])
+@awaited
+async def test_what_is_held_back_can_still_be_cancelled(
+    redis_url: str, sandbox: SandboxClient, held: str
+) -> None:
+    """A batch that is cancelled before it may call ends at once, and without a call."""
+    async with rigged(redis_url, sandbox.environment) as rig:
+        later_ms = HOUR_MS if held == "for later" else 0
+        await rig.ledger.submit(2, not_before_ms=now_ms() + later_ms)
+        await rig.ledger.batches.pause("b", paused=held == "paused")
+        await rig.ledger.batches.cancel("b")
+        comeback_ms = await work(rig.means, "b", 0)
+
+        assert comeback_ms is None
+        assert {Outcome.CANCELLED: 2} == (await rig.ledger.batches.get("b")).outcomes
+    assert "token.refused" not in events(rig.heard)
+
+
+@awaited
+async def test_a_pause_holds_nothing_past_the_deadline(redis_url: str) -> None:
+    """What is still paused at the deadline expires."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(2, not_before_ms=now_ms() - HOUR_MS, allowed_ms=1)
+        await rig.ledger.batches.pause("b", paused=True)
+
+        assert await work(rig.means, "b", 0) is None
+        assert {Outcome.EXPIRED: 2} == (await rig.ledger.batches.get("b")).outcomes
+
+
+@awaited
+async def test_a_retry_before_the_next_opening(redis_url: str) -> None:
+    """A retry between a worker's death and the next opening neither breaks nor hides a line."""
+    async with rigged(redis_url) as rig:
+        batch = await rig.ledger.submit(2, not_before_ms=now_ms() - HOUR_MS, allowed_ms=1)
+        part = await rig.ledger.open()
+        await rig.ledger.settle(part, part.entries[0], FAILED)  # and dies before it has logged it
+        (lines,) = [lines async for lines in rig.ledger.batches.lines(batch)]
+        reopened = await rig.ledger.batches.reopen(batch, 0, lines, now_ms() - 1)
+        await work(rig.means, "b", 0)
+        settled: list[Any] = [call.kwargs for call in rig.heard.calls if "outcome" in call.kwargs]
+
+        assert (0, 1) == reopened
+        assert {1: "failed", 2: "expired"} == {each["row"]: each["outcome"] for each in settled}
+        assert 2 == len(settled)
+    assert 1 == events(rig.heard).count("batch.finished")

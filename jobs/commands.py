@@ -1,140 +1,36 @@
 """
 The administrator's commands: submit, status, results, retry, pause, resume, cancel.
 
-Each is a thin line from click to the ledger. What goes wrong is raised, and told in one place:
-`Commands`, the group that these and the worker's commands hang in.
+Each is a thin line from click to the ledger; what they share stands in `jobs/console.py`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 from arq.connections import ArqRedis
-from redis.exceptions import RedisError
 
-from config.errors import BulkrsvpError, InputError, LedgerUnreachable
+from config.errors import InputError
 from config.settings import Settings
 from jobs import report
-from jobs.batch import Draft, Refused
+from jobs.batch import Draft
+from jobs.console import (
+    exit_code,
+    read_status,
+    read_wishes,
+    submit_options,
+    watch,
+    with_ledger,
+)
 from jobs.ledger.batches import Batch, Batches, BatchState, Line
-from jobs.moments import now_ms, read_duration_ms, read_moment_ms
+from jobs.moments import now_ms
 from jobs.outcome import Outcome, Reason
-from jobs.queue import Queue, connect, reach
+from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.rows import Format
 from jobs.submit import Submitted, Wishes, queue_batch, read_file
 
-T = TypeVar("T")
-
-WATCH_S = 0.5
-UNSUCCESSFUL_EXIT = 1
-INTERRUPTED = 130
-"""The shell's own code for a command that was stopped by a signal."""
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
 """What `retry` may queue again; the last one only when it is named."""
-
-
-class Commands(click.Group):
-    """The console command: what goes wrong in any part of it ends here, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; tell an error on standard error and exit with its code."""
-        try:
-            return super().invoke(ctx)
-        except Refused as refused:
-            _tell_problems(refused, str(ctx.meta.get("file", "FILE")))
-            ctx.exit(refused.exit_code)
-        except BulkrsvpError as error:
-            click.echo(f"bulkrsvp: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except click.FileError as error:
-            click.echo(f"bulkrsvp: {error.format_message()}", err=True)
-            ctx.exit(InputError.exit_code)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except RedisError as error:
-            click.echo(f"bulkrsvp: Redis did not answer ({error}); try again", err=True)
-            ctx.exit(LedgerUnreachable.exit_code)
-
-
-def _tell_problems(refused: Refused, file: str) -> None:
-    for problem in refused.problems:
-        click.echo(problem.located(file), err=True)
-    if (more := refused.total - len(refused.problems)) > 0:
-        click.echo(f"... and {more} more", err=True)
-    click.echo(f"bulkrsvp: {refused}", err=True)
-
-
-@asynccontextmanager
-async def open_ledger(settings: Settings) -> AsyncIterator[tuple[ArqRedis, Batches]]:
-    """Connect to the ledger. Raises `LedgerUnreachable` with what to do."""
-    redis = connect(settings.redis_url_or_default)
-    try:
-        await reach(redis, settings.redis_url_shown)
-        yield redis, Batches(redis)
-    finally:
-        await redis.aclose(close_connection_pool=True)
-
-
-def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]]) -> T:
-    """Run one act on the ledger that the environment names."""
-
-    async def run() -> T:
-        async with open_ledger(Settings.load()) as (redis, batches):
-            return await act(redis, batches)
-
-    return asyncio.run(run())
-
-
-def submit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `submit` that say how a batch is to be made."""
-    for option in reversed(
-        [
-            click.option(
-                "--format",
-                "form",
-                type=click.Choice([each.value for each in Format]),
-                help="Of the rows; else by the file's name, else by its beginning.",
-            ),
-            click.option("--batch", metavar="ID", help="Batch id; else made from the content."),
-            click.option("--at", metavar="TIME", help="Send nothing before (ISO 8601)."),
-            click.option(
-                "--deadline",
-                metavar="DURATION",
-                default="24h",
-                show_default=True,
-                help="What has not been sent by then ends as expired.",
-            ),
-            click.option(
-                "--check-first", is_flag=True, help="Look at each event before answering."
-            ),
-            click.option("--dry-run", is_flag=True, help="Check and count, queue nothing."),
-            click.option(
-                "--watch",
-                "following",
-                is_flag=True,
-                help="Follow the batch until it is finished.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
-def read_wishes(
-    *, form: str | None, batch: str | None, at: str | None, deadline: str, check_first: bool
-) -> Wishes:
-    """Read the options of `submit`. Raises `InputError`."""
-    return Wishes(
-        format=Format(form) if form else None,
-        batch=batch,
-        at_ms=read_moment_ms(at) if at else 0,
-        allowed_ms=read_duration_ms(deadline),
-        check_first=check_first,
-    )
 
 
 @click.command()
@@ -250,30 +146,9 @@ def _show_one(batch_id: str, *, as_json: bool) -> None:
         report.show_batch(report.output(), batch, throttled)
 
 
-async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, int]:
-    """Return a batch and how many of its mailboxes are paused. Raises `InputError`."""
-    return await batches.get(batch_id), await batches.throttled(batch_id, now_ms())
-
-
 def watch_batch(batch_id: str) -> int:
     """Follow a batch until it is finished; return the exit code."""
     return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id)))
-
-
-async def watch(batches: Batches, batch_id: str) -> Batch:
-    """Draw a live bar of a batch until it is finished; return how it ended."""
-    with report.Bar(report.messages()) as bar:
-        while True:
-            batch, throttled = await read_status(batches, batch_id)
-            bar.show(batch, throttled)
-            if batch.finished_at_ms:
-                return batch
-            await asyncio.sleep(WATCH_S)
-
-
-def exit_code(batch: Batch) -> int:
-    """Return the exit code that tells how a finished batch ended."""
-    return 0 if batch.successful else UNSUCCESSFUL_EXIT
 
 
 @click.command()

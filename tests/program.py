@@ -14,7 +14,7 @@ from typing import Any
 
 from config.children import child_environment
 from config.settings import Settings
-from jobs.commands import open_ledger, read_status
+from jobs.console import open_ledger, read_status
 from jobs.report import describe
 
 COMMAND = Path(sys.executable).parent / "bulkrsvp"

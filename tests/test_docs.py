@@ -15,7 +15,8 @@ from config.clouds import CloudName
 from config.errors import InputError, LedgerUnreachable, SettingsError
 from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
 from jobs import report
-from jobs.commands import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
+from jobs.commands import _as_json
+from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT
 from jobs.ledger.batches import BatchState, Line, read_batch
 from jobs.outcome import REASONS, Outcome, Reason
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS

@@ -17,15 +17,8 @@ import click
 
 from config.settings import Settings
 from jobs import report
-from jobs.commands import (
-    COMMANDS,
-    INTERRUPTED,
-    Commands,
-    exit_code,
-    read_wishes,
-    submit_options,
-    tell_dry_run,
-)
+from jobs.commands import COMMANDS, tell_dry_run
+from jobs.console import INTERRUPTED, Commands, exit_code, read_wishes, submit_options
 from jobs.ledger.batches import Batch
 from jobs.submit import read_file
 

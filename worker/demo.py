@@ -23,7 +23,7 @@ from config.children import child_environment
 from config.settings import Settings
 from jobs import report
 from jobs.batch import draft
-from jobs.commands import open_ledger, watch
+from jobs.console import open_ledger, watch
 from jobs.ledger.batches import Batch, Batches
 from jobs.response import Response
 from jobs.results import result

@@ -8,7 +8,7 @@ import click
 
 from config.settings import Settings
 from jobs.batch import Draft
-from jobs.commands import open_ledger, read_status, watch
+from jobs.console import open_ledger, read_status, watch
 from jobs.ledger.batches import Batch, Batches
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch

@@ -42,7 +42,12 @@ DEATHS: Final = 3
 """After so many deaths over a slice its responses are tried one by one."""
 
 TRIES_ALONE: Final = 1
-"""How often a response may be begun by itself; one that then kills again is given up."""
+TRIES_UNCLEAR: Final = 5
+"""
+How often a response may be begun by itself before it is given up as the one that kills.
+
+One that may have been sent has more, to be looked at; its marks count as attempts meanwhile.
+"""
 
 UNWRITTEN_S: Final = 0.5
 """Between two tries to write what is known while Redis is away."""
@@ -170,7 +175,7 @@ class Shift:
     async def _answer_alone(self, lane: Lane, entry: Entry) -> None:
         """Take one response by itself, for one of its slice ends whoever works on it."""
         tries = await self._surely(lambda: self.means.slices.count_try(self.part, entry))
-        if tries > TRIES_ALONE:
+        if tries > (TRIES_UNCLEAR if entry.record.unclear else TRIES_ALONE):
             await self._give_up(entry)
             return
         try:

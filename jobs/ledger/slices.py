@@ -257,7 +257,8 @@ class Slices:
             keys.WRITTEN,
         ]
         rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
-        head: list[Argument] = [part.epoch, now_ms, *rate, *counts, self._written_ms]
+        past = (self._written_ms, part.batch.doubted_ms)
+        head: list[Argument] = [part.epoch, now_ms, *rate, *counts, *past]
         arguments = [*head, len(told.logged), *told.logged]
         for write in writes:
             entry = write.entry

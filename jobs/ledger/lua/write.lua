@@ -4,7 +4,8 @@
 -- ARGV  1 epoch  2 now, ms  3 rate of calls per mailbox, per ms  4 burst of calls per mailbox
 --       5 replies from Graph to count  6 of these, throttled
 --       7 the latest moment that this worker has written at, ms
---       8 how many rows have been logged, then these rows,
+--       8 since when the batch was in doubt when the slice was opened, ms
+--       9 how many rows have been logged, then these rows,
 --       then six for each entry: kind, row, record expected ("" for none), record to set,
 --                                outcome (settle), key of the mailbox's allowance (mark, look)
 -- kinds "mark"   a call that sends is about to be made: granted only under the current epoch and a living
@@ -12,13 +13,14 @@
 --       "look"   a call that reads is about to be made: as a mark, but sets no record and minds no flag
 --       "note"   what a call has shown; true under any epoch, as long as the record is the one expected
 --       "settle" as a note, and the end of the response: counted, and to be logged
--- returns for each entry "ok", "conflict", "stale" (epoch or lease lost), "paused", "cancelled", "gone",
+-- returns for each entry "ok", "conflict", "stale" (epoch or lease lost, or the batch put in doubt since the
+--         slice was opened), "paused", "cancelled", "gone",
 --         "went_back" (this Redis has forgotten what was written: its data are older than they were),
 --         or the milliseconds to wait for the mailbox's allowance, as a number
 --
 -- A repeated note or settle, after a reply that was lost, finds the record already set and answers "ok".
 
-local batch = redis.call("HMGET", KEYS[1], "fingerprint", "paused", "cancelled")
+local batch = redis.call("HMGET", KEYS[1], "fingerprint", "paused", "cancelled", "doubted_ms")
 local gone = not batch[1]
 local now = tonumber(ARGV[2])
 
@@ -27,8 +29,8 @@ if not gone and (ARGV[5] ~= "0" or ARGV[6] ~= "0") then
   redis.call("HINCRBY", KEYS[1], "waits", ARGV[6])
 end
 
-local logged = tonumber(ARGV[8])
-for i = 9, 8 + logged do
+local logged = tonumber(ARGV[9])
+for i = 10, 9 + logged do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 
@@ -43,6 +45,8 @@ if gone then
   may_call = "gone"
 elseif went_back then
   may_call = "went_back"
+elseif (batch[4] or "0") ~= ARGV[8] then
+  may_call = "stale"
 elseif redis.call("HGET", KEYS[2], "epoch") ~= ARGV[1] or redis.call("EXISTS", KEYS[4]) == 0 then
   may_call = "stale"
 end
@@ -96,7 +100,7 @@ local function write(kind, row, expected, record, outcome, bucket)
 end
 
 local answers = {}
-for i = 9 + logged, #ARGV, 6 do
+for i = 10 + logged, #ARGV, 6 do
   answers[#answers + 1] = write(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
 end
 return answers

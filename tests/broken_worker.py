@@ -1,0 +1,101 @@
+"""
+Workers that are broken on purpose, each in one way: what the checker has to catch.
+
+    python broken_worker.py VARIANT [options of `bulkrsvp worker`]
+
+These are no fakes that a test leans on: patching the product is the purpose here. A checker that
+finds nothing in a run of one of these would find nothing in a run of a product that has the same
+defect. Each variant takes away one thing that the promise rests on, and leaves all else as it is.
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import worker.call
+import worker.slice
+from jobs.ledger.script import Script
+from jobs.ledger.slices import Answer, Kind, Slices, Word
+from jobs.record import next_step
+from worker.commands import main
+
+
+def no_mark() -> None:
+    """Call without a mark: what the ledger has not been told, a successor does not know."""
+    write = Slices.write
+
+    async def unmarked(self: Slices, part: Any, kind: Kind, entry: Any, record: Any) -> Answer:
+        if kind is not Kind.MARK:
+            return await write(self, part, kind, entry, record)
+        entry.record = record
+        return Answer(Word.OK)
+
+    patch.object(Slices, "write", unmarked).start()
+
+
+def no_look() -> None:
+    """Send what may have been sent once more, at once and without a look."""
+
+    def blind(record: Any, terms: Any, now_ms: int) -> Any:
+        return next_step(replace(record, unknown_since_ms=0), terms, now_ms)
+
+    patch.object(worker.slice, "next_step", blind).start()
+
+
+def no_settle_time() -> None:
+    """Look at once, while Graph may still be at the call that was given up."""
+
+    def hasty(record: Any, terms: Any, now_ms: int) -> Any:
+        return next_step(record, replace(terms, settle_ms=0), now_ms)
+
+    patch.object(worker.slice, "next_step", hasty).start()
+
+
+def no_wait() -> None:
+    """Call again at once, whatever Retry-After says."""
+    patch.object(worker.call, "wait_s", lambda *_, **__: 0.0).start()
+
+
+def no_fence() -> None:
+    """
+    Let a worker that stood still go on as if nothing had happened meanwhile.
+
+    The epoch is not checked, records are not compared, the lease is not asked for before a call,
+    a shift does not end: each of these alone keeps Graph from being called, so that one missing
+    shows nowhere.
+    """
+    _change_write(
+        [
+            (r'elseif redis\.call\("HGET", KEYS\[2\], "epoch"\).* then', "elseif false then"),
+            (r"if current ~= expected then", "if false then"),
+        ]
+    )
+    patch.object(worker.call.Call, "_permitted", lambda *_: True).start()
+    patch.object(worker.slice, "SHIFT_MS", 600_000).start()
+
+
+def _change_write(changes: list[tuple[str, str]]) -> None:
+    load = Script.__init__
+
+    def changed(self: Script, redis: Any, name: str) -> None:
+        load(self, redis, name)
+        if name == "write":
+            for pattern, instead in changes:
+                self.source, times = re.subn(pattern, instead, self.source)
+                assert times == 1, f"write.lua does not have {pattern} any more"
+            self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    patch.object(Script, "__init__", changed).start()
+
+
+VARIANTS: dict[str, Callable[[], None]] = {
+    variant.__name__: variant for variant in (no_mark, no_look, no_settle_time, no_wait, no_fence)
+}
+
+if __name__ == "__main__":
+    VARIANTS[sys.argv[1]]()
+    main(["worker", *sys.argv[2:]])

@@ -65,8 +65,8 @@ def no_fence() -> None:
     Let a worker that stood still go on as if nothing had happened meanwhile.
 
     The epoch is not checked, records are not compared, the lease is not asked for before a call,
-    a shift does not end: each of these alone keeps Graph from being called, so that one missing
-    shows nowhere.
+    and a shift does not end. Several guards stand here behind each other: with the epoch check
+    alone gone, Graph saw nothing wrong, so this variant takes them away together.
     """
     _change_write(
         [

@@ -174,6 +174,9 @@ class Shift:
 
     async def _answer_alone(self, lane: Lane, entry: Entry) -> None:
         """Take one response by itself, for one of its slice ends whoever works on it."""
+        if next_step(entry.record, self._terms, self.means.now_ms()).step is Step.WAIT:
+            await self.answer(lane, entry)  # what waits is not begun, and kills nobody
+            return
         tries = await self._surely(lambda: self.means.slices.count_try(self.part, entry))
         if tries > (TRIES_UNCLEAR if entry.record.unclear else TRIES_ALONE):
             await self._give_up(entry)

@@ -61,6 +61,17 @@ def test_run_refuses_bad_input(alone: Program) -> None:
     assert not (alone.folder / ".bulkrsvp").exists()
 
 
+def begun(alone: Program) -> "subprocess.Popen[bytes]":
+    """Begin a run of the file that was written."""
+    return subprocess.Popen(
+        [COMMAND, "run", "rows.jsonl"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=alone.folder,
+        env=child_environment(alone.environment),
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_goes_on(
     alone: Program, sandbox: SandboxClient, number: signal.Signals
@@ -68,14 +79,7 @@ def test_an_interrupted_run_goes_on(
     """A run that was killed or stopped goes on when it is run again, and sends nothing twice."""
     sandbox.options(latency_s=0.1)
     alone.write("rows.jsonl", declines(100))
-    first = subprocess.Popen(
-        [COMMAND, "run", "rows.jsonl"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=alone.folder,
-        env=child_environment(alone.environment),
-    )
-    with first:
+    with begun(alone) as first:
         while len(sandbox.journal()) < 10:
             assert first.poll() is None
             time.sleep(0.01)
@@ -91,14 +95,7 @@ def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
     """A second run in the same state directory is told who uses it."""
     sandbox.faults([{"event": "e0", "effect": "hang", "taken": False}])
     alone.write("rows.jsonl", declines(1))
-    first = subprocess.Popen(
-        [COMMAND, "run", "rows.jsonl"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=alone.folder,
-        env=child_environment(alone.environment),
-    )
-    with first:
+    with begun(alone) as first:
         while not sandbox.journal():
             assert first.poll() is None
             time.sleep(0.01)

@@ -65,7 +65,6 @@ class Consumer(Worker):
         self.in_progress_timeout_s = LEASE_S
         self._means = means
         self._queue = queue
-        self._away = False
         self._given_back = 0
         self._begun_as: dict[str, str] = {}
 
@@ -78,7 +77,7 @@ class Consumer(Worker):
         try:
             comeback_ms = await work(self._means, batch_id, number)
         except (RedisError, OSError) as error:
-            self._means.log.warning("redis.away", error=type(error).__name__)
+            self._means.presence.away(error)
             raise Retry(defer=AWAY_S) from error
         except Exception as error:
             self._means.log.exception("slice.crashed", batch=batch_id, slice=number)
@@ -108,14 +107,8 @@ class Consumer(Worker):
         try:
             await super()._poll_iteration()
         except (RedisError, OSError) as error:
-            if not self._away:
-                self._means.log.warning("redis.away", error=type(error).__name__)
-            self._away = True
+            self._means.presence.away(error)
             await asyncio.sleep(AWAY_S)
-        else:
-            if self._away:
-                self._means.log.info("redis.back")
-            self._away = False
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start what runs nowhere yet, one by one, while there is room for its calls."""
@@ -220,6 +213,7 @@ class Consumer(Worker):
         if cut_off:
             await asyncio.wait(cut_off, timeout=CUT_OFF_S)
         hurried.cancel()
+        ended.cancel()
         await asyncio.gather(hurried, ended, return_exceptions=True)
         return len(cut_off)
 

@@ -137,7 +137,7 @@ class Process:
     def _parts(self, ended: Ended | None) -> list[Coroutine[None, None, None]]:
         parts = [
             self._consumer.poll_until(self._over),
-            self._regularly(BEAT_S, self._beat),
+            self._regularly(BEAT_S, self._keep_beating),
             self._regularly(ROUND_S, self._rescue.look_round),
             self._fetch_first_token(),
             self._stop_without_log(),
@@ -175,8 +175,17 @@ class Process:
         await self._means.gate.refresh()
         await self._rescue.doubt()
 
+    async def _keep_beating(self) -> None:
+        """Beat, and say when Redis is away: a beat both reads and writes, so it notices all."""
+        try:
+            await self._beat()
+        except (RedisError, OSError) as error:
+            self._means.presence.away(error)
+        else:
+            self._means.presence.back()
+
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
-        """Act again and again; a Redis that is away is asked again, and logged by the poll."""
+        """Act again and again; a Redis that is away is asked again."""
         while not self._over.is_set():
             with suppress(RedisError, OSError):
                 await act()

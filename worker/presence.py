@@ -1,5 +1,5 @@
 """
-That this worker lives: its lease in the ledger, renewed by a heartbeat.
+That this worker lives, and reaches its ledger: its lease there, renewed by a heartbeat.
 
 All that a worker holds hangs on this one lease. When it is lost, because the process stood still
 or Redis was away, what was begun under the old name is left, and the worker goes on under a new
@@ -31,6 +31,7 @@ class Presence:
         self._monotonic = monotonic
         self._log = log
         self._good_until_s = 0.0
+        self._away = False
 
     async def enlist(self) -> None:
         """Take a lease under a new name."""
@@ -51,6 +52,18 @@ class Presence:
         """Give the lease back, so that nobody waits for it to end."""
         self._good_until_s = 0.0
         await self._leases.resign(self.name)
+
+    def away(self, error: Exception) -> None:
+        """Say that Redis does not answer, or takes no writes; once, until it is back."""
+        if not self._away:
+            self._log.warning("redis.away", error=f"{type(error).__name__}: {error}")
+        self._away = True
+
+    def back(self) -> None:
+        """Say that Redis answers and takes writes, if it did not before."""
+        if self._away:
+            self._log.info("redis.back")
+        self._away = False
 
     def holds(self, name: str) -> bool:
         """Whether what was begun under this name may still be carried out."""

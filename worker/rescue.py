@@ -4,6 +4,8 @@ What nobody else would notice: slices without a job, ends never announced, a for
 Each round may be made by every worker at once, and does nothing where nothing is wrong.
 """
 
+from collections.abc import Iterable
+
 from jobs.ledger.batches import VERSION, Batch
 from jobs.queue import Queue
 from worker import account
@@ -21,17 +23,26 @@ class Rescue:
         self._means = means
         self._queue = queue
         self._complained = set[str]()
+        self._active = set[str]()
         self._missing: dict[str, frozenset[int]] = {}
 
     async def look_round(self) -> None:
         """Look at each active batch once. Raises redis-py's errors."""
         active = await self._means.batches.active()
+        await self._miss(self._active.difference(active))
+        self._active = set(active)
         self._missing = {each: gone for each, gone in self._missing.items() if each in active}
         for batch_id in active:
             try:
                 await self._look_at(batch_id)
             except ValueError as error:  # whoever can write to Redis can write nonsense
                 self._complain(batch_id, str(error))
+
+    async def _miss(self, inactive: Iterable[str]) -> None:
+        """Raise an alarm for what is neither finished nor there: a flushed Redis says nothing."""
+        for batch_id in sorted(inactive):
+            if await self._means.batches.find(batch_id) is None:
+                self._means.log.critical("batch.gone", batch=batch_id)
 
     async def doubt(self) -> None:
         """After the ledger went back, have all that is open looked at before it is sent."""
@@ -45,8 +56,7 @@ class Rescue:
     async def _look_at(self, batch_id: str) -> None:
         batch = await self._means.batches.find(batch_id)
         if batch is None:
-            self._means.log.critical("batch.gone", batch=batch_id)
-            await self._means.batches.forget(batch_id)
+            await self._means.batches.forget(batch_id)  # the next round tells of it
         elif batch.version != VERSION:
             self._complain(batch_id, f"its form is {batch.version}, and this worker's {VERSION}")
         else:

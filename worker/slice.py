@@ -254,11 +254,13 @@ class Shift:
         return answer.word is Word.OK
 
     async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write what is known for certain, however long Redis is away."""
+        """Write what is known for certain, however long Redis is away, or until cut off."""
         while True:
             try:
                 return await write()
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
+                if _cut_off():
+                    raise asyncio.CancelledError from error
                 await asyncio.sleep(UNWRITTEN_S)
 
     def _log_settled(self, entry: Entry) -> None:
@@ -305,3 +307,8 @@ class Shift:
             case Closed.FINISHED:
                 await announce(self.means, self.part.batch.id)
         return None
+
+
+def _cut_off() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -86,14 +86,23 @@ class SandboxClient:
         self._ask("DELETE", "tokens")
 
     def calendar(self, user: str) -> dict[str, dict[str, Any]]:
-        """Return the events of a user that are no longer as their names say."""
+        """Return the events of a user that were planted, or are not as their names say."""
         known: dict[str, dict[str, Any]] = json.loads(self._ask("GET", f"calendar/{_quoted(user)}"))
         return known
 
     def put_event(self, user: str, event: str, **state: Any) -> dict[str, Any]:
-        """Change some of an event's state, in Graph's spelling; return all."""
+        """Plant an event or change some of it, in Graph's spelling; return all."""
         path = f"calendar/{_quoted(user)}/{_quoted(event)}"
         known: dict[str, Any] = json.loads(self._ask("PUT", path, state))
+        return known
+
+    def plant(self, user: str, events: list[dict[str, Any]]) -> None:
+        """Plant many events at once; nothing else exists in this calendar from then on."""
+        self._ask("POST", f"calendar/{_quoted(user)}", events)
+
+    def company(self, **order: Any) -> dict[str, Any]:
+        """Make up a company (`people`, `seed`, `now`); return its `people` and `leavers`."""
+        known: dict[str, Any] = json.loads(self._ask("POST", "company", order))
         return known
 
     def _lines(self, path: str) -> list[dict[str, Any]]:

@@ -1,19 +1,24 @@
 """
 The calendars behind the simulated Graph: what each mailbox holds, shows, and takes.
 
-Nothing has to be set up: an event that nobody has touched is as its name says (`traits.py`).
-Only what was changed is remembered. Throttling stands beside it, in each mailbox's gate.
+Nothing has to be set up: an event that nobody has touched is as its name says (`named.py`),
+until events are planted (`planted.py`). Throttling stands beside it, in each mailbox's gate.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from worker.sandbox.body import ActionBody
+from worker.sandbox.event import Event
+from worker.sandbox.named import NamedEvents
 from worker.sandbox.options import Options
+from worker.sandbox.planted import PlantedEvents, Slot
+from worker.sandbox.planting import STATE_KEYS, Change, Planting
+from worker.sandbox.properties import shown
 from worker.sandbox.replies import (
     ACCEPTED,
     NO_PROPOSALS,
@@ -22,38 +27,79 @@ from worker.sandbox.replies import (
     ORGANIZER,
     RefusedError,
     Reply,
-    unknown_property,
 )
 from worker.sandbox.target import ACTIONS
 from worker.sandbox.throttle import Gate
 from worker.sandbox.traits import BUSY, Answer, EventState, refusal_of, trait_of
 
-_TOLD_AT: Final = "2026-01-05T09:00:00Z"
-_UNTOLD_AT: Final = "0001-01-01T00:00:00Z"
-
 
 class Mailbox:
-    """One user's calendar, and the gate before it."""
+    """One user's calendars, and the gate before them."""
 
-    __slots__ = ("_states", "gate", "refusal")
+    __slots__ = ("_events", "gate", "name", "refusal")
 
     def __init__(self, name: str, busy_times: int) -> None:
+        self.name = name
         self.gate = Gate(busy_times if name.startswith(BUSY) else 0)
         self.refusal = refusal_of(name)
-        self._states: dict[str, EventState] = {}
+        self._events: NamedEvents | PlantedEvents = NamedEvents(name)
 
-    @property
-    def changed(self) -> Mapping[str, EventState]:
-        """The events that are no longer as their names say."""
-        return self._states
+    def was_touched(self, event: str) -> bool:
+        """Say whether an event is no longer in its first state."""
+        return self._events.was_touched(event)
 
     def state(self, event: str) -> EventState:
-        """Return what the calendar holds; every event exists until it is answered."""
-        return self._states.get(event) or trait_of(event).state
+        """Return what the calendar shows of an event."""
+        return self._events.state(event)
+
+    def event(self, event: str) -> Event:
+        """Return what and when an event is."""
+        return self._events.event(event)
 
     def put(self, event: str, state: EventState) -> None:
-        """Replace what the calendar holds."""
-        self._states[event] = state
+        """Replace what the calendar shows of an event."""
+        self._events.put(event, state)
+
+    def plant(self, plantings: Iterable[Planting]) -> None:
+        """Put new events in; from the first time on, only what was planted exists."""
+        if isinstance(self._events, NamedEvents):
+            self._events = PlantedEvents(self.name, self._events.changed)
+        self._events.plant(plantings)
+
+    def change(self, event: str, changes: dict[str, Any]) -> None:
+        """
+        Change some of an event, or plant it, when more is said than a bare state.
+
+        `changes` has the keys of a `Planting`. Raises `ValueError` for what is wrong in it.
+        """
+        held = self._events.holds(event) and "series" not in changes
+        if held and isinstance(self._events, PlantedEvents):
+            self._events.change(event, Change.model_validate(changes))
+        elif changes.keys() <= STATE_KEYS:
+            now = self.state(event).model_dump(by_alias=True)
+            self.put(event, EventState.model_validate(now | changes))
+        else:
+            self.plant([Planting.model_validate(changes | {"id": event})])
+
+    def tell(self) -> dict[str, Any]:
+        """Return the events that were planted or changed, in the keys that are posted."""
+        return self._events.tell()
+
+    def tell_of(self, event: str) -> dict[str, Any]:
+        """Return one event in the same keys."""
+        return self._events.tell_of(event)
+
+    def within(self, calendar: str | None, start: datetime, end: datetime) -> list[Slot]:
+        """
+        Return what a calendar shows between two moments, by start.
+
+        Raises `RefusedError` where the user or the calendar cannot be seen.
+        """
+        if self.refusal is not None:
+            raise RefusedError(self.refusal)
+        if isinstance(self._events, NamedEvents):
+            return []
+        return self._events.within(calendar, start, end)
 
     def show(self, event: str, select: list[str] | None) -> Reply:
         """
@@ -63,11 +109,8 @@ class Mailbox:
         """
         trait = trait_of(event)
         self._check_existence(event, trait.refusal or trait.look_refusal)
-        properties = _properties(event, self.state(event))
-        for name in set(select or ()) - properties.keys():
-            raise RefusedError(unknown_property(name))
-        shown = properties if select is None else {name: properties[name] for name in select}
-        return Reply(HTTPStatus.OK, content=orjson.dumps({"id": event} | shown))
+        properties = shown(self.event(event), self.state(event), select)
+        return Reply(HTTPStatus.OK, content=orjson.dumps(properties))
 
     def take(self, event: str, action: str, body: ActionBody, *, keep_declined: bool) -> Reply:
         """
@@ -77,20 +120,20 @@ class Mailbox:
         `RefusedError`, and then nothing has changed.
         """
         self._check_existence(event, trait_of(event).refusal)
-        state = self.state(event)
+        state = self._events.state(event)
         _check_state(state, body)
         answer = Answer(ACTIONS[action])
         # An event that shows as declined already stands in a calendar that keeps them.
         kept = keep_declined or state.response is Answer.DECLINED
         stays = answer is not Answer.DECLINED or kept
-        self._states[event] = _answered(state, answer, stays)
+        self._events.answer(event, state, answer, stays=stays)
         return ACCEPTED
 
     def _check_existence(self, event: str, refusal: Reply | None) -> None:
         refusal = self.refusal or refusal
         if refusal is not None:
             raise RefusedError(refusal)
-        if not self.state(event).exists:
+        if not self._events.state(event).exists:
             raise RefusedError(NOT_FOUND)
 
 
@@ -109,11 +152,6 @@ class Calendars:
         return mailbox
 
 
-@lru_cache(maxsize=256)  # thousands of calls a second lead from a few states to a few others
-def _answered(state: EventState, answer: Answer, stays: bool) -> EventState:  # noqa: FBT001  # a cache's key
-    return state.model_copy(update={"response": answer, "exists": stays})
-
-
 def _check_state(state: EventState, body: ActionBody) -> None:
     if state.is_organizer:
         raise RefusedError(ORGANIZER)
@@ -121,24 +159,3 @@ def _check_state(state: EventState, body: ActionBody) -> None:
         raise RefusedError(NOT_REQUESTED)
     if body.proposes and not state.allow_new_time_proposals:
         raise RefusedError(NO_PROPOSALS)
-
-
-def _properties(event: str, state: EventState) -> dict[str, Any]:
-    told = state.response not in {Answer.NONE, Answer.NOT_RESPONDED}
-    organizer = {"name": "Olga Organizer", "address": "olga@fabrikam.example"}
-    return {
-        "id": event,
-        "subject": f"Meeting {event[:16]}",
-        "type": "singleInstance",
-        "start": {"dateTime": "2026-12-01T10:00:00.0000000", "timeZone": "UTC"},
-        "end": {"dateTime": "2026-12-01T11:00:00.0000000", "timeZone": "UTC"},
-        "organizer": {"emailAddress": organizer},
-        "isOrganizer": state.is_organizer,
-        "isCancelled": state.is_cancelled,
-        "responseRequested": state.response_requested,
-        "allowNewTimeProposals": state.allow_new_time_proposals,
-        "responseStatus": {
-            "response": state.response,
-            "time": _TOLD_AT if told else _UNTOLD_AT,
-        },
-    }

@@ -12,26 +12,33 @@ before any of it is used; what is wrong comes back as 400 with every fault named
     PUT    /sandbox/options                  change some options; returns all
     GET    /sandbox/tokens                   requests at the token endpoint, as JSON lines
     DELETE /sandbox/tokens                   revoke every token
-    GET    /sandbox/calendar/USER            events that are no longer as their names say
-    PUT    /sandbox/calendar/USER/EVENT      change some of an event's state; returns all
+    GET    /sandbox/calendar/USER            events that were planted or changed
+    POST   /sandbox/calendar/USER            plant a list of events; nothing else exists then
+    PUT    /sandbox/calendar/USER/EVENT      plant an event or change some of it; returns all
+    POST   /sandbox/company                  make up people with calendars; returns the people
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from worker.sandbox.calendar import Mailbox
+from worker.sandbox.company import Company, CompanyOrder
 from worker.sandbox.faults import Rule
+from worker.sandbox.options import Options
+from worker.sandbox.planting import Planting
 from worker.sandbox.world import World
 
 PREFIX: Final = "/sandbox/"
 
 _RULES: Final = TypeAdapter(list[Rule])
+_PLANTINGS: Final = TypeAdapter(list[Planting])
 _CHANGES: Final = TypeAdapter(dict[str, Any])
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Control:
@@ -64,23 +71,26 @@ class Control:
             case ("GET", "tokens"):
                 return _json_lines(self._world.tokens.requests)
             case ("GET", "calendar", user):
-                return _json(self._changed(user))
+                return _json(self._mailbox(user).tell())
         return None
 
     def _write(self, asked: tuple[str, ...], content: bytes) -> web.Response | None:
         match asked:
-            case ("POST", "faults"):
-                self._world.faults.arm(_RULES.validate_json(content))
-                return _done()
             case ("PUT", "options"):
-                self._world.options = _with_changes(self._world.options, content)
-                return _json(self._world.options.model_dump())
+                return _json(self._set_options(content))
             case ("PUT", "calendar", user, event):
                 return _json(self._put_event(user, event, content))
+            case ("POST", "company"):
+                return _json(self._populate(CompanyOrder.model_validate_json(content)))
+            case ("POST", "faults"):
+                self._world.faults.arm(_RULES.validate_json(content))
+            case ("POST", "calendar", user):
+                self._mailbox(user).plant(_PLANTINGS.validate_json(content))
             case ("DELETE", what) if what in self._removals:
                 self._removals[what]()
-                return _done()
-        return None
+            case _:
+                return None
+        return web.Response(status=204)
 
     @property
     def _removals(self) -> dict[str, Callable[[], None]]:
@@ -90,21 +100,25 @@ class Control:
             "tokens": self._world.tokens.revoke,
         }
 
-    def _changed(self, user: str) -> dict[str, Any]:
-        mailbox = self._world.calendars.mailbox(user, self._world.options)
-        return {event: state.model_dump(by_alias=True) for event, state in mailbox.changed.items()}
+    def _mailbox(self, user: str) -> Mailbox:
+        return self._world.calendars.mailbox(user, self._world.options)
 
-    def _put_event(self, user: str, event: str, content: bytes) -> dict[str, Any]:
-        mailbox = self._world.calendars.mailbox(user, self._world.options)
-        state = _with_changes(mailbox.state(event), content)
-        mailbox.put(event, state)
-        return state.model_dump(by_alias=True)
+    def _set_options(self, content: bytes) -> dict[str, Any]:
+        now = self._world.options.model_dump()
+        changed = Options.model_validate(now | _CHANGES.validate_json(content))
+        self._world.options = changed
+        return changed.model_dump()
 
+    def _put_event(self, user: str, event: str, content: bytes) -> Any:
+        mailbox = self._mailbox(user)
+        mailbox.change(event, _CHANGES.validate_json(content))
+        return mailbox.tell_of(event)
 
-def _with_changes(now: _Model, content: bytes) -> _Model:
-    """Return `now` with what the JSON object in `content` changes."""
-    changes = _CHANGES.validate_json(content)
-    return type(now).model_validate(now.model_dump(by_alias=True) | changes)
+    def _populate(self, order: CompanyOrder) -> dict[str, Any]:
+        now = order.now or datetime.fromtimestamp(self._world.clock.unix(), UTC)
+        company = Company.generate(order.seed, order.people, now)
+        self._world.populate(company)
+        return company.tell()
 
 
 def _explain(error: ValidationError) -> str:
@@ -119,10 +133,6 @@ def _place(location: Iterable[int | str]) -> str:
 
 def _wrong(message: str) -> web.Response:
     return _json({"error": {"code": "InvalidRequest", "message": message}}, status=400)
-
-
-def _done() -> web.Response:
-    return web.Response(status=204)
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

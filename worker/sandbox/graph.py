@@ -21,9 +21,10 @@ from worker.sandbox.faults import Effect, Rule
 from worker.sandbox.journal import Call
 from worker.sandbox.replies import ACCEPTED, WRONG_METHOD, RefusedError, Reply
 from worker.sandbox.retry_after import spell, wait_s
-from worker.sandbox.target import find_target, selected
+from worker.sandbox.target import Target, find_target, selected
 from worker.sandbox.tokens import EXPIRED, unauthorized
 from worker.sandbox.traits import trait_of
+from worker.sandbox.view import View
 from worker.sandbox.world import World
 
 _RETRY_AFTER: Final = "Retry-After"
@@ -37,13 +38,13 @@ class SimulatedGraph:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take one call in, and note how it went."""
-        call, nowhere = self._arrive(request)
+        call, aim = self._arrive(request)
         mailbox = self._world.calendars.mailbox(call.mailbox, self._world.options)
         mailbox.gate.open += 1
         call.in_flight = mailbox.gate.open
         try:
             call.content = await request.read()
-            return await _Passage(self._world, request, call, mailbox, nowhere).run()
+            return await _Passage(self._world, request, call, mailbox, aim).run()
         except ConnectionError:  # the caller left: nobody is there to be told
             return web.Response()
         finally:
@@ -51,8 +52,8 @@ class SimulatedGraph:
             call.ended_s = self._world.clock.monotonic()
             call.ended_at = self._world.clock.unix()
 
-    def _arrive(self, request: web.BaseRequest) -> tuple[Call, Reply | None]:
-        """Note the call; a path that leads nowhere comes with its refusal."""
+    def _arrive(self, request: web.BaseRequest) -> tuple[Call, Target | Reply]:
+        """Note the call; a path that leads nowhere comes with its refusal in place of a target."""
         world = self._world
         call = Call(
             sequence=world.journal.next_sequence(),
@@ -70,11 +71,11 @@ class SimulatedGraph:
             return call, refused.reply
         call.user, call.event, call.action = target.user, target.event, target.action
         call.mailbox = target.user.casefold()
-        return call, None
+        return call, target
 
 
 class _Passage:
-    """The way of one call through the simulated Graph; `nowhere` refuses a path without target."""
+    """The way of one call through the simulated Graph; its `aim` may be a mere refusal."""
 
     def __init__(
         self,
@@ -82,13 +83,13 @@ class _Passage:
         request: web.BaseRequest,
         call: Call,
         mailbox: Mailbox,
-        nowhere: Reply | None,
+        aim: Target | Reply,
     ) -> None:
         self._world = world
         self._request = request
         self._call = call
         self._mailbox = mailbox
-        self._nowhere = nowhere
+        self._aim = aim
 
     async def run(self) -> web.Response:
         refusal = self._stop()
@@ -104,7 +105,7 @@ class _Passage:
         call, gate, options = self._call, self._mailbox.gate, self._world.options
         refusal = self._world.tokens.refusal(self._request.headers.get("Authorization"))
         call.authorized = refusal is None
-        if self._nowhere is not None:
+        if isinstance(self._aim, Reply):
             return refusal
         call.early = gate.is_early(call.arrived_s, options.early_grace_s)
         return refusal or gate.admit(call.arrived_s, options)
@@ -115,7 +116,7 @@ class _Passage:
         if rule is not None or self._call.action is None or self._call.event is None:
             return rule
         trait = trait_of(self._call.event)
-        spent = trait.once and self._call.event in self._mailbox.changed
+        spent = trait.once and self._mailbox.was_touched(self._call.event)
         return None if spent else trait.fault
 
     async def _strike(self, rule: Rule) -> web.Response:
@@ -159,26 +160,32 @@ class _Passage:
         return await self._send(self._carry_out())
 
     def _carry_out(self) -> Reply:
-        if self._nowhere is not None:
-            return self._nowhere
+        if isinstance(self._aim, Reply):
+            return self._aim
         try:
-            reply = self._reach_calendar()
+            reply = self._reach_calendar(self._aim)
         except RefusedError as refused:
             return refused.reply.about(self._call.user or "")
         self._call.taken = reply is ACCEPTED
         return reply
 
-    def _reach_calendar(self) -> Reply:
+    def _reach_calendar(self, target: Target) -> Reply:
         call = self._call
-        event = call.event or ""
-        if call.method != ("GET" if call.action is None else "POST"):
+        if call.method != ("GET" if target.action is None else "POST"):
             raise RefusedError(WRONG_METHOD)
-        if call.action is None:
-            return self._mailbox.show(event, selected(call.path))
+        if target.event is None:
+            return self._view(target)
+        if target.action is None:
+            return self._mailbox.show(target.event, selected(call.path))
         content_type = self._request.headers.get("Content-Type", "")
-        body = read_body(call.content, content_type, call.action)
+        body = read_body(call.content, content_type, target.action)
         keep_declined = self._world.options.keep_declined
-        return self._mailbox.take(event, call.action, body, keep_declined=keep_declined)
+        return self._mailbox.take(target.event, target.action, body, keep_declined=keep_declined)
+
+    def _view(self, target: Target) -> Reply:
+        preferences = ",".join(self._request.headers.getall("Prefer", ()))
+        view = View(self._call.path, preferences, self._world.graph_url)
+        return view.of(self._mailbox, target, self._world.options)
 
     async def _send(self, reply: Reply) -> web.Response:
         if _RETRY_AFTER in reply.headers:

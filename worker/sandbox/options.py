@@ -29,7 +29,12 @@ class Options(BaseModel):
     HTTP date two seconds ahead (so it does in the headers of a fault), and an empty text leaves
     the header out. `early_grace_s` spares calls that were on their way when the mailbox was
     closed. Latency is constant at `latency_s`, or log-normal around it when `latency_sigma` is
-    set. `token_refusal` is an AADSTS number and `token_status` the status that goes with it (or
+    set. A page of a calendar view holds `page_size` events at most and repeats the last
+    `page_overlap` of the page before it, as users report of Graph; with an overlap that is no
+    smaller than the page, it leads to itself for ever. `singles_first` shows all single events
+    before the first occurrence of a series, which is reported as well, unless an order is asked
+    for. The links to further pages lead to `next_link_origin`, by default to this sandbox.
+    `token_refusal` is an AADSTS number and `token_status` the status that goes with it (or
     stands alone, for a 503); the next `token_times` token requests get them, -1 means all.
     """
 
@@ -45,6 +50,10 @@ class Options(BaseModel):
     latency_sigma: float = Field(0, ge=0, le=4)
     seed: int = 0
     keep_declined: bool = False
+    page_size: int = Field(1000, ge=1, le=1000)
+    page_overlap: int = Field(0, ge=0)
+    singles_first: bool = False
+    next_link_origin: str = ""
     token_lifetime_s: int = Field(3599, ge=1)
     token_delay_s: float = Field(0, ge=0)
     token_refusal: int | None = Field(None, ge=1)

@@ -69,6 +69,12 @@ def unknown_property(name: str) -> Reply:
     return bad_request(text, "RequestBroker--ParseUri")
 
 
+def wrong_value(name: str, value: str) -> Reply:
+    """Refuse a moment in the query that cannot be read."""
+    text = f"The value '{value}' of parameter '{name}' is invalid."
+    return bad_request(text, "ErrorInvalidParameter")
+
+
 def _cannot_complete(why: str) -> Reply:
     return bad_request(f"Your request can't be completed. {why}", "ErrorInvalidRequest")
 
@@ -88,6 +94,21 @@ COMMENT_UNSENT: Final = bad_request(
 )
 PROPOSAL_UNSENT: Final = bad_request(  # Graph documents the 400 and the code; the text is ours
     "'SendResponse' must be true when 'ProposedNewTime' is not null", "ErrorInvalidParameter"
+)
+NO_WINDOW: Final = bad_request(
+    "This request requires a time window specified by the query string parameters StartDateTime"
+    " and EndDateTime.",
+    "ErrorInvalidParameter",
+)
+LONG_WINDOW: Final = _cannot_complete(
+    "The range between the start and end dates is greater than the allowed range. Maximum number"
+    " of days: 1825"
+)
+TURNED_WINDOW: Final = bad_request(  # the code and the text of EWS; those of Graph are not known
+    "EndDate is earlier than StartDate", "ErrorCalendarEndDateIsEarlierThanStartDate"
+)
+OTHER_ZONE: Final = bad_request(  # Graph would convert; that the sandbox knows UTC only is ours
+    "The sandbox knows the time zone UTC only.", "TimeZoneNotSupportedException"
 )
 MALFORMED_ID: Final = bad_request("Id is malformed.", "ErrorInvalidIdMalformed")
 NOT_JSON: Final = bad_request(

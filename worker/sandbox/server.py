@@ -10,6 +10,7 @@ import contextlib
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -18,12 +19,14 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from worker.sandbox.certificate import make_certificate
+from worker.sandbox.company import Company
 from worker.sandbox.control import PREFIX, Control
 from worker.sandbox.entra import App, SimulatedEntra
 from worker.sandbox.faults import Rule
 from worker.sandbox.graph import SimulatedGraph
 from worker.sandbox.journal import Entry, Stats
 from worker.sandbox.options import Clock, Options
+from worker.sandbox.planting import Planting
 from worker.sandbox.tokens import TokenRequest
 from worker.sandbox.traits import EventState
 from worker.sandbox.world import World, new_world
@@ -152,6 +155,16 @@ class Sandbox:
     def event(self, user: str, event: str) -> EventState:
         """Return what a calendar holds."""
         return self._world.calendars.mailbox(user, self._world.options).state(event)
+
+    def plant(self, user: str, events: Iterable[Planting]) -> None:
+        """Put events into a calendar; nothing else exists there from then on."""
+        self._world.calendars.mailbox(user, self._world.options).plant(events)
+
+    def populate(self, people: int, seed: int, now: datetime) -> Company:
+        """Plant the calendars of a company that is made up; return it."""
+        company = Company.generate(seed, people, now)
+        self._world.populate(company)
+        return company
 
     def revoke_tokens(self) -> None:
         """Let Graph refuse every token issued so far, with a claims challenge."""

@@ -16,25 +16,31 @@ ACTIONS: Final = {"decline": "declined", "tentativelyAccept": "tentativelyAccept
 
 _TARGET: Final = re.compile(
     r"/(?:v1\.0|beta)/users/(?P<user>[^/]+)"
-    r"(?:/calendar|(?:/calendarGroups/[^/]+)?/calendars/[^/]+)?"
-    r"/events/(?P<event>[^/]+)"
+    r"(?:/calendar|(?:/calendarGroups/[^/]+)?/calendars/(?P<calendar>[^/]+))?"
+    r"(?:/events/(?P<event>[^/]+)"
     r"(?:/(?:microsoft\.graph\.)?(?P<action>decline|tentativelyAccept))?"
+    r"|/(?i:calendarView))"
 )
 _STEPS: Final = (
     r"v1\.0|beta",
     r"users",
     r"[^/]+",
-    r"calendar|calendars|calendarGroups|events",
+    r"calendar|calendars|calendarGroups|events|(?i:calendarView)",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An event in a mailbox, and what is asked of it; no action is a look."""
+    """
+    What of a mailbox is asked for: an event and an action on it, or a look at it, or a view.
+
+    Without an event it is a view of the calendar with that id; none is the default calendar.
+    """
 
     user: str
-    event: str
+    event: str | None
     action: str | None
+    calendar: str | None
 
 
 def find_target(path: str) -> Target:
@@ -46,7 +52,7 @@ def find_target(path: str) -> Target:
     found = _TARGET.fullmatch(unquote(path.partition("?")[0]))
     if found is None:
         raise RefusedError(_why_nowhere(path))
-    return Target(found["user"], found["event"], found["action"])
+    return Target(*found.group("user", "event", "action", "calendar"))
 
 
 def selected(path: str) -> list[str] | None:

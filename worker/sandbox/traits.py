@@ -30,6 +30,7 @@ Everything else exists, is unanswered, was organized by someone else, and wants 
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -73,6 +74,12 @@ class EventState(BaseModel):
     is_cancelled: bool = False
     response_requested: bool = True
     allow_new_time_proposals: bool = True
+
+
+@lru_cache(maxsize=256)  # thousands of calls a second lead from a few states to a few others
+def answered(state: EventState, answer: Answer, stays: bool) -> EventState:  # noqa: FBT001  # a cache's key
+    """Return the state after an answer; an event that does not stay is gone."""
+    return state.model_copy(update={"response": answer, "exists": stays})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from worker.sandbox.calendar import Calendars
+from worker.sandbox.company import Company
 from worker.sandbox.faults import Faults
 from worker.sandbox.journal import Journal, Stats
 from worker.sandbox.options import Clock, Options
@@ -39,6 +40,11 @@ class World:
         if options.latency_sigma:
             return options.latency_s * self.chance.lognormvariate(0, options.latency_sigma)
         return options.latency_s
+
+    def populate(self, company: Company) -> None:
+        """Plant the calendars of a company, beside what is there."""
+        for address, plantings in company.calendars.items():
+            self.calendars.mailbox(address, self.options).plant(plantings)
 
     def stats(self) -> Stats:
         """Add up what was received."""

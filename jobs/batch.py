@@ -8,7 +8,7 @@ long the file is; the ledger takes slice after slice from there. Does not know R
 import re
 import zlib
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from operator import attrgetter
@@ -17,14 +17,19 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, ValidationError
 
 from config.errors import InputError
-from jobs.response import Response, abbreviated
+from jobs.fields import Asked, abbreviated
+from jobs.response import Response
 from jobs.rows import Problem, Row
-from jobs.spool import Spool, Spooled
+from jobs.selection import Selection
+from jobs.spool import SELECTS, Spool, Spooled
 
 __all__ = ["Draft", "Refused", "Slice", "check_batch_id", "draft", "unpack"]
 
 SLICE_SIZE = 100
 """Responses; a slice is fuller only where one mailbox alone has more."""
+
+SELECTION_WEIGHT = 25
+"""How many responses of a slice a selection stands for, before anybody knows how many it finds."""
 
 MAX_UNPACKED = 64 << 20
 """Bytes of JSON in a slice: 200,000 usual rows, or 8,000 with the longest comment."""
@@ -32,20 +37,27 @@ MAX_UNPACKED = 64 << 20
 COMPRESSION = 1
 """zlib level; of rows of 285 bytes it leaves 116; 6 leaves 113 and takes nearly twice as long."""
 
-_ROWS = TypeAdapter(list[tuple[Annotated[int, Field(strict=True, gt=0)], Response]])
+_Number = Annotated[int, Field(strict=True, gt=0)]
+_Either = Annotated[Response | Selection, Field(union_mode="left_to_right")]
+_RESPONSES = TypeAdapter(list[tuple[_Number, Response]])
+_MIXED = TypeAdapter(list[tuple[_Number, _Either]])
+_SELECTED = b'"events":'
+"""Stands in the JSON of every selection, and of no response: inside a text, quotes are escaped."""
+
+_PLAN = b"plan\n"
 _BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Refused(InputError):  # says what became of the file
     """
-    Rows of the file are wrong, so that none was queued.
+    Some rows are wrong, so that none was queued.
 
     `problems` are the first of them by line, `total` is how many there are.
     """
 
     def __init__(self, problems: tuple[Problem, ...], total: int) -> None:
-        noun = "problem" if total == 1 else "problems"
-        super().__init__(f"{total} {noun} in the file, nothing was queued; correct it and go again")
+        found, them = ("problem", "it") if total == 1 else ("problems", "them")
+        super().__init__(f"{total} {found}, nothing was queued; correct {them} and go again")
         self.problems = problems
         self.total = total
 
@@ -63,14 +75,18 @@ class Draft:
     """
     The responses of a batch that does not exist yet, on disk until the draft is closed.
 
-    `total` counts the responses, `duplicates` the rows that an earlier row made needless.
-    `fingerprint` is the SHA-256 of all rows in their order, in hex: CSV and JSON Lines that say
-    the same have the same.
+    `total` counts the rows that stay, `selections` those of them that are to find their events,
+    and `duplicates` those that an earlier row made needless. `fingerprint` is the SHA-256 of all
+    rows in their order, in hex: CSV and JSON Lines that say the same have the same. A plan has
+    another one than its rows have without it.
     """
 
-    def __init__(self, spool: Spool, *, total: int, duplicates: int, fingerprint: str) -> None:
+    def __init__(
+        self, spool: Spool, *, total: int, selections: int, duplicates: int, fingerprint: str
+    ) -> None:
         self._spool = spool
         self.total = total
+        self.selections = selections
         self.duplicates = duplicates
         self.fingerprint = fingerprint
 
@@ -93,32 +109,36 @@ class Draft:
         """
         Yield the slices, the same ones each time: mailbox after mailbox, none in two slices.
 
-        A slice has at most `SLICE_SIZE` responses, or is one bigger mailbox alone.
+        A slice has at most `SLICE_SIZE` responses, or is one bigger mailbox alone; a selection
+        counts as `SELECTION_WEIGHT` of them.
         """
         mailboxes = map(_keep_first, self._spool.mailboxes())
-        for number, rows in enumerate(_fill_slices(mailboxes)):
+        weigh = _weigh if self.selections else len
+        for number, rows in enumerate(_fill_slices(mailboxes, weigh)):
             yield Slice(number, len(rows), _pack(rows))
 
 
-def draft(rows: Iterable[Row | Problem], *, shown_problems: int = 1000) -> Draft:
+def draft(
+    rows: Iterable[Row | Problem], *, plan: bool = False, shown_problems: int = 1000
+) -> Draft:
     """
     Read all `rows`, and return what they amount to; the caller closes it.
 
-    Two rows that say the same are one response, and the first stays. Raises `Refused` when
-    anything was wrong, or when two rows want different things of one invitation, and
-    `BulkrsvpError` when the disk is full.
+    Two rows that say the same are one response, and the first stays. With `plan`, nothing of them
+    is to be sent. Raises `Refused` when anything was wrong, or when two rows want different things
+    of one invitation, and `BulkrsvpError` when the disk is full.
     """
     spool = Spool()
     try:
-        return _draft(spool, rows, _Problems(shown_problems))
+        return _draft(spool, rows, _Problems(shown_problems), plan=plan)
     except BaseException:
         spool.close()
         raise
 
 
-def unpack(body: bytes) -> list[tuple[int, Response]]:
+def unpack(body: bytes) -> list[tuple[int, Response | Selection]]:
     """
-    Return the row numbers and responses of a slice; everything in it is checked again.
+    Return the numbers and the contents of a slice's rows; everything in it is checked again.
 
     Raises `ValueError` for whatever `Draft.slices` has not made, and repeats none of it.
     """
@@ -126,7 +146,7 @@ def unpack(body: bytes) -> list[tuple[int, Response]]:
         stream = zlib.decompressobj()
         text = stream.decompress(body, MAX_UNPACKED)
         whole = stream.eof and not stream.unused_data
-        rows = _ROWS.validate_json(text, by_alias=True, by_name=False) if whole else []
+        rows = _read(text) if whole else []
     except zlib.error:
         raise ValueError("a slice is not as it was stored: not compressed") from None
     except ValidationError as error:
@@ -135,6 +155,15 @@ def unpack(body: bytes) -> list[tuple[int, Response]]:
     if not rows or len({number for number, _ in rows}) != len(rows):
         raise ValueError("a slice is not as it was stored: cut off, too long, or rows repeated")
     return rows
+
+
+def _read(text: bytes) -> list[tuple[int, Response | Selection]]:
+    try:
+        return [*_RESPONSES.validate_json(text, by_alias=True, by_name=False)]
+    except ValidationError:
+        if _SELECTED not in text:
+            raise
+    return _MIXED.validate_json(text, by_alias=True, by_name=False)
 
 
 def check_batch_id(text: str) -> str:
@@ -165,41 +194,55 @@ class _Problems:
             raise Refused(tuple(self._first), self.total)
 
 
-def _draft(spool: Spool, rows: Iterable[Row | Problem], problems: _Problems) -> Draft:
-    digest = sha256()
+def _draft(
+    spool: Spool, rows: Iterable[Row | Problem], problems: _Problems, *, plan: bool
+) -> Draft:
+    digest = sha256(_PLAN if plan else b"")
     for row in rows:
         if isinstance(row, Problem):
             problems.add(row)
         else:
             digest.update(spool.add(row) + b"\n")
-    total = duplicates = 0
+    total = selections = duplicates = 0
     for mailbox in spool.mailboxes():
         kept = _keep_first(mailbox)
         total += len(kept)
+        selections += _count_selections(kept)
         duplicates += len(mailbox) - len(kept)
         if len(kept) < len(mailbox):
             _find_conflicts(mailbox, kept, problems)
         if len(kept) > SLICE_SIZE:
             _check_size(kept, problems)
     problems.refuse_if_any()
-    return Draft(spool, total=total, duplicates=duplicates, fingerprint=digest.hexdigest())
+    return Draft(
+        spool,
+        total=total,
+        selections=selections,
+        duplicates=duplicates,
+        fingerprint=digest.hexdigest(),
+    )
 
 
 def _keep_first(mailbox: list[Spooled]) -> list[Spooled]:
-    """Return the first row for each event."""
+    """Return the first row for each target."""
     first: dict[bytes, Spooled] = {}
     for row in mailbox:
-        first.setdefault(row.event, row)
+        first.setdefault(row.target, row)
     return list(first.values())
 
 
+def _count_selections(rows: Iterable[Spooled]) -> int:
+    return [row.target[:1] for row in rows].count(SELECTS)
+
+
 def _find_conflicts(mailbox: list[Spooled], kept: list[Spooled], problems: _Problems) -> None:
-    first = {row.event: row for row in kept}
+    first = {row.target: row for row in kept}
     for row in mailbox:
-        earlier = first[row.event]
+        earlier = first[row.target]
         if not _say_the_same(row, earlier):
-            text = f"line {int(earlier.line)} asks something else for the same user and event"
-            problems.add(Problem(int(row.line), "event", f"{text}; keep one of the two"))
+            what, field = ("events", "row") if row.selects else ("event", "event")
+            text = f"line {int(earlier.line)} asks something else for the same user and {what}"
+            problems.add(Problem(int(row.line), field, f"{text}; keep one of the two"))
 
 
 def _check_size(kept: list[Spooled], problems: _Problems) -> None:
@@ -213,17 +256,33 @@ def _check_size(kept: list[Spooled], problems: _Problems) -> None:
 def _say_the_same(row: Spooled, earlier: Spooled) -> bool:
     if row.body == earlier.body:
         return True
-    later, former = Response.from_json(row.body), Response.from_json(earlier.body)
-    return later == former.model_copy(update={"user": later.user})  # its letter case may differ
+    if row.selects:
+        selections = Selection.from_json(row.body), Selection.from_json(earlier.body)
+        return _differ_in_case(*selections, "user", "events")
+    return _differ_in_case(Response.from_json(row.body), Response.from_json(earlier.body), "user")
 
 
-def _fill_slices(mailboxes: Iterable[list[Spooled]]) -> Iterator[list[Spooled]]:
+def _differ_in_case(later: Asked, former: Asked, *fields: str) -> bool:
+    """Tell whether all but these fields is the same; of them the letter case at most differs."""
+    return later == former.model_copy(update={name: getattr(later, name) for name in fields})
+
+
+def _weigh(mailbox: list[Spooled]) -> int:
+    return len(mailbox) + (SELECTION_WEIGHT - 1) * _count_selections(mailbox)
+
+
+def _fill_slices(
+    mailboxes: Iterable[list[Spooled]], weigh: Callable[[list[Spooled]], int]
+) -> Iterator[list[Spooled]]:
     rows: list[Spooled] = []
+    filled = 0
     for mailbox in mailboxes:
-        if rows and len(rows) + len(mailbox) > SLICE_SIZE:
+        weight = weigh(mailbox)
+        if rows and filled + weight > SLICE_SIZE:
             yield rows
-            rows = []
+            rows, filled = [], 0
         rows += mailbox
+        filled += weight
     if rows:
         yield rows
 

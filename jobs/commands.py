@@ -13,21 +13,24 @@ from arq.connections import ArqRedis
 from config.errors import InputError
 from config.settings import Settings
 from jobs import report
-from jobs.batch import Draft
+from jobs.apply import apply
 from jobs.console import (
-    exit_code,
     read_status,
     read_wishes,
     submit_options,
-    watch,
+    tell_dry_run,
+    tell_submitted,
+    watch_batch,
     with_ledger,
 )
-from jobs.ledger.batches import Batch, Batches, BatchState, Line
+from jobs.ledger.batches import Batch, Batches, BatchState
+from jobs.ledger.entries import Entry
 from jobs.moments import now_ms
+from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
 from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.submit import Submitted, Wishes, queue_batch, read_file
+from jobs.submit import queue_batch, read_file
 
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
 """What `retry` may queue again; the last one only when it is named."""
@@ -46,6 +49,7 @@ def submit(
     at: str | None,
     deadline: str,
     check_first: bool,
+    plan: bool,
     dry_run: bool,
     following: bool,
     as_json: bool,
@@ -57,7 +61,9 @@ def submit(
     """
     ctx.meta["file"] = file
     settings = Settings.load()
-    wishes = read_wishes(form=form, batch=batch, at=at, deadline=deadline, check_first=check_first)
+    wishes = read_wishes(
+        form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
+    )
     with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
         if dry_run:
             tell_dry_run(checked, wishes, as_json=as_json)
@@ -66,44 +72,6 @@ def submit(
     tell_submitted(submitted, as_json=as_json)
     if following:
         ctx.exit(watch_batch(submitted.batch))
-
-
-def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:
-    """Print the batch id, and for a person what happened."""
-    click.echo(_as_json(submitted) if as_json else submitted.batch)
-    repeats = f" ({submitted.duplicates} duplicates left out)" if submitted.duplicates else ""
-    if submitted.created:
-        text = f"queued {submitted.total} responses{repeats} as batch {submitted.batch}"
-    else:
-        text = f"batch {submitted.batch} was submitted before; nothing was queued"
-    click.echo(f"{text}; follow it with: bulkrsvp status {submitted.batch} --watch", err=True)
-
-
-def tell_dry_run(checked: Draft, wishes: Wishes, *, as_json: bool) -> None:
-    """Print what a submit would queue."""
-    would_be = Submitted(
-        batch=wishes.batch or checked.batch_id,
-        created=False,
-        total=checked.total,
-        duplicates=checked.duplicates,
-    )
-    text = (
-        f"{would_be.total} responses, {would_be.duplicates} duplicates, batch {would_be.batch}: "
-        "all rows are good, nothing was queued"
-    )
-    click.echo(_as_json(would_be, dryRun=True) if as_json else text)
-
-
-def _as_json(submitted: Submitted, **more: object) -> str:
-    return report.to_json(
-        {
-            "batch": submitted.batch,
-            "created": submitted.created,
-            "total": submitted.total,
-            "duplicates": submitted.duplicates,
-            **more,
-        }
-    )
 
 
 @click.command()
@@ -144,11 +112,6 @@ def _show_one(batch_id: str, *, as_json: bool) -> None:
         click.echo(report.to_json(report.describe(batch, throttled)))
     else:
         report.show_batch(report.output(), batch, throttled)
-
-
-def watch_batch(batch_id: str) -> int:
-    """Follow a batch until it is finished; return the exit code."""
-    return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id)))
 
 
 @click.command()
@@ -217,8 +180,12 @@ def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> No
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     """
     wanted = frozenset(outcomes or (Outcome.FAILED.value, Outcome.EXPIRED.value))
-    count, left = with_ledger(lambda redis, batches: _retry(redis, batches, batch, wanted, reasons))
+    count, left, paused = with_ledger(
+        lambda redis, batches: _retry(redis, batches, batch, wanted, reasons)
+    )
     click.echo(f"queued {count} responses of batch {batch} again", err=True)
+    if paused:
+        _tell_paused(batch)
     if left:
         click.echo(
             f"{left} more have ended, but no worker has logged it yet; "
@@ -233,7 +200,7 @@ async def _retry(
     batch_id: str,
     outcomes: frozenset[str],
     reasons: tuple[str, ...],
-) -> tuple[int, int]:
+) -> tuple[int, int, bool]:
     batch = await batches.get(batch_id)
     if batch.cancelled and not batch.finished_at_ms:
         raise InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
@@ -248,10 +215,10 @@ async def _retry(
     if count:
         await batches.keep(batch)
         await Queue(redis, batches).wake(await batches.get(batch_id))
-    return count, left
+    return count, left, count > 0 and batch.paused
 
 
-def _retried(line: Line, outcomes: frozenset[str], reasons: tuple[str, ...]) -> bool:
+def _retried(line: Entry, outcomes: frozenset[str], reasons: tuple[str, ...]) -> bool:
     ending = line.record.ending
     return (
         ending is not None
@@ -269,7 +236,11 @@ def pause(batch: str) -> None:
     Example: bulkrsvp pause 5f0c9a31d2e84b67
     """
     _raise_flag(batch, lambda batches: batches.pause(batch, paused=True))
-    click.echo(f"batch {batch} is paused; go on with: bulkrsvp resume {batch}", err=True)
+    _tell_paused(batch)
+
+
+def _tell_paused(batch_id: str) -> None:
+    click.echo(f"batch {batch_id} is paused; go on with: bulkrsvp resume {batch_id}", err=True)
 
 
 @click.command()
@@ -311,5 +282,5 @@ def _raise_flag(batch_id: str, act: Callable[[Batches], Awaitable[None]]) -> Non
     with_ledger(change)
 
 
-COMMANDS = (submit, status, results, retry, pause, resume, cancel)
+COMMANDS = (submit, offboard, apply, status, results, retry, pause, resume, cancel)
 """What `worker/commands.py` hangs into the console command beside its own."""

@@ -1,5 +1,5 @@
 """
-What all commands share: the group that tells errors, the ledger they open, the watching of a batch.
+What commands share: the group that tells errors, the ledger they open, how a batch is told of.
 
 What goes wrong in a command is raised, and told here, in one place, without a traceback.
 """
@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 from config.errors import BulkrsvpError, InputError, LedgerUnreachable
 from config.settings import Settings
 from jobs import report
-from jobs.batch import Refused
+from jobs.batch import Draft, Refused
 from jobs.ledger.batches import Batch, Batches
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.queue import connect, reach
-from jobs.rows import Format
-from jobs.submit import Wishes
+from jobs.rows import Format, Problem
+from jobs.submit import Submitted, Wishes
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Refused as refused:
-            _tell_problems(refused, str(ctx.meta.get("file", "FILE")))
+            _tell_problems(refused, ctx.meta.get("locate", _in_file(ctx.meta.get("file", "FILE"))))
             ctx.exit(refused.exit_code)
         except BulkrsvpError as error:
             click.echo(f"bulkrsvp: {error}", err=True)
@@ -54,9 +54,13 @@ class Commands(click.Group):
             ctx.exit(LedgerUnreachable.exit_code)
 
 
-def _tell_problems(refused: Refused, file: str) -> None:
+def _in_file(file: str) -> Callable[[Problem], str]:
+    return lambda problem: problem.located(file)
+
+
+def _tell_problems(refused: Refused, locate: Callable[[Problem], str]) -> None:
     for problem in refused.problems:
-        click.echo(problem.located(file), err=True)
+        click.echo(locate(problem), err=True)
     if (more := refused.total - len(refused.problems)) > 0:
         click.echo(f"... and {more} more", err=True)
     click.echo(f"bulkrsvp: {refused}", err=True)
@@ -84,15 +88,26 @@ def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]]) -> T:
 
 
 def submit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `submit` that say how a batch is to be made."""
+    """Give a command the options of `submit`: how rows are written, and `batch_options`."""
+    form = click.option(
+        "--format",
+        "form",
+        type=click.Choice([each.value for each in Format]),
+        help="Of the rows; else by the file's name, else by its beginning.",
+    )
+    return form(plan_option(batch_options(command)))
+
+
+def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option that makes its batch a plan."""
+    plan = click.option("--plan", is_flag=True, help="Find and look, send nothing; for review.")
+    return plan(command)
+
+
+def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say how a batch is to be made."""
     for option in reversed(
         [
-            click.option(
-                "--format",
-                "form",
-                type=click.Choice([each.value for each in Format]),
-                help="Of the rows; else by the file's name, else by its beginning.",
-            ),
             click.option("--batch", metavar="ID", help="Batch id; else made from the content."),
             click.option("--at", metavar="TIME", help="Send nothing before (ISO 8601)."),
             click.option(
@@ -120,7 +135,13 @@ def submit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_wishes(
-    *, form: str | None, batch: str | None, at: str | None, deadline: str, check_first: bool
+    *,
+    form: str | None = None,
+    batch: str | None,
+    at: str | None,
+    deadline: str,
+    check_first: bool,
+    plan: bool = False,
 ) -> Wishes:
     """Read the options of `submit`. Raises `InputError`."""
     return Wishes(
@@ -129,6 +150,7 @@ def read_wishes(
         at_ms=read_moment_ms(at) if at else 0,
         allowed_ms=read_duration_ms(deadline),
         check_first=check_first,
+        plan=plan,
     )
 
 
@@ -151,3 +173,46 @@ async def watch(batches: Batches, batch_id: str) -> Batch:
 def exit_code(batch: Batch) -> int:
     """Return the exit code that tells how a finished batch ended."""
     return 0 if batch.successful else UNSUCCESSFUL_EXIT
+
+
+def watch_batch(batch_id: str) -> int:
+    """Follow a batch until it is finished; return the exit code."""
+    return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id)))
+
+
+def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:
+    """Print the batch id, and for a person what happened."""
+    click.echo(_as_json(submitted) if as_json else submitted.batch)
+    repeats = f" ({submitted.duplicates} duplicates left out)" if submitted.duplicates else ""
+    if submitted.created:
+        text = f"queued {submitted.total} responses{repeats} as batch {submitted.batch}"
+    else:
+        text = f"batch {submitted.batch} was submitted before; nothing was queued"
+    click.echo(f"{text}; follow it with: bulkrsvp status {submitted.batch} --watch", err=True)
+
+
+def tell_dry_run(checked: Draft, wishes: Wishes, *, as_json: bool) -> None:
+    """Print what a submit would queue."""
+    would_be = Submitted(
+        batch=wishes.batch or checked.batch_id,
+        created=False,
+        total=checked.total,
+        duplicates=checked.duplicates,
+    )
+    text = (
+        f"{would_be.total} responses, {would_be.duplicates} duplicates, batch {would_be.batch}: "
+        "all rows are good, nothing was queued"
+    )
+    click.echo(_as_json(would_be, dryRun=True) if as_json else text)
+
+
+def _as_json(submitted: Submitted, **more: object) -> str:
+    return report.to_json(
+        {
+            "batch": submitted.batch,
+            "created": submitted.created,
+            "total": submitted.total,
+            "duplicates": submitted.duplicates,
+            **more,
+        }
+    )

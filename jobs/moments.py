@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from config.errors import InputError
+from jobs.fields import abbreviated
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -29,29 +30,39 @@ def read_duration_ms(text: str) -> int:
     return int(duration_ms)
 
 
-def read_moment_ms(text: str) -> int:
-    """Read an ISO 8601 time with its offset. Raises `InputError` with what to write."""
+def read_moment(text: str) -> datetime:
+    """Read an ISO 8601 time, its offset kept. Raises `InputError` with what to write."""
     example = "write it as 2026-12-01T17:00+01:00 or 2026-12-01T16:00:00Z"
     try:
-        moment = datetime.fromisoformat(text.strip())
+        read = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise InputError(f"{text!r} is no ISO 8601 time; {example}") from error
-    if moment.tzinfo is None:
-        raise InputError(f"{text!r} does not say in which zone; {example}")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise InputError(f"{text!r} is out of range; give a year from {FIRST_YEAR} to {LAST_YEAR}")
-    return int(moment.timestamp() * 1000)
+        raise InputError(f"{abbreviated(text)} is no ISO 8601 time; {example}") from error
+    if read.tzinfo is None:
+        raise InputError(f"{abbreviated(text)} does not say in which zone; {example}")
+    if not FIRST_YEAR <= read.year <= LAST_YEAR:
+        years = f"from {FIRST_YEAR} to {LAST_YEAR}"
+        raise InputError(f"{abbreviated(text)} is out of range; give a year {years}")
+    return read
+
+
+def read_moment_ms(text: str) -> int:
+    """Read an ISO 8601 time with its offset. Raises `InputError` with what to write."""
+    return int(read_moment(text).timestamp() * 1000)
 
 
 def write_moment(time_ms: int) -> str:
     """Write a time as ISO 8601 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(time_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def write_local(time_ms: int) -> str:
     """Write a time for a person, in the zone of this machine."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return moment(time_ms).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def moment(time_ms: int) -> datetime:
+    """Return a time as an aware one."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 def now_ms() -> int:

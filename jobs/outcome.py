@@ -7,6 +7,7 @@ A response ends in exactly one `Ending`. What Graph said to bring it there is ju
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Outcome(StrEnum):
@@ -31,6 +32,9 @@ class Reason(StrEnum):
     ORGANIZER = "organizer"
     CANCELLED = "cancelled"
     NOT_REQUESTED = "not_requested"
+    NO_ATTENDEES = "no_attendees"
+    NOTHING_FOUND = "nothing_found"
+    BAD_LINK = "bad_link"
     ANSWERED_OTHERWISE = "answered_otherwise"
     NOT_FOUND = "not_found"
     USER_NOT_FOUND = "user_not_found"
@@ -46,7 +50,14 @@ REASONS: dict[Outcome, frozenset[Reason]] = {
     Outcome.SENT: frozenset({Reason.ACCEPTED, Reason.VERIFIED, Reason.INFERRED}),
     Outcome.ALREADY: frozenset(),
     Outcome.SKIPPED: frozenset(
-        {Reason.ORGANIZER, Reason.CANCELLED, Reason.NOT_REQUESTED, Reason.ANSWERED_OTHERWISE}
+        {
+            Reason.ORGANIZER,
+            Reason.CANCELLED,
+            Reason.NOT_REQUESTED,
+            Reason.ANSWERED_OTHERWISE,
+            Reason.NO_ATTENDEES,
+            Reason.NOTHING_FOUND,
+        }
     ),
     Outcome.FAILED: frozenset(
         {
@@ -60,6 +71,7 @@ REASONS: dict[Outcome, frozenset[Reason]] = {
             Reason.MALFORMED_ID,
             Reason.BAD_REQUEST,
             Reason.ATTEMPTS_EXHAUSTED,
+            Reason.BAD_LINK,
         }
     ),
     Outcome.UNCERTAIN: frozenset(),
@@ -88,3 +100,18 @@ class Ending:
         if self.reason in known or (self.reason is None and not known):
             return
         raise ValueError(f"{self.outcome} does not end with reason {self.reason}")
+
+    def to_fields(self) -> list[str | None]:
+        """Return it as JSON has it."""
+        return [self.outcome, self.reason]
+
+    @classmethod
+    def from_fields(cls, fields: object) -> Self:
+        """Return the ending that `to_fields` wrote. Raises `ValueError`."""
+        match fields:
+            case [str(outcome), None]:
+                return cls(Outcome(outcome))
+            case [str(outcome), str(reason)]:
+                return cls(Outcome(outcome), Reason(reason))
+            case _:
+                raise ValueError("not an end")

@@ -8,7 +8,6 @@ Everything here may be said twice: a job that is already there stays as it is.
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -20,7 +19,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from config.errors import LedgerUnreachable
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches
-from jobs.moments import now_ms
+from jobs.moments import moment, now_ms
 
 JOB: Final = "work_on_slice"
 """The name under which a worker knows the job."""
@@ -132,7 +131,7 @@ class Queue:
                 batch.id,
                 number,
                 _job_id=name,
-                _defer_until=_moment(first_due_ms if number < FIRST_SLICES else due_ms),
+                _defer_until=moment(first_due_ms if number < FIRST_SLICES else due_ms),
                 _expires=expires_ms / 1000,
             )
 
@@ -148,10 +147,6 @@ def job_id(batch_id: str, number: int) -> str:
 
 def _to_json(job: dict[str, Any]) -> bytes:
     return orjson.dumps(job, default=str)
-
-
-def _moment(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 def _why_unreachable(error: Exception, shown_url: str) -> str:

@@ -31,7 +31,8 @@ class Record:
     Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
     that could have been carried out. `unclear` stays true from the first call whose outcome was
     not known; `seen` is the answer that the calendar showed at the latest look, None before one.
-    `doubted_ms` is when the ledger was last known to have forgotten something.
+    `doubted_ms` is when the ledger was last known to have forgotten something. `showing` is the
+    event's subject, start and organizer, noted for a plan.
     """
 
     state: State = State.QUEUED
@@ -46,6 +47,7 @@ class Record:
     seen: str | None = None
     failed_looks: int = 0
     doubted_ms: int = 0
+    showing: tuple[str | None, ...] | None = None
     settled_at_ms: int = 0
     ending: Ending | None = None
 
@@ -129,7 +131,7 @@ class Record:
             self.status,
             self.client_request_id,
             self.request_id,
-            self.ending and [self.ending.outcome, self.ending.reason],
+            self.ending and self.ending.to_fields(),
             self.settled_at_ms,
             self.waiting_until_ms,
             self.unknown_since_ms,
@@ -137,6 +139,7 @@ class Record:
             self.seen,
             self.failed_looks,
             self.doubted_ms,
+            self.showing,
         ]
         while not fields[-1]:
             fields.pop()
@@ -163,7 +166,7 @@ class Record:
             status=fields[3],
             client_request_id=fields[4],
             request_id=fields[5],
-            ending=_read_ending(fields[6]),
+            ending=None if fields[6] is None else Ending.from_fields(fields[6]),
             settled_at_ms=fields[7] or 0,
             waiting_until_ms=fields[8] or 0,
             unknown_since_ms=fields[9] or 0,
@@ -171,26 +174,23 @@ class Record:
             seen=fields[11],
             failed_looks=fields[12] or 0,
             doubted_ms=fields[13] or 0,
+            showing=_read_showing(fields[14]),
         )
         if (record.state is State.SETTLED) != (record.ending is not None):
             raise ValueError("not a record: its state and its end contradict each other")
         return record
 
 
-_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int, int)
+_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int, int, list)
 """The types of a record's array; any of them may be null."""
 
 
-def _read_ending(pair: list[str | None] | None) -> Ending | None:
-    match pair:
-        case None:
-            return None
-        case [str(outcome), None]:
-            return Ending(Outcome(outcome))
-        case [str(outcome), str(reason)]:
-            return Ending(Outcome(outcome), Reason(reason))
-        case _:
-            raise ValueError("not a record: no end")
+def _read_showing(fields: list[object] | None) -> tuple[str | None, ...] | None:
+    if fields is None:
+        return None
+    if not all(each is None or isinstance(each, str) for each in fields):
+        raise ValueError("not a record: it shows nothing that can be read")
+    return tuple(each if each is None else str(each) for each in fields)
 
 
 QUEUED: Final = Record()
@@ -223,6 +223,7 @@ class Terms:
     deadline_ms: int
     cancelled: bool
     check_first: bool
+    plan: bool
     max_attempts: int
     settle_ms: int
 
@@ -244,7 +245,7 @@ def next_step(record: Record, terms: Terms, now_ms: int) -> Next:
     return _unsent_step(record, terms, now_ms)
 
 
-def _unsent_step(record: Record, terms: Terms, now_ms: int) -> Next:
+def _unsent_step(record: Record, terms: Terms, now_ms: int) -> Next:  # a table
     if terms.cancelled:
         return Next(Step.SETTLE, ending=Ending(Outcome.CANCELLED))
     if terms.deadline_ms <= now_ms:
@@ -253,9 +254,9 @@ def _unsent_step(record: Record, terms: Terms, now_ms: int) -> Next:
         return Next(Step.SETTLE, ending=Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED))
     if record.waiting_until_ms > now_ms:
         return Next(Step.WAIT, until_ms=min(record.waiting_until_ms, terms.deadline_ms))
-    if terms.check_first and record.seen is None:
+    if (terms.check_first or terms.plan) and record.seen is None:
         return Next(Step.LOOK)
-    return Next(Step.SEND)
+    return Next(Step.SETTLE, ending=Ending(Outcome.PLANNED)) if terms.plan else Next(Step.SEND)
 
 
 def _given_up(record: Record) -> Ending:

@@ -5,7 +5,7 @@ Results go to standard output, everything else to standard error; colour and bar
 there is a terminal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Any, Final, Self
 
 import orjson
@@ -177,7 +177,10 @@ class Bar:
         if self._task is None:
             self._task = self._progress.add_task(batch.id, total=batch.total, note="")
         self._progress.update(
-            self._task, completed=batch.total - batch.open, note=_note(batch, throttled)
+            self._task,
+            total=batch.total,  # grows while selections find
+            completed=batch.total - batch.open,
+            note=_note(batch, throttled),
         )
         self._progress.refresh()
 
@@ -192,20 +195,28 @@ def _note(batch: Batch, throttled: int) -> str:
     return ", ".join(parts)
 
 
-def show_results(console: Console, results: Iterable[dict[str, Any]]) -> None:
-    """Print results as a table."""
+def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:
+    """Print results as a table; what was found, or planned, as a person knows it."""
     table = Table(box=None, pad_edge=False)
     table.add_column("row", justify="right")
     table.add_column("user", overflow="fold")
-    table.add_column("event", no_wrap=True, max_width=24)
+    if finds := any("start" in each for each in results):
+        for name in ("start", "subject", "organizer"):
+            table.add_column(name, overflow="fold")
+    else:
+        table.add_column("event", no_wrap=True, max_width=24)
     for name in ("action", "outcome", "reason", "status"):
         table.add_column(name)
     table.add_column("request id", no_wrap=True)
     for each in results:
-        outcome = each["outcome"]
-        shown = Text(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
-        ids = each["requestId"] or each["clientRequestId"] or ""
-        cells = (each["reason"] or "", str(each["status"] or ""), ids)
-        row = (str(each["row"]), Text(each["user"]), Text(each["event"]), each["action"])
-        table.add_row(*row, shown, *cells)
+        names = ("start", "subject", "organizer") if finds else ("event",)
+        told = [Text(each.get(name) or "") for name in names]
+        table.add_row(str(each["row"]), Text(each["user"]), *told, *_came_of(each))
     console.print(table)
+
+
+def _came_of(each: dict[str, Any]) -> tuple[str | Text, ...]:
+    outcome = each["outcome"]
+    shown = Text(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
+    ids = each["requestId"] or each["clientRequestId"] or ""
+    return each["action"], shown, each["reason"] or "", str(each["status"] or ""), ids

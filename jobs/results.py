@@ -2,16 +2,24 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from jobs.ledger.batches import Batches, Line
+from jobs.ledger.batches import Batches
+from jobs.ledger.entries import Entry, row_order
 from jobs.moments import write_moment
-from jobs.parsing import COLUMNS, RESULT_KEYS
-from jobs.response import Response
+from jobs.parsing import COLUMNS, RESULT_KEYS, TOLD
+from jobs.response import TimeSlot
+from jobs.table import WINDOW
+
+SHOWING: Final = ("subject", "start", "organizer")
+"""What is told of an event that was found, or looked at for a plan."""
+
+OF_SELECTIONS: Final = WINDOW | TOLD | {"ifNotRequested"}
+"""Columns that say something only where there are selections, or what they have found."""
 
 
 class ResultsFormat(StrEnum):
@@ -32,22 +40,23 @@ async def read_results(
     """
     batch = await batches.get(batch_id)
     lines = [line async for part in batches.lines(batch) for line in part if wanted(line, outcomes)]
-    lines.sort(key=lambda line: line.row)
+    lines.sort(key=lambda line: row_order(line.row))
     return [result(batch_id, line) for line in lines]
 
 
-def wanted(line: Line, outcomes: frozenset[str]) -> bool:
+def wanted(line: Entry, outcomes: frozenset[str]) -> bool:
     """Whether a response ended in one of these outcomes; without any, all are wanted."""
     ending = line.record.ending
     return not outcomes or (ending is not None and ending.outcome.value in outcomes)
 
 
-def result(batch_id: str, line: Line) -> dict[str, Any]:
+def result(batch_id: str, line: Entry) -> dict[str, Any]:
     """Return one response as a line of `results --format jsonl`: its row, and what came of it."""
     record = line.record
     ending = record.ending
     return {
         **orjson.loads(line.response.to_json()),
+        **_showing(line),
         "batch": batch_id,
         "row": line.row,
         "outcome": ending and ending.outcome.value,
@@ -60,15 +69,29 @@ def result(batch_id: str, line: Line) -> dict[str, Any]:
     }
 
 
+def _showing(line: Entry) -> dict[str, str | None]:
+    """Return what a person wants to see of an event that was found, or looked at for a plan."""
+    if line.found is None and line.record.showing is None:
+        return {}
+    return dict(zip(SHOWING, line.showing, strict=True))
+
+
 def results_jsonl(results: Iterable[dict[str, Any]]) -> Iterable[str]:
     """Write results as JSON Lines."""
     return (orjson.dumps(each).decode() + "\n" for each in results)
 
 
-def results_csv(results: Iterable[dict[str, Any]]) -> Iterable[str]:
-    """Write results as CSV, in the columns that `submit` reads, and those it passes over."""
+def results_csv(results: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """
+    Write results as CSV, in the columns that `submit` reads, and those it passes over.
+
+    Columns of selections are there only where there is something to say in them.
+    """
+    finds = any("events" in each or "start" in each for each in results)
+    columns = [each for each in COLUMNS if finds or each not in OF_SELECTIONS]
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *RESULT_KEYS], extrasaction="ignore")
+    header = [*columns, *(["start"] if finds else []), *RESULT_KEYS]
+    writer = csv.DictWriter(text, header, extrasaction="ignore")
     writer.writeheader()
     for each in results:
         writer.writerow({**each, **_cells(each)})
@@ -80,17 +103,23 @@ def results_csv(results: Iterable[dict[str, Any]]) -> Iterable[str]:
 
 def _cells(each: dict[str, Any]) -> dict[str, str]:
     cells = {"sendResponse": "true" if each["sendResponse"] else "false"}
-    slot = Response.from_json({key: each[key] for key in COLUMNS if key in each} | _slot(each))
-    proposed = slot.proposed_new_time
-    if proposed is None:
-        return cells
+    if "events" in each:
+        return cells | _selection_cells(each["events"])
+    return cells | _slot_cells(each)
+
+
+def _selection_cells(events: dict[str, Any]) -> dict[str, str]:
+    organizer = " ".join(events.get("organizer", ()))
+    return {**events, "from": events.get("from", "now"), "organizer": organizer}
+
+
+def _slot_cells(each: dict[str, Any]) -> dict[str, str]:
+    if "proposedNewTime" not in each:
+        return {}
+    proposed = TimeSlot.model_validate(each["proposedNewTime"])
     start, end = proposed.start, proposed.end
     if start.time_zone == end.time_zone:
         times = (start.date_time, end.date_time, start.time_zone)
     else:  # CSV has one zone for both
         times = (start.to_utc().isoformat(), end.to_utc().isoformat(), "UTC")
-    return cells | dict(zip(("proposedStart", "proposedEnd", "timeZone"), times, strict=True))
-
-
-def _slot(each: dict[str, Any]) -> dict[str, Any]:
-    return {"proposedNewTime": each["proposedNewTime"]} if "proposedNewTime" in each else {}
+    return dict(zip(("proposedStart", "proposedEnd", "timeZone"), times, strict=True))

@@ -1,24 +1,30 @@
 """
 A file becomes rows: the first step in the way of a response.
 
-The stream is read once, a row at a time; each comes out as a checked `Response`, or as all that
-is wrong with it, by line and by the name that stands in the file. Rules between rows, and what
-becomes of them, are `jobs/batch.py`'s.
+The stream is read once, a row at a time; each comes out as a checked `Response` or `Selection`,
+or as all that is wrong with it, by line and by the name that stands in the file. Rules between
+rows, and what becomes of them, are `jobs/batch.py`'s.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from io import BufferedReader, TextIOWrapper
 from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.parsing import Problem, Unreadable, encoding_of, read_csv, read_jsonl, suggest
-from jobs.response import LocalTime, Response, TimeSlot, abbreviated
+from jobs.fields import abbreviated
+from jobs.parsing import Problem, Unreadable, encoding_of, read_jsonl, suggest
+from jobs.response import LocalTime, Response, TimeSlot
+from jobs.selection import Events, Selection
+from jobs.table import read_csv
 
-__all__ = ["Format", "Problem", "Row", "choose_format", "read_rows"]
+__all__ = ["Format", "Problem", "Row", "choose_format", "read_rows", "read_selection"]
 
 
 class Format(StrEnum):
@@ -34,7 +40,7 @@ class Row:
 
     line: int
     number: int
-    response: Response
+    response: Response | Selection
 
 
 _SUFFIXES = {
@@ -51,14 +57,35 @@ _CSV_NAMES = {
     "proposedNewTime.end": "proposedEnd",
     "proposedNewTime.end.dateTime": "proposedEnd",
     "proposedNewTime.end.timeZone": "timeZone",
+    "events": "organizer",
+    **{f"events.{column}": column for column in ("from", "to", "series", "organizer", "subject")},
 }
-"""The columns of a time slot, by their places in a response."""
+"""The columns of what is nested, by their places in a row."""
 
-_KNOWN = [
-    tuple(field.alias or name for name, field in model.model_fields.items())
-    for model in (Response, TimeSlot, LocalTime)
-]
+
+def _names_of(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+_KNOWN: dict[type[Response | Selection], list[tuple[str, ...]]] = {
+    Response: [
+        (*_names_of(Response), "events", "ifNotRequested"),
+        *(_names_of(model) for model in (TimeSlot, LocalTime)),
+    ],
+    Selection: [_names_of(model) for model in (Selection, Events)],
+}
 """The names that an object may hold, by how deep it lies in a row."""
+
+_SELECTING = "is for a row that finds its events, and not for one event; drop it, or the event"
+
+_MISPLACED: dict[type[Response | Selection], dict[str, str]] = {
+    Response: dict.fromkeys((*_names_of(Events), "ifNotRequested"), _SELECTING),
+    Selection: {
+        "event": "is one event, and events is many of them; drop one of the two",
+        "proposedNewTime": "cannot be proposed for events that are yet to be found; leave it out",
+    },
+}
+"""What is said of names that belong into the other kind of row."""
 
 _NO_PROPOSALS = "is not known to Graph in the US Government and China clouds; leave it out"
 
@@ -68,6 +95,8 @@ _TEXTS = {
     "string_unicode": "is not UTF-8; save the file as UTF-8",
     "bool_type": "must be true or false",
     "model_type": "must be an object, {...}",
+    "tuple_type": "must be an address, @domain, internal or external, or a list of these",
+    "literal_error": "must be skip, or left out",
 }
 """What pydantic's own kinds of error say here; ours are `value_error` and bring their text."""
 
@@ -91,13 +120,16 @@ def read_rows(
     *,
     format: Format,  # noqa: A002  # the name of the option
     proposals_allowed: bool = True,
+    now: datetime | None = None,
 ) -> Iterator[Row | Problem]:
     """
     Yield the rows of `stream` in its order, and what is wrong with those that are none.
 
     The stream is UTF-8, or UTF-16 with its byte order mark. With `proposals_allowed` false every
-    proposed time is a problem: the clouds of the US Government and China lack it.
+    proposed time is a problem: the clouds of the US Government and China lack it. `now` is when
+    the first of them can be answered; without it, the present.
     """
+    now = now or datetime.now(UTC)
     text = TextIOWrapper(stream, encoding_of(stream.peek(4)), "surrogateescape", newline="")
     raw_rows = read_csv(text) if format is Format.CSV else read_jsonl(text)
     names = _CSV_NAMES if format is Format.CSV else {}
@@ -108,12 +140,15 @@ def read_rows(
                 yield raw
                 continue
             line, fields = raw
+            if "events" in fields:
+                yield from read_selection(line, number, fields, now=now, names=names)
+                continue
             try:
                 response = Response.from_json(fields)
             except ValidationError as error:
-                yield from _explain(line, error, names)
+                yield from _explain(line, error, Response, names)
                 continue
-            if response.proposed_new_time and not proposals_allowed:
+            if not proposals_allowed and response.proposed_new_time:
                 yield Problem(line, _name(("proposedNewTime",), names), _NO_PROPOSALS)
             yield Row(line, number, response)
     except Unreadable as end:
@@ -126,25 +161,56 @@ def read_rows(
             text.detach()  # it is the caller's to close
 
 
-def _explain(line: int, error: ValidationError, names: Mapping[str, str]) -> Iterable[Problem]:
+def read_selection(
+    line: int,
+    number: int,
+    fields: dict[str, Any],
+    *,
+    now: datetime,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Iterable[Row | Problem]:
+    """
+    Return the row that `fields` are, as JSON Lines have them, or all that is wrong with it.
+
+    Its window must be one at `now`. `names` are other names of fields, by their places.
+    """
+    try:
+        selection = Selection.from_json(fields)
+    except ValidationError as error:
+        return _explain(line, error, Selection, names)
+    try:
+        selection.events.window(now)
+    except ValueError as error:
+        return [Problem(line, _name(("events", "to"), names), str(error))]
+    return [Row(line, number, selection)]
+
+
+def _explain(
+    line: int,
+    error: ValidationError,
+    model: type[Response | Selection],
+    names: Mapping[str, str],
+) -> Iterable[Problem]:
     """Return what is wrong with a row, each thing once, under the names of its file."""
     details = error.errors(include_url=False, include_input=False)
-    problems = (Problem(line, _name(each["loc"], names), _reword(each)) for each in details)
+    problems = (Problem(line, _name(each["loc"], names), _reword(each, model)) for each in details)
     return dict.fromkeys(problems)
 
 
 def _name(place: tuple[int | str, ...], names: Mapping[str, str]) -> str:
     path = ".".join(map(str, place))
     safe = path if path.isprintable() and len(path) <= 64 else abbreviated(path)  # noqa: PLR2004  # fits a line
-    return names.get(path, safe)
+    return names.get(".".join(part for part in place if isinstance(part, str)), safe)
 
 
-def _reword(error: ErrorDetails) -> str:
+def _reword(error: ErrorDetails, model: type[Response | Selection]) -> str:
     match error["type"]:
         case "value_error":
             return str(error["ctx"]["error"])
         case "extra_forbidden":
             *parents, name = error["loc"]
-            return f"is no known name; {suggest(str(name), _KNOWN[len(parents)])}"
+            if not parents and name in _MISPLACED[model]:
+                return _MISPLACED[model][str(name)]
+            return f"is no known name; {suggest(str(name), _KNOWN[model][len(parents)])}"
         case kind:
             return _TEXTS.get(kind) or f"is wrong: {error['msg']}"

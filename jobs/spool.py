@@ -16,20 +16,32 @@ from zlib import crc32
 from config.errors import BulkrsvpError
 from jobs.rows import Row
 
-__all__ = ["Spool", "Spooled"]
+__all__ = ["SELECTS", "Spool", "Spooled"]
 
 FILES = 64
 """A million rows leave 16,000 in each, some 10 MB; 256 open files are all that macOS allows."""
 
+SELECTS = b"?"
+"""What the targets of selections begin with, and no event's id."""
+
 
 class Spooled(NamedTuple):
-    """A row on disk, as its bytes stand there; `body` is its response in canonical JSON."""
+    """
+    A row on disk, as its bytes stand there.
+
+    `target` is what is answered, an event or a selection of them; `body` is canonical JSON.
+    """
 
     mailbox: bytes
     number: bytes
     line: bytes
-    event: bytes
+    target: bytes
     body: bytes
+
+    @property
+    def selects(self) -> bool:
+        """Whether it is a selection, which has no event yet."""
+        return self.target[:1] == SELECTS
 
 
 class Spool:
@@ -50,8 +62,8 @@ class Spool:
         """Store `row`, return its canonical JSON; raises `BulkrsvpError` when the disk is full."""
         response = row.response
         mailbox, body = response.mailbox.encode(), response.to_json()
-        # neither a mailbox nor an event holds a space, and JSON holds no line break
-        line = b"%b %d %d %b %b\n" % (mailbox, row.number, row.line, response.event.encode(), body)
+        # neither a mailbox nor a target holds a space, and JSON holds no line break
+        line = b"%b %d %d %b %b\n" % (mailbox, row.number, row.line, response.target.encode(), body)
         try:
             self._files[crc32(mailbox) % FILES].write(line)
         except OSError as error:

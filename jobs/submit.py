@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from arq.connections import ArqRedis
 from config.errors import InputError
 from jobs.batch import Draft, check_batch_id, draft
 from jobs.ledger.batches import Batches, Commit, Order
-from jobs.moments import now_ms
+from jobs.moments import moment, now_ms
 from jobs.queue import Queue
 from jobs.rows import Format, choose_format, read_rows
 
@@ -31,6 +32,12 @@ class Wishes:
     at_ms: int
     allowed_ms: int
     check_first: bool
+    plan: bool = False
+
+    @property
+    def begin(self) -> datetime:
+        """The moment before which nothing is sent; it has come, or is still to come."""
+        return moment(max(self.at_ms, now_ms()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,8 @@ def read_file(file: str, wishes: Wishes, *, proposals_allowed: bool) -> Iterator
         check_batch_id(wishes.batch)
     with _open(file) as stream:
         form = choose_format(file, stream.peek(SNIFFED)[:SNIFFED], wishes.format)
-        rows = read_rows(stream, format=form, proposals_allowed=proposals_allowed)
-        checked = draft(rows)
+        rows = read_rows(stream, format=form, proposals_allowed=proposals_allowed, now=wishes.begin)
+        checked = draft(rows, plan=wishes.plan)
     with checked:
         yield checked
 
@@ -115,7 +122,9 @@ def _order(checked: Draft, wishes: Wishes) -> Order:
         batch=wishes.batch or checked.batch_id,
         fingerprint=checked.fingerprint,
         total=checked.total,
+        selections=checked.selections,
         duplicates=checked.duplicates,
+        plan=wishes.plan,
         not_before_ms=max(wishes.at_ms, now_ms()),
         allowed_ms=wishes.allowed_ms,
         check_first=wishes.check_first,

@@ -10,6 +10,7 @@ defect. Each variant takes away one thing that the promise rests on, and leaves 
 
 import hashlib
 import re
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import worker.call
 import worker.slice
+import worker.wire
 from jobs.ledger.script import Script
 from jobs.ledger.slices import Answer, Kind, Slices, Word
 from jobs.record import next_step
@@ -74,8 +76,18 @@ def no_fence() -> None:
             (r"if current ~= expected then", "if false then"),
         ]
     )
-    patch.object(worker.call.Call, "_permitted", lambda *_: True).start()
+    patch.object(worker.call.Sending, "_permitted", lambda *_: True).start()
     patch.object(worker.slice, "SHIFT_MS", 600_000).start()
+
+
+def no_reset() -> None:
+    """Only close what was given up: the kernel delivers what the other side has not taken yet."""
+
+    def plain(address: Any) -> socket.socket:
+        return socket.socket(*address[:3])
+
+    patch.object(worker.wire, "_resetting_socket", plain).start()
+    patch.object(worker.wire.Exchange, "_reset", lambda _: None).start()
 
 
 def _change_write(changes: list[tuple[str, str]]) -> None:
@@ -93,7 +105,8 @@ def _change_write(changes: list[tuple[str, str]]) -> None:
 
 
 VARIANTS: dict[str, Callable[[], None]] = {
-    variant.__name__: variant for variant in (no_mark, no_look, no_settle_time, no_wait, no_fence)
+    variant.__name__: variant
+    for variant in (no_mark, no_look, no_settle_time, no_wait, no_fence, no_reset)
 }
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.ledger.entries import Number
 from jobs.outcome import Outcome
 from jobs.record import Record, State
 from worker.sandbox import Entry
@@ -60,10 +61,10 @@ class Records:
     """
 
     batch: str
-    rows: Mapping[int, Key]
+    rows: Mapping[Number, Key]
     results: Sequence[Mapping[str, Any]]
     status: Mapping[str, Any]
-    records: Mapping[int, Record]
+    records: Mapping[Number, Record]
     marks: frozenset[str]
     leftovers: Sequence[str]
     journal: Sequence[Entry]
@@ -113,7 +114,7 @@ class Records:
                 if line["event"] == event and line.get("batch") == self.batch:
                     yield line
 
-    def key(self, row: int) -> Key:
+    def key(self, row: Number) -> Key:
         """Name a row as Graph does."""
         user, event = self.rows[row]
         return user.casefold(), event

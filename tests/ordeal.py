@@ -22,6 +22,7 @@ from config.settings import Settings
 from jobs.console import open_ledger
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.entries import Number
 from jobs.record import Record
 from jobs.report import describe
 from jobs.results import read_results
@@ -57,7 +58,7 @@ class Ordeal:
         self.batch = ""
         self._first = sandbox.stats().calls
         self.workers: list[Worker] = []
-        self._rows: dict[int, Key] = {}
+        self._rows: dict[Number, Key] = {}
         self._marks = set[str]()
 
     def submit(self, rows: Sequence[dict[str, Any]], *arguments: str) -> None:
@@ -83,7 +84,17 @@ class Ordeal:
         assert worker.process.returncode == 0, worker.errors
         return worker
 
-    def kill(self, worker: Worker) -> dict[int, Record]:
+    def outlive(self, command: Sequence[str | Path]) -> Worker:
+        """Run a worker that may be killed, and if it was another one; return the first."""
+        with self.worker("--burst", command=command) as worker:
+            code = worker.process.wait(PATIENCE_S)
+        self.observe()
+        if code != 0:
+            assert -signal.SIGKILL == code, worker.errors
+            self.burst()
+        return worker
+
+    def kill(self, worker: Worker) -> dict[Number, Record]:
         """Kill a worker, and see what it has marked; return the ledger's records."""
         worker.stop(signal.SIGKILL)
         return self.observe()
@@ -112,7 +123,7 @@ class Ordeal:
         """Whether some worker has said that the batch is finished."""
         return any(worker.events("batch.finished") for worker in self.workers)
 
-    def observe(self) -> dict[int, Record]:
+    def observe(self) -> dict[Number, Record]:
         """Remember the ids of calls that the ledger holds now; return its records."""
         found = self._ask(_records)
         self._marks |= _ids(found.values())
@@ -170,7 +181,7 @@ def _log(worker: Worker) -> Log:
     return Log.read(worker.written, worker.errors.encode(), killed=killed)
 
 
-async def _records(batches: Batches, batch: Batch) -> dict[int, Record]:
+async def _records(batches: Batches, batch: Batch) -> dict[Number, Record]:
     return {line.row: line.record async for part in batches.lines(batch) for line in part}
 
 

@@ -16,8 +16,9 @@ from structlog.typing import FilteringBoundLogger
 from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches, Commit, Order
+from jobs.ledger.entries import Entry
 from jobs.ledger.leases import Leases
-from jobs.ledger.slices import Answer, Closed, Entry, Kind, OpenSlice, Slices, Word
+from jobs.ledger.slices import Answer, Closed, Kind, OpenSlice, Slices, Word
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.queue import connect
 
@@ -53,6 +54,8 @@ def order(total: int, batch: str = "b", **changes: Any) -> Order:
         not_before_ms=NOW,
         allowed_ms=86_400_000,
         check_first=False,
+        plan=False,
+        selections=0,
     )
     return replace(standard, **changes)
 

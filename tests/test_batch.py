@@ -16,9 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import InputError
-from jobs.batch import MAX_UNPACKED, SLICE_SIZE, Refused, check_batch_id, draft, unpack
+from jobs.batch import (
+    MAX_UNPACKED,
+    SELECTION_WEIGHT,
+    SLICE_SIZE,
+    Refused,
+    check_batch_id,
+    draft,
+    unpack,
+)
 from jobs.response import Response
 from jobs.rows import Problem, Row
+from jobs.selection import Selection
 
 
 def response(user: str = "ada@contoso.com", event: str = "E1", **fields: Any) -> Response:
@@ -26,15 +35,20 @@ def response(user: str = "ada@contoso.com", event: str = "E1", **fields: Any) ->
     return Response.from_json({"user": user, "event": event, "action": "decline"} | fields)
 
 
-def numbered(responses: Iterable[Response]) -> list[Row]:
+def selection(user: str = "ada@contoso.com", **fields: Any) -> Selection:
+    """Return a selection; `events` are among its fields."""
+    return Selection.from_json({"user": user, "events": {}, "action": "decline"} | fields)
+
+
+def numbered(responses: Iterable[Response | Selection]) -> list[Row]:
     """Return rows as a file with a header has them."""
     return [Row(number + 1, number, each) for number, each in enumerate(responses, 1)]
 
 
-def refusal(rows: Iterable[Row | Problem], **options: int) -> Refused:
+def refusal(rows: Iterable[Row | Problem], shown_problems: int = 1000) -> Refused:
     """Return how `rows` are refused."""
     with pytest.raises(Refused) as caught:
-        draft(rows, **options)
+        draft(rows, shown_problems=shown_problems)
     return caught.value
 
 
@@ -132,7 +146,7 @@ def test_all_problems_are_found_and_the_first_are_shown() -> None:
 
     assert (wrong[0], Problem(6, "event", text), *wrong[1:]) == found.problems
     assert found.total == 4
-    assert str(found) == "4 problems in the file, nothing was queued; correct it and go again"
+    assert str(found) == "4 problems, nothing was queued; correct them and go again"
     assert tuple(wrong[:2]) == refusal(wrong, shown_problems=2).problems
 
 
@@ -149,6 +163,106 @@ def test_the_fingerprint_is_that_of_the_content_in_its_order() -> None:
 
     assert first == fingerprint([Row(70, 1, one), Row(80, 2, two)])
     assert len({first, fingerprint(numbered([two, one])), fingerprint(numbered([one]))}) == 3
+
+
+def test_plain_rows_are_the_batch_that_they_always_were() -> None:
+    """The ids of batches that were submitted by earlier versions are found again."""
+    rows = numbered([response(comment="x"), response("bob@contoso.com", sendResponse=False)])
+    with draft(rows) as made:
+        assert (
+            "70d6704c27fccbf94dc59f0a3e44625b7d6b4b8b1a80798f2c9196223e81baa4" == made.fingerprint
+        )
+
+
+def test_a_plan_is_another_batch() -> None:
+    """Rows that are only looked at are not the batch that answers."""
+    for rows in (numbered([response()]), numbered([selection()])):
+        with draft(rows) as sent, draft(rows, plan=True) as planned:
+            assert 2 == len({sent.batch_id, planned.batch_id})
+            assert [*sent.slices()] == [*planned.slices()]
+
+
+def test_selections_are_counted_and_come_back() -> None:
+    """A slice holds both kinds of rows, and gives back what it was given."""
+    text = '"events":{"from": "now"}'
+    rows = numbered(
+        [
+            selection(comment=text, events={"organizer": ["@b.c", "internal"]}),
+            response(comment=text),
+            selection("bob@contoso.com"),
+            selection("bob@contoso.com", calendar="default"),
+        ]
+    )
+    with draft(rows) as made:
+        (only,) = made.slices()
+    with draft(rows[1:2]) as plain:
+        (quoted,) = plain.slices()
+
+    assert (4, 3, 0, 4) == (made.total, made.selections, made.duplicates, only.size)
+    assert (1, 0) == (plain.total, plain.selections)
+    assert sorted((row.number, row.response.to_json()) for row in rows) == sorted(
+        (number, found.to_json()) for number, found in unpack(only.body)
+    )
+    assert [(2, rows[1].response)] == unpack(quoted.body)
+    assert 3 == sum(isinstance(found, Selection) for _, found in unpack(only.body))
+
+
+def test_equal_selections_are_one() -> None:
+    """The first of equal selections stays, letter case of the user and the subject aside."""
+    rows = numbered(
+        [
+            selection(events={"subject": "Weekly"}, comment="x"),
+            selection(),
+            response(),
+            selection("ADA@contoso.com", events={"subject": "weekly", "from": "now"}, comment="x"),
+            selection(events={"series": "whole"}),
+        ]
+    )
+    with draft(rows) as made:
+        (only,) = made.slices()
+
+    assert (3, 2, 2) == (made.total, made.selections, made.duplicates)
+    assert [1, 2, 3] == sorted(number for number, _ in unpack(only.body))
+
+
+def test_selections_that_contradict_each_other_are_refused() -> None:
+    """Two answers to what is selected alike are a mistake; to what is not, they may be meant."""
+    rows = numbered(
+        [
+            selection(),
+            selection("Ada@contoso.com", action="tentative"),
+            selection(ifNotRequested="skip"),
+            selection(comment="x"),
+            selection(action="tentative", events={"subject": "x"}),
+        ]
+    )
+    text = "line 2 asks something else for the same user and events; keep one of the two"
+    problems = tuple(Problem(line, "row", text) for line in (3, 4, 5))
+
+    assert problems == refusal(rows).problems
+
+
+def test_a_selection_fills_a_slice_as_many_responses_do() -> None:
+    """Slices are evenly filled, although nobody knows yet what selections find."""
+    users = SLICE_SIZE // SELECTION_WEIGHT * 2
+    rows = numbered(
+        [
+            *(selection(f"user{n}@contoso.com") for n in range(users)),
+            *(response(f"other{n}@contoso.com") for n in range(SLICE_SIZE)),
+            *(selection(events={"subject": str(n)}) for n in range(SLICE_SIZE)),
+        ]
+    )
+    with draft(rows) as made:
+        contents = [[found for _, found in unpack(each.body)] for each in made.slices()]
+    weights = [
+        sum(SELECTION_WEIGHT if isinstance(found, Selection) else 1 for found in content)
+        for content in contents
+    ]
+    alone = [len({found.mailbox for found in content}) == 1 for content in contents]
+
+    assert all(w <= SLICE_SIZE or one for w, one in zip(weights, alone, strict=True))
+    assert [SLICE_SIZE] == [len(found) for found, one in zip(contents, alone, strict=True) if one]
+    assert len(contents) <= 6
 
 
 @pytest.mark.parametrize("closing", ["closed", "refused", "broken"])
@@ -232,6 +346,7 @@ def test_memory_does_not_grow_with_the_file() -> None:
 
 
 GOOD = response().to_json()
+SELECTS = selection().to_json()
 
 
 @pytest.mark.parametrize(
@@ -251,6 +366,13 @@ GOOD = response().to_json()
         zlib.compress(b"[[1,%b]]" % GOOD.replace(b"E1", b"a%2Fb")),
         zlib.compress(b"[[1,%b]]" % GOOD.replace(b"ada@contoso.com", b"me")),
         zlib.compress(b"[[1,%b]]" % GOOD.replace(b"sendResponse", b"send_response")),
+        zlib.compress(b"[[1,%b],[1,%b]]" % (GOOD, SELECTS)),
+        zlib.compress(b"[[1,%b],[2,%b]]" % (SELECTS, GOOD.replace(b"E1", b".."))),
+        zlib.compress(b"[[1,%b]]" % SELECTS.replace(b'"events"', b'"event":"..","events"')),
+        zlib.compress(b"[[1,%b]]" % SELECTS.replace(b'"events"', b'"\\u0065vents"')),
+        zlib.compress(b"[[1,%b]]" % SELECTS.replace(b'"from"', b'"from_"')),
+        zlib.compress(b"[[1,%b]]" % SELECTS.replace(b"ada@contoso.com", b"ada/x@contoso.com")),
+        zlib.compress(b"[[1,%b]]" % SELECTS.replace(b'"now"', b'"tomorrow"')),
     ],
 )
 def test_a_forged_slice_is_refused(body: bytes) -> None:

@@ -3,27 +3,30 @@
 import contextlib
 import io
 import re
+from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
 
 import click
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 from readme import ROOT, Readme
 
 from config.clouds import CloudName
 from config.errors import InputError, LedgerUnreachable, SettingsError
 from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
 from jobs import report
-from jobs.commands import _as_json
-from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT
-from jobs.ledger.batches import BatchState, Line, read_batch
+from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
+from jobs.ledger.batches import BatchState, read_batch
+from jobs.ledger.entries import Entry
 from jobs.outcome import REASONS, Outcome, Reason
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS
 from jobs.record import Record
 from jobs.response import Response
 from jobs.results import result
-from jobs.rows import Format, Row, read_rows
+from jobs.rows import Format, Problem, Row, read_rows
+from jobs.selection import DEFAULT_DAYS, MAX_DAYS, MAX_SUBJECT, Events, Selection, Series
 from jobs.submit import Submitted
 from worker.commands import main
 from worker.reply import TransportEnd
@@ -177,9 +180,26 @@ def test_no_other_setting() -> None:
 
 
 def test_row_fields() -> None:
-    """The table lists the fields of a response, under the names of the file."""
-    names = [field.alias or name for name, field in Response.model_fields.items()]
-    assert names == README.table("Rows", "field").names("field")
+    """The tables list the fields of responses and selections, under the names of the file."""
+    names = dict.fromkeys([*names_of(Response), *names_of(Selection)])
+    assert list(names) == README.table("Rows", "field").names("field")
+    events = README.table("Rows that find their events", "in `events`")
+    assert names_of(Events) == events.names("in `events`")
+
+
+def names_of(model: type[BaseModel]) -> list[str]:
+    """Return the names of a model's fields in a file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def test_limits_of_windows() -> None:
+    """The table says how long a window is, and how long it may be."""
+    table = README.table("Rows that find their events", "in `events`", "rule")
+    rules = dict(zip(table.names("in `events`"), (row[1] for row in table.rows), strict=True))
+    assert f"default {DEFAULT_DAYS} days" in rules["to"]
+    assert f"at most {MAX_DAYS:,} days" in rules["to"]
+    assert f"at most {MAX_SUBJECT} characters" in rules["subject"]
+    assert {*Series} <= set(re.findall(r"`(\w+)`", rules["series"]))
 
 
 def test_csv_columns() -> None:
@@ -199,9 +219,13 @@ def test_passed_over_columns() -> None:
 @pytest.mark.parametrize(("language", "format"), [("csv", Format.CSV), ("json", Format.JSONL)])
 def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # the option's name
     """The rows that the README shows are good."""
-    (block,) = README.blocks(language)
-    rows = read_rows(io.BufferedReader(io.BytesIO(block.encode())), format=format)
-    assert [Row, Row] == [type(row) for row in rows]
+    blocks = README.blocks(language)
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    kinds: list[list[type]] = []
+    for block in blocks:
+        rows = read_rows(io.BufferedReader(io.BytesIO(block.encode())), format=format, now=now)
+        kinds.append([type(row.response) if isinstance(row, Row) else Problem for row in rows])
+    assert [[Response] * 2, [Selection] * 2] == kinds
 
 
 def test_outcomes() -> None:
@@ -229,9 +253,8 @@ def test_transport_ends() -> None:
 
 
 def test_states() -> None:
-    """The table lists the states of a batch; no batch of this version is `finding`."""
-    expected = set(BatchState) - {BatchState.FINDING}
-    assert expected == set(README.table("JSON forms", "state").names("state"))
+    """The table lists the states of a batch."""
+    assert set(BatchState) == set(README.table("JSON forms", "state").names("state"))
 
 
 def test_json_forms() -> None:
@@ -239,7 +262,7 @@ def test_json_forms() -> None:
     *_, results = README.table("JSON forms", "form", "keys").spans("keys")
     submit, status, _ = README.table("JSON forms", "form", "keys").spans("keys")
     submitted = Submitted(batch="b", created=True, total=1, duplicates=0)
-    printed = result("b", Line(1, RESPONSE, Record()))
+    printed = result("b", Entry(1, RESPONSE, Record()))
 
     assert re.findall(r'"(\w+)":', _as_json(submitted)) == submit
     assert list(report.describe(read_batch("b", {}), 0)) == status

@@ -10,7 +10,8 @@ from readme import Readme
 from structlog.testing import LogCapture
 
 from jobs.ledger.batches import read_batch
-from jobs.ledger.slices import Entry, OpenSlice
+from jobs.ledger.entries import Entry
+from jobs.ledger.slices import OpenSlice
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.response import Action, Response

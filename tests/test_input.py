@@ -38,6 +38,15 @@ JSONL_ROWS = {
         "calendarGroup: "
     ),
     '{"user": "ada@contoso.com", "event": "e", "action": "decline", "coment": "x"}': ("coment: "),
+    '{"user": "ada@contoso.com", "event": "e", "events": {}, "action": "decline"}': "event: ",
+    '{"user": "ada@contoso.com", "events": {"to": "now"}, "action": "decline"}': "events.to: ",
+    '{"user": "ada@contoso.com", "events": {"from": "x"}, "action": "decline"}': "events.from: ",
+    '{"user": "ada@contoso.com", "events": {"organizer": []}, "action": "decline"}': (
+        "events.organizer: "
+    ),
+    '{"user": "ada@contoso.com", "event": "e", "action": "decline", "ifNotRequested": "skip"}': (
+        "ifNotRequested: "
+    ),
     '{"user": "ada@contoso.com", "event": "e", "action": "decline"': "row: ",
     '["ada@contoso.com"]': "row: ",
 }
@@ -53,9 +62,24 @@ CSV_ROWS = {
 }
 
 
+SELECTING_CSV = "user,event,action,from,to,series,organizer\n"
+SELECTING_ROWS = {
+    "ada@contoso.com,e,decline,now,,,": "from: ",
+    "ada@contoso.com,e,decline,,,whole,": "series: ",
+    "ada@contoso.com,,decline,now,now,,": "to: ",
+    "ada@contoso.com,,decline,,,all,": "series: ",
+    "ada@contoso.com,,decline,,,,contoso.com": "organizer: ",
+    "ada@contoso.com,,accept,,,,": "action: ",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "head", "rows", "line"),
-    [("rows.jsonl", GOOD, JSONL_ROWS, 2), ("rows.csv", CSV, CSV_ROWS, 2)],
+    [
+        ("rows.jsonl", GOOD, JSONL_ROWS, 2),
+        ("rows.csv", CSV, CSV_ROWS, 2),
+        ("selections.csv", SELECTING_CSV, SELECTING_ROWS, 2),
+    ],
 )
 def test_every_bad_row_is_named(  # noqa: PLR0917  # pytest passes them by name
     program: Program, redis: Redis, name: str, head: str, rows: dict[str, str], line: int
@@ -85,7 +109,15 @@ FILES = {
         "1: header: names 'user' twice",
     ),
     "missing column": (b"user,action\na@b.c,decline\n", "1: header: lacks the column event"),
+    "an id lost from results": (
+        b"user,event,action,series,subject,row\na@b.c,,decline,,x,7\n",
+        "2: event: is missing",
+    ),
     "not utf-8": (b"user,event,action\na@b.c,e\xff,decline\n", "2: "),
+    "selections in conflict": (
+        b"user,action,from\nA@b.c,decline,\na@b.c,tentative,now\n",
+        "3: row: line 2 asks something else",
+    ),
     "conflict": (b"user,event,action\nA@b.c,e,decline\na@b.c,e,tentative\n", "3: "),
 }
 
@@ -103,6 +135,9 @@ def test_every_bad_file_is_refused(program: Program, redis: Redis, kind: str) ->
 WRONG_USE = {
     "no such file": (["submit", "nowhere.csv"], "nowhere.csv"),
     "a bad batch id": (["submit", "rows.jsonl", "--batch", "a b"], "batch id"),
+    "offboard nobody": (["offboard"], "USER"),
+    "offboard with a file": (["offboard", "rows.jsonl"], "rows.jsonl: user: "),
+    "offboard in a format": (["offboard", "a@b.c", "--format", "csv"], "--format"),
     "a time without zone": (["submit", "rows.jsonl", "--at", "2026-12-01T17:00"], "zone"),
     "no time": (["submit", "rows.jsonl", "--at", "tomorrow"], "ISO 8601"),
     "no duration": (["submit", "rows.jsonl", "--deadline", "soon"], "24h"),

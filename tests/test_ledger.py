@@ -16,13 +16,13 @@ from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.batches import STAGED_AT_ONCE, Batch, BatchState, Commit
+from jobs.ledger.entries import Entry
 from jobs.ledger.leases import Taken
 from jobs.ledger.slices import (
     CALLS_BURST,
     CALLS_PER_S,
     Answer,
     Closed,
-    Entry,
     Kind,
     OpenSlice,
     Word,

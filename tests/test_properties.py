@@ -23,11 +23,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from jobs.choosing import ANSWERS
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import QUEUED, Record, State, Step, Terms, next_step
 from jobs.response import Action, Response
 from worker.reply import Event, Reply
-from worker.verdict import ANSWERS, Verdict, judge, judge_look
+from worker.verdict import Verdict, judge, judge_look
 
 SETTLE_MS = 60_000
 NEVER_TAKEN = frozenset(
@@ -157,6 +158,7 @@ class OneResponse(RuleBasedStateMachine):
             deadline_ms=self.now_ms + 3_600_000,
             cancelled=False,
             check_first=check_first,
+            plan=False,
             max_attempts=max_attempts,
             settle_ms=self.settle_ms,
         )

@@ -16,6 +16,7 @@ TERMS = Terms(
     deadline_ms=NOW + 1_000_000,
     cancelled=False,
     check_first=False,
+    plan=False,
     max_attempts=3,
     settle_ms=60_000,
 )

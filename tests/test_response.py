@@ -73,6 +73,11 @@ def test_mailbox_ignores_letter_case() -> None:
     assert Response.from_json(ROW | {"user": "ADA@Contoso.com"}).mailbox == "ada@contoso.com"
 
 
+def test_the_target_is_the_event() -> None:
+    """What two responses of a mailbox must not both answer is the event."""
+    assert "a-b" == Response.from_json(ROW | {"event": "a/b"}).target
+
+
 @pytest.mark.parametrize(
     "user",
     [OBJECT_ID, OBJECT_ID.upper(), "o'brien@contoso.com", "g_x.com#EXT#@contoso.onmicrosoft.com"],

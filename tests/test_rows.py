@@ -1,17 +1,23 @@
 """A file becomes rows, or a list of all that is wrong with it, by line and name."""
 
+import csv
 import json
-from io import BufferedReader, BytesIO
+from datetime import UTC, datetime
+from io import BufferedReader, BytesIO, StringIO
 from typing import Any, cast
 
 import pytest
 
 from jobs.response import Response
 from jobs.rows import Format, Problem, Row, choose_format, read_rows
+from jobs.selection import Selection
 
 ROW: dict[str, Any] = {"user": "ada@contoso.com", "event": "AAMkAGI2", "action": "decline"}
 HEADER = "user,event,action"
 FULL = f"{HEADER},comment,sendResponse,proposedStart,proposedEnd,timeZone,calendar,calendarGroup"
+
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
 def read(
@@ -20,7 +26,8 @@ def read(
     """Return what comes out of `data`."""
     raw = BytesIO(data if isinstance(data, bytes) else data.encode())
     stream = BufferedReader(cast("Any", raw))
-    return list(read_rows(stream, format=form, proposals_allowed=proposals_allowed))
+    rows = read_rows(stream, format=form, proposals_allowed=proposals_allowed, now=NOW)
+    return list(rows)
 
 
 def jsonl(*objects: dict[str, Any]) -> str:
@@ -142,7 +149,7 @@ START, END = "2026-12-02T18:00:00", "2026-12-02T19:00:00"
 NO_QUOTE = 'opens a quote that is not closed; close it, and write a quote inside as ""'
 KNOWN = (
     "known are user, event, action, comment, sendResponse, proposedStart, proposedEnd, "
-    "timeZone, calendar, calendarGroup"
+    "timeZone, calendar, calendarGroup, from, to, series, organizer, subject, ifNotRequested"
 )
 
 
@@ -156,9 +163,9 @@ KNOWN = (
         (f"{HEADER},coment\n{GOOD}", 1, "header", "'coment' is no known column; did you mean comm"),
         (f"{HEADER},SENDRESPONSE\n{GOOD}", 1, "header", "did you mean sendResponse?"),
         (f"{HEADER},user\n{GOOD}", 1, "header", "names 'user' twice"),
-        ("user,action\na,decline", 1, "header", "lacks the column event; add it"),
+        ("user,action\na,decline", 1, "header", "lacks the column event; add it, or from and"),
         (f"{GOOD}\n", 1, "header", f"'decline' is no known column; {KNOWN}"),
-        ("user,from,to,action\na,now,now,decline", 1, "header", "'from' is no known column"),
+        ("user,form,to,action\na,now,now,decline", 1, "header", "did you mean from?"),
         (f"{HEADER}\n{GOOD},x", 2, "row", "has 4 cells, and the header 3"),
         (f'{HEADER}\n{GOOD}\na,"b\nc\n', 3, "row", NO_QUOTE),
         (f'{HEADER}\na,"b"c,d\n', 2, "row", "is not CSV"),
@@ -213,7 +220,7 @@ def test_bad_csv_is_refused_by_line_and_column(
         (jsonl(ROW | {"coment": "x"}), 1, "coment", "is no known name; did you mean comment?"),
         (jsonl(ROW | {"send_response": True}), 1, "send_response", "did you mean sendResponse?"),
         (jsonl(ROW | {"\x1b[31m": 1}), 1, "'\\x1b[31m'", "is no known name; known are user,"),
-        (jsonl(ROW | {"events": {}}), 1, "events", "is no known name; did you mean event?"),
+        (jsonl(ROW | {"evnts": {}}), 1, "evnts", "is no known name; did you mean events?"),
         ('{"user": "a", "user": "b"}', 1, "row", "holds 'user' twice"),
         ('{"proposedNewTime": {"end": 1, "end": 2}}', 1, "row", "holds 'end' twice"),
         (jsonl(ROW, ROW | {"user": 7}), 2, "user", "must be text, in quotes"),
@@ -333,3 +340,206 @@ def test_reading_may_end_before_the_file_does() -> None:
     assert row(1, 1) == next(rows)
     stream.close()
     del rows
+
+
+def selection(line: int, number: int, events: dict[str, Any], **changes: Any) -> Row:
+    """Return the selection row that ROW with `events` in the place of its event must become."""
+    fields = {"user": ROW["user"], "events": events, "action": "decline"} | changes
+    return Row(line, number, Selection.from_json(fields))
+
+
+EVERYTHING: dict[str, Any] = {
+    "from": "2026-12-02T00:00+01:00",
+    "to": "2027-06-30T00:00:00Z",
+    "series": "occurrences",
+    "organizer": ["@b.c", "d@e.f", "internal"],
+    "subject": "Weekly, with all",
+}
+
+
+def test_a_selection_is_the_same_in_both_formats() -> None:
+    """All fields of a selection come out of both formats alike."""
+    header = "user,action,from,to,series,organizer,subject,ifNotRequested,calendar"
+    line = (
+        "ada@contoso.com,decline,2026-12-02T00:00+01:00,2027-06-30T00:00:00Z,occurrences,"
+        '"internal; D@e.f,@b.c","Weekly, with all",skip,Cal'
+    )
+    more = {"ifNotRequested": "skip", "calendar": "Cal"}
+    lines = jsonl({**ROW, "event": None, "events": EVERYTHING, **more})
+
+    assert [selection(2, 1, EVERYTHING, **more)] == read(f"{header}\n{line}\n")
+    assert [selection(1, 1, EVERYTHING, **more)] == read(lines, Format.JSONL)
+
+
+def test_a_selection_may_leave_everything_out() -> None:
+    """An empty object selects what comes; a null in it is as good as absent."""
+    nothing = dict.fromkeys(["from", "to", "series", "organizer", "subject"])
+    lines = [{"user": ROW["user"], "action": "decline", "events": each} for each in ({}, nothing)]
+
+    assert [selection(1, 1, {}), selection(2, 2, {})] == read(jsonl(*lines), Format.JSONL)
+
+
+WHO = "ada@contoso.com,decline"
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        (f"user,action,from\n{WHO},", {}),
+        (f"user,action,from\n{WHO}", {}),
+        (f"user,action,from,event\n{WHO},,", {}),
+        (f"user,action,from,event\n{WHO},now,", {}),
+        (f"user,action,series,event\n{WHO},occurrences,", {"series": "occurrences"}),
+        (f"user,action,organizer\n{WHO},@b.c", {"organizer": "@b.c"}),
+        (f"user,action,organizer\n{WHO},", {}),
+        (f"user,action,subject,event\n{WHO},x,", {"subject": "x"}),
+        (
+            f"user,action,start,organizer,subject\n{WHO},y,d@e.f e@f.g,x",
+            {"subject": "x", "organizer": ["d@e.f", "e@f.g"]},
+        ),
+        (f"user,action,series,row,organizer\n{WHO},whole,7,d@e.f", {"organizer": "d@e.f"}),
+    ],
+)
+def test_a_csv_row_without_an_event_selects(text: str, events: dict[str, Any]) -> None:
+    """Where there is no event, the columns of a selection make the row one."""
+    assert [selection(2, 1, events)] == read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (f"user,action,event,subject\n{WHO},,", "event"),
+        (f"user,action,event,organizer,subject,row\n{WHO},,d@e.f,x,7", "event"),
+        (f"user,action,event,from,to,series,organizer,subject,row\n{WHO},,,,,d@e.f,x,7", "event"),
+        (f"user,action,from,organizer,subject,outcome\n{WHO},,d@e.f,x,sent", "event"),
+        (f"user,action,organizer,subject,batch\n{WHO},d@e.f,x,b", "header"),
+    ],
+)
+def test_an_event_that_was_lost_does_not_become_all_events(text: str, field: str) -> None:
+    """In results that came back, and where only an event could be told of, an id is missed."""
+    (problem,) = read(text)
+
+    assert isinstance(problem, Problem)
+    assert (field, True) == (problem.field, "event" in problem.text or "missing" in problem.text)
+
+
+def test_what_tells_of_an_event_is_passed_over() -> None:
+    """Beside an event, its subject, start and organizer are for the reader of the file."""
+    text = "user,event,action,from,to,series,organizer,subject,start\n"
+    text += "ada@contoso.com,AAMkAGI2,decline,,,,not an address,x,y\n"
+
+    assert [row(2, 1)] == read(text)
+
+
+def test_selections_in_results_can_be_fed_back_in() -> None:
+    """What the results say of a selection reads as the selection that it was, in both formats."""
+    told = Selection.from_json(
+        {"user": ROW["user"], "events": EVERYTHING, "action": "decline", "calendar": "default"}
+    )
+    found = ROW | {"subject": "s", "start": "x", "organizer": "o"}
+    added = {"batch": "b", "row": 12, "outcome": None, "settledAt": None}
+    lines = jsonl(json.loads(told.to_json()) | added, found | {"row": "12.1"})
+    cells = EVERYTHING | {"organizer": " ".join(EVERYTHING["organizer"])}
+    table = StringIO()
+    names = ["user", "event", "action", "calendar", "start", *EVERYTHING, *added]
+    writer = csv.DictWriter(table, names)
+    writer.writeheader()
+    writer.writerow({"user": ROW["user"], "action": "decline", "calendar": "default"} | cells)
+    writer.writerow(found | {"row": "12.1"})
+
+    assert [Row(1, 1, told), row(2, 2)] == read(lines, Format.JSONL)
+    assert [Row(2, 1, told), row(3, 2)] == read(table.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("cells", "field", "part"),
+    [
+        ("E,now,,,,,", "from", "is for a row that finds its events, and not for one event"),
+        ("E,,now,,,,", "to", "is for a row that finds its events"),
+        ("E,,,whole,,,", "series", "is for a row that finds its events"),
+        ("E,,,,,,skip", "ifNotRequested", "is for a row that finds its events"),
+        (",x,,,,,", "from", "'x' is no ISO 8601 time; write it as 2026-12-01T17:00+01:00 or"),
+        (",2026-12-01T17:00,,,,,", "from", "does not say in which zone"),
+        (",1999-12-01T17:00Z,,,,,", "from", "give a year from 2000 to 2200, or now"),
+        (",,tomorrow,,,,", "to", "'tomorrow' is no ISO 8601 time"),
+        (",,now,,,,", "to", "must come after from, which is 2026-12-01T12:00:00Z"),
+        (",2027-01-01T00:00+01:00,2027-01-01T00:00+02:00,,,,", "to", "is 2027-01-01T00:00:00+01:"),
+        (",,2031-11-30T12:00:00.000001Z,,,,", "to", "is 1,826 days after from, and 1,825 are all"),
+        (",,,each,,,", "series", "must be whole or occurrences, not 'each'"),
+        (",,,,contoso.com,,", "organizer", "is none of an address (name@domain), a domain (@dom"),
+        (",,,,a@b@c,,", "organizer", "is none of an address"),
+        (",,,,;,,", "organizer", "is an empty list; name an organizer, or leave it out"),
+        (",,,,,  ,", "subject", "is empty; give text that the subject contains"),
+        (f",,,,,{'x' * 256},", "subject", "has 256 characters, and 255 are allowed"),
+        (",,,,,,send", "ifNotRequested", "must be skip, or left out"),
+    ],
+)
+def test_bad_selections_in_csv_are_refused_by_column(cells: str, field: str, part: str) -> None:
+    """What is wrong with a selection is named by its column."""
+    header = "user,action,event,from,to,series,organizer,subject,ifNotRequested"
+    problems = [
+        (each.line, each.field, part in each.text)
+        for each in read(f"{header}\n{WHO},{cells}\n")
+        if isinstance(each, Problem)
+    ]
+
+    assert [(2, field, True)] == problems
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "part"),
+    [
+        ({"event": "E"}, "event", "is one event, and events is many of them; drop one of the two"),
+        ({"proposedNewTime": SLOT}, "proposedNewTime", "cannot be proposed for events that are"),
+        ({"from": "now"}, "from", "is no known name; "),
+        ({"events": 5}, "events", "must be an object, {...}"),
+        ({"events": {"form": "now"}}, "events.form", "is no known name; did you mean from?"),
+        ({"events": {"from_": "now"}}, "events.from_", "is no known name; did you mean from?"),
+        ({"events": {"from": 5}}, "events.from", "must be text, in quotes"),
+        ({"events": {"series": 5}}, "events.series", "must be whole or occurrences"),
+        ({"events": {"to": "2020-01-01T00:00Z"}}, "events.to", "must come after from, which is 20"),
+        ({"events": {"organizer": []}}, "events.organizer", "is an empty list; name an organizer"),
+        ({"events": {"organizer": 5}}, "events.organizer", "must be an address, @domain, internal"),
+        ({"events": {"organizer": ["@b.c", "b"]}}, "events.organizer.1", "'b' is none of an addre"),
+        ({"events": {"organizer": ["@b.c"] * 101}}, "events.organizer", "101 entries, and 100 are"),
+        ({"events": {"subject": "a\0" * 200}}, "events.subject", "has 400 characters"),
+        ({"sendResponse": False, "comment": "x"}, "sendResponse", "must not be false with a comm"),
+        ({"calendarGroup": "G"}, "calendarGroup", "needs a calendar id"),
+        ({"user": "me"}, "user", "an application has no 'me'"),
+        (
+            {"user": "6f1c0b1e-3f0a-4c59-9d3e-0a8f5d1c2b3a", "events": {"organizer": "external"}},
+            "events",
+            "give the user principal name",
+        ),
+    ],
+)
+def test_bad_selections_in_json_lines_are_refused_by_key(
+    changes: dict[str, Any], field: str, part: str
+) -> None:
+    """What is wrong with a selection is named by its key, and all else is checked as ever."""
+    fields = {"user": ROW["user"], "action": "decline", "events": {}} | changes
+    problems = [
+        (each.line, each.field, part in each.text)
+        for each in read(jsonl(fields), Format.JSONL)
+        if isinstance(each, Problem)
+    ]
+
+    assert [(1, field, True)] == problems
+
+
+def test_the_domain_of_an_object_id_is_missed_in_the_organizer_column() -> None:
+    """In CSV the organizer's cell is what a user without a domain makes wrong."""
+    text = "user,action,organizer\n6f1c0b1e-3f0a-4c59-9d3e-0a8f5d1c2b3a,decline,internal\n"
+    (problem,) = read(text)
+
+    assert isinstance(problem, Problem)
+    assert (2, "organizer") == (problem.line, problem.field)
+
+
+def test_no_time_is_proposed_to_what_is_found_in_csv() -> None:
+    """A proposed time beside the columns of a selection is named by its own column."""
+    text = f"user,action,from,proposedStart,proposedEnd,timeZone\n{WHO},now,{START},{END},UTC\n"
+    (problem,) = read(text)
+
+    assert isinstance(problem, Problem)
+    assert (2, "proposedStart") == (problem.line, problem.field)

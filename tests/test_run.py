@@ -128,6 +128,26 @@ def test_demo(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_demo_of_leavers(tmp_path: Path) -> None:
+    """The demo of offboarding shows a plan and what came of it, and nothing is taken twice."""
+    shown = subprocess.run(
+        [COMMAND, "demo", "--leavers"],
+        capture_output=True,
+        cwd=tmp_path,
+        env=child_environment({}),
+        check=False,
+        timeout=60,
+    )
+    out, err = shown.stdout.decode(), shown.stderr.decode()
+
+    assert 0 == shown.returncode, err
+    plan, applied = out.split("applied")[:2]
+    assert "planned" in plan
+    assert "no_attendees" in plan
+    assert "sent" in applied
+    assert "0 of them twice" in err
+
+
 def _served(state: Path) -> bool:
     with subprocess.Popen(["pgrep", "-f", str(state)], stdout=subprocess.DEVNULL) as search:
         return search.wait() == 0

@@ -54,7 +54,7 @@ def reply(status: int | None, code: str | None = None, **fields: Any) -> Reply:
 
 def event(answer: str = "notResponded", **fields: bool) -> Reply:
     """Make the reply to a look that found the event."""
-    standard = {"is_organizer": False, "is_cancelled": False, "response_requested": True}
+    standard: Any = {"is_organizer": False, "is_cancelled": False, "response_requested": True}
     return reply(200, event=Event(response=answer, **(standard | fields)))
 
 

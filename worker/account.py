@@ -5,12 +5,17 @@ One `call.finished` for every call, one `response.settled` for every response. N
 comment, a token or a body: only what is named here is written.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from structlog.typing import FilteringBoundLogger
 
+from jobs.choosing import Found
 from jobs.ledger.batches import Batch
-from jobs.ledger.slices import Entry, OpenSlice
+from jobs.ledger.entries import Entry
+from jobs.ledger.slices import OpenSlice
 from jobs.moments import write_moment
-from jobs.outcome import Outcome
+from jobs.outcome import Ending, Outcome
 from worker.reply import Reply
 from worker.verdict import Verdict
 
@@ -34,7 +39,7 @@ def call_finished(
         batch=part.batch.id,
         row=entry.row,
         user=response.user,
-        event_id=response.event,
+        event_id=entry.event_id,
         action=response.action.value,
         method=method,
         attempt=attempt,
@@ -56,7 +61,7 @@ def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
         batch=part.batch.id,
         row=entry.row,
         user=response.user,
-        event_id=response.event,
+        event_id=entry.event_id,
         action=response.action.value,
         method="POST",
         attempt=record.attempts + 1,
@@ -86,7 +91,7 @@ def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -
         batch=part.batch.id,
         row=entry.row,
         user=entry.response.user,
-        event_id=entry.response.event,
+        event_id=entry.event_id,
         action=entry.response.action.value,
         outcome=ending.outcome.value,
         reason=ending.reason and ending.reason.value,
@@ -96,6 +101,40 @@ def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -
         client_request_id=record.client_request_id,
         request_id=record.request_id,
         waited_ms=max(0, record.settled_at_ms - due_ms),
+    )
+
+
+def selection_found(
+    log: FilteringBoundLogger,
+    part: OpenSlice,
+    entry: Entry,
+    found: Iterable[Found],
+    *,
+    duplicates: int,
+) -> None:
+    """Say what a selection has found: what will be answered, and what it passes over and why."""
+    ends = Counter(each.ending for each in found)
+    planned = ends.pop(Ending(Outcome.PLANNED), 0)
+    passed_over = {(e.reason or e.outcome).value: n for e, n in ends.items() if e is not None}
+    log.info(
+        "selection.found",
+        batch=part.batch.id,
+        row=entry.row,
+        user=entry.response.user,
+        found=ends[None] + planned,
+        passed_over=passed_over,
+        duplicates=duplicates,
+    )
+
+
+def bad_link(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, origin: str) -> None:
+    """Say that a page of a calendar named a next one that leads elsewhere, or back."""
+    log.error(
+        "selection.bad_link",
+        batch=part.batch.id,
+        row=entry.row,
+        user=entry.response.user,
+        origin=origin,
     )
 
 

@@ -1,17 +1,22 @@
 """
-One call for one response: leave to make it, the mark, the exchange, what is written down of it.
+One call for one response: leave to make it, the exchange, what is written down of it.
 
 It is made once. Whether there is another is the next step's affair, and decided from the record.
+`Sending` is the call that is marked before it is made; `Looking` reads the event. What a
+selection reads of a calendar stands in `worker/finding.py`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from jobs.ledger.slices import Answer, Entry, Kind, Word
+from jobs.ledger.entries import Entry
+from jobs.ledger.slices import Answer, Kind, Word
 from jobs.record import Record
+from jobs.response import Response
 from worker import account
 from worker.backoff import backoff_s, retry_after_s, wait_s
 from worker.credential import TokenUnavailable
@@ -30,32 +35,53 @@ SPARING_S = 60.0
 """The backoff while the retry budget is used up, in seconds."""
 
 
-class Call:
-    """One call; `looking` reads the event, otherwise the response is sent."""
+class Call(ABC):
+    """One call, of whichever kind: all of them obey the same leaves, waits and tokens."""
 
-    def __init__(self, shift: "Shift", lane: Lane, entry: Entry, *, looking: bool) -> None:
+    kind: ClassVar = Kind.LOOK
+    method: ClassVar = "GET"
+
+    def __init__(self, shift: "Shift", lane: Lane, entry: Entry) -> None:
         self.id = str(uuid4())
         self._shift = shift
         self._means = shift.means
         self._lane = lane
         self._entry = entry
         self._before = entry.record
-        self._looking = looking
         self._leave = Leave.OPEN
 
     async def make(self) -> bool:
         """Make the call if all allow it; return whether its response may take another step."""
-        if not self._shift.goes_on(self._lane):
+        if not self._goes_on():
             return False
         try:
             token = await self._means.tokens.token()
         except TokenUnavailable as unavailable:
             return self._await_token(unavailable)
         async with self._means.slots.free:
-            if not self._shift.goes_on(self._lane) or not await self._admitted():
+            if not self._goes_on() or not await self._admitted():
                 return not (self._shift.stopped or self._lane.closed)
             reply = await self._exchange(token)
         return await self._conclude(reply, token)
+
+    @abstractmethod
+    async def _exchange(self, token: str) -> Reply:
+        """Make the request."""
+
+    @abstractmethod
+    def _judge(self, reply: Reply) -> Judgement:
+        """Say what the reply means."""
+
+    @abstractmethod
+    def _told(self, reply: Reply, judgement: Judgement) -> Record:
+        """Return the record with what the reply says of itself."""
+
+    @abstractmethod
+    def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
+        """Return the record as it goes on after a reply that neither ends it nor makes it wait."""
+
+    def _goes_on(self) -> bool:
+        return self._shift.goes_on(self._lane)
 
     async def _admitted(self) -> bool:
         """Pass the gate and write the mark. While Redis is away nobody passes."""
@@ -69,18 +95,18 @@ class Call:
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
         if answer.word is Word.OK and not self._lane.closed:
+            self._means.gate.begun(self._lane.mailbox)
             return True
         self._means.gate.give_back(self._leave)
         if answer.word is not Word.OK:
             self._obey(answer)
-        elif not self._looking:  # the lane was closed while the mark was written
+        elif self.kind is Kind.MARK:  # the lane was closed while the mark was written
             await self._shift.note(self._entry, self._before)
         return False
 
     async def _mark(self) -> Answer:
-        kind = Kind.LOOK if self._looking else Kind.MARK
-        record = self._before if self._looking else self._before.marked(self.id)
-        return await self._means.slices.write(self._shift.part, kind, self._entry, record)
+        record = self._before.marked(self.id) if self.kind is Kind.MARK else self._before
+        return await self._means.slices.write(self._shift.part, self.kind, self._entry, record)
 
     def _obey(self, answer: Answer) -> None:
         """Do what the ledger's refusal of a mark wants."""
@@ -91,23 +117,10 @@ class Call:
                 self._shift.end_lane(self._lane, self._means.now_ms() + answer.wait_ms)
             case Word.PAUSED:
                 self._shift.stop(self._means.now_ms() + self._shift.PAUSED_MS)
-            case Word.WENT_BACK:
-                self._means.went_back.set()
+            case word:  # not ours any more, gone, or in doubt: opening it again will tell
+                if word is Word.WENT_BACK:
+                    self._means.went_back.set()
                 self._shift.stop(self._means.now_ms() + UNREACHED_MS)
-            case _:  # not ours any more, or gone: opening it again will tell
-                self._shift.stop(self._means.now_ms() + UNREACHED_MS)
-
-    async def _exchange(self, token: str) -> Reply:
-        graph, response = self._means.graph, self._entry.response
-        if self._looking:
-            return await graph.look(response, token=token, client_request_id=self.id)
-        return await graph.send(
-            response, token=token, client_request_id=self.id, permitted=self._permitted
-        )
-
-    def _permitted(self) -> bool:
-        """Whether the mark still holds: who stood still for too long must not send on it."""
-        return self._means.presence.holds(self._shift.part.worker)
 
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
@@ -129,47 +142,23 @@ class Call:
             return await self._wait(record, reply, until_ms, first=first)
         if judgement.token:
             return await self._renew(record, reply, token)
-        return await self._shift.note(self._entry, self._going_on(record, reply, judgement))
+        return await self._go_on(self._going_on(record, reply, judgement))
 
-    def _judge(self, reply: Reply) -> Judgement:
-        table = judge_look if self._looking else judge
-        return table(reply, self._entry.response, self._before)
+    async def _go_on(self, record: Record) -> bool:
+        return await self._shift.note(self._entry, record)
 
     def _log(self, reply: Reply, judgement: Judgement) -> None:
         account.call_finished(
             self._means.log,
             self._shift.part,
             self._entry,
-            attempt=self._before.attempts + (not self._looking),
-            method="GET" if self._looking else "POST",
+            attempt=self._before.attempts + (self.kind is Kind.MARK),
+            method=self.method,
             client_request_id=self.id,
             reply=reply,
             verdict=judgement.verdict,
             retry_after_s=_asked_s(reply),
         )
-
-    def _told(self, reply: Reply, judgement: Judgement) -> Record:
-        """Return the record with what the reply says of itself; a look leaves a call's ids."""
-        if self._looking and self._before.client_request_id is not None:
-            return self._before
-        if self._looking:
-            looked = replace(self._before, client_request_id=self.id)
-            return looked.told(status=reply.status, request_id=reply.request_id)
-        told = self._entry.record.told(status=reply.status, request_id=reply.request_id)
-        carried_out = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
-        return replace(told, attempts=told.attempts + carried_out)
-
-    def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
-        now_ms = self._means.now_ms()
-        match judgement.verdict:
-            case Verdict.LOOK:
-                return record.unknown(now_ms)
-            case Verdict.SEEN:
-                return record.shown(judgement.shown or "")
-            case _ if self._looking and reply.reached:
-                return record.looked_in_vain(now_ms + self._backoff_ms(record.failed_looks + 1))
-            case _:
-                return record.waiting(now_ms + self._backoff_ms(record.attempts + 1))
 
     async def _wait(self, record: Record, reply: Reply, until_ms: int, *, first: bool) -> bool:
         """Pause the mailbox for all workers, and end the lane."""
@@ -210,11 +199,91 @@ class Call:
         # Rounded up, and one more for the moment of arrival: never early.
         return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
 
-    def _backoff_ms(self, attempt: int) -> int:
+    def _again_ms(self, attempt: int) -> int:
+        """Return when to try again after a failure; later while the retry budget is used up."""
         random = self._means.random.random
         if self._means.budget.spend():
-            return int(backoff_s(attempt, random) * 1000)
-        return int((0.5 + random() / 2) * SPARING_S * 1000)
+            backoff = backoff_s(attempt, random)
+        else:
+            backoff = (0.5 + random() / 2) * SPARING_S
+        return self._means.now_ms() + int(backoff * 1000)
+
+
+class EventCall(Call):
+    """A call about one event."""
+
+    def __init__(self, shift: "Shift", lane: Lane, entry: Entry) -> None:
+        super().__init__(shift, lane, entry)
+        if not isinstance(entry.response, Response):
+            raise TypeError(f"row {entry.row} has to find its events first")
+        self._response = entry.response
+
+
+class Sending(EventCall):
+    """The call that sends the response: marked before it is made."""
+
+    kind = Kind.MARK
+    method = "POST"
+
+    async def _exchange(self, token: str) -> Reply:
+        return await self._means.graph.send(
+            self._response, token=token, client_request_id=self.id, permitted=self._permitted
+        )
+
+    def _permitted(self) -> bool:
+        """Whether the mark still holds: who stood still for too long must not send on it."""
+        return self._means.presence.holds(self._shift.part.worker)
+
+    def _judge(self, reply: Reply) -> Judgement:
+        return judge(reply, self._response, self._before)
+
+    def _told(self, reply: Reply, judgement: Judgement) -> Record:
+        told = self._entry.record.told(status=reply.status, request_id=reply.request_id)
+        carried_out = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
+        return replace(told, attempts=told.attempts + carried_out)
+
+    def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
+        if judgement.verdict is Verdict.LOOK:
+            return record.unknown(self._means.now_ms())
+        return record.waiting(self._again_ms(record.attempts + 1))
+
+
+class Reading(Call):
+    """A call that only reads: it changes nothing, and its record keeps the ids of a call sent."""
+
+    def _told(self, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
+        if self._before.client_request_id is not None:
+            return self._before
+        read = replace(self._before, client_request_id=self.id)
+        return read.told(status=reply.status, request_id=reply.request_id)
+
+    def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
+        if judgement.verdict is Verdict.SEEN:
+            return record.shown(judgement.shown or "")
+        if reply.reached:
+            return record.looked_in_vain(self._again_ms(record.failed_looks + 1))
+        return record.waiting(self._again_ms(record.attempts + 1))
+
+
+class Looking(Reading, EventCall):
+    """The call that reads the event."""
+
+    async def _exchange(self, token: str) -> Reply:
+        return await self._means.graph.look(
+            self._response,
+            token=token,
+            client_request_id=self.id,
+            showing=self._shift.part.batch.plan,
+        )
+
+    def _judge(self, reply: Reply) -> Judgement:
+        return judge_look(reply, self._response, self._before)
+
+    def _told(self, reply: Reply, judgement: Judgement) -> Record:
+        told = super()._told(reply, judgement)
+        if self._shift.part.batch.plan and reply.event is not None:
+            return replace(told, showing=reply.event.showing)
+        return told
 
 
 def _asked_s(reply: Reply) -> float | None:

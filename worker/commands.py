@@ -17,8 +17,15 @@ import click
 
 from config.settings import Settings
 from jobs import report
-from jobs.commands import COMMANDS, tell_dry_run
-from jobs.console import INTERRUPTED, Commands, exit_code, read_wishes, submit_options
+from jobs.commands import COMMANDS
+from jobs.console import (
+    INTERRUPTED,
+    Commands,
+    exit_code,
+    read_wishes,
+    submit_options,
+    tell_dry_run,
+)
 from jobs.ledger.batches import Batch
 from jobs.submit import read_file
 
@@ -74,6 +81,7 @@ def run(
     at: str | None,
     deadline: str,
     check_first: bool,
+    plan: bool,
     dry_run: bool,
     following: bool,
     as_json: bool,
@@ -92,7 +100,9 @@ def run(
 
     ctx.meta["file"] = file
     settings = Settings.load(for_calls=not dry_run)
-    wishes = read_wishes(form=form, batch=batch, at=at, deadline=deadline, check_first=check_first)
+    wishes = read_wishes(
+        form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
+    )
     with (
         read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked,
         ExitStack() as parts,
@@ -173,14 +183,21 @@ def _announcing(echo: Callable[[str], None]) -> Callable[[Mapping[str, str]], No
     show_default=True,
     help="How many to make up.",
 )
+@click.option(
+    "--leavers", is_flag=True, help="Offboard the leavers of a made-up company instead."
+)
 @click.pass_context
-def demo(ctx: click.Context, responses: int) -> None:
+def demo(ctx: click.Context, responses: int, *, leavers: bool) -> None:
     """
     Show everything at once, on the sandbox and an embedded Redis: nothing leaves this machine.
 
     Example: bulkrsvp demo
     """
     from worker.demo import show_demo
+    from worker.demo_leavers import show_leavers
 
-    show_demo(responses)
+    if leavers:
+        show_leavers()
+    else:
+        show_demo(responses)
     ctx.exit(0)

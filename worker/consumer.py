@@ -17,7 +17,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
-from jobs.ledger.batches import VERSION
+from jobs.ledger.batches import VERSIONS
 from jobs.ledger.leases import LEASE_S
 from jobs.queue import JOB, Queue
 from worker.means import Means
@@ -71,7 +71,7 @@ class Consumer(Worker):
     async def _work_on_slice(
         self, _: dict[Any, Any], version: int, batch_id: str, number: int
     ) -> None:
-        if version != VERSION:
+        if version not in VERSIONS:
             self._means.log.error("slice.foreign", batch=batch_id, slice=number, version=version)
             raise Retry(defer=60)
         try:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -25,6 +27,7 @@ from jobs import report
 from jobs.batch import draft
 from jobs.console import open_ledger, watch
 from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.entries import Entry, row_order
 from jobs.response import Response
 from jobs.results import result
 from jobs.rows import Row
@@ -51,19 +54,40 @@ SHOWN_EVENTS: Final = ("call.finished", "mailbox.paused", "response.settled", "b
 SHOWN_RESULTS: Final = 25
 
 
-def show_demo(responses: int) -> None:
-    """Run the demo with so many responses, and print what happens."""
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a demo plays on: a sandbox and a Redis that run, and a place for the worker's log."""
+
+    screen: Console
+    environment: Mapping[str, str]
+    log: Path
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of all who play."""
+        return Settings.load(self.environment)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """Run a sandbox and a Redis for a demo; in the end show what the simulated Graph took."""
     screen = report.messages()
     with TemporaryDirectory(prefix="bulkrsvp-demo-") as scratch, _sandbox() as simulated:
         folder = Path(scratch)
         with EmbeddedRedis(folder / "redis") as redis:
             environment = {**simulated, "REDIS_URL": redis.url, "BULKRSVP_SETTLE_S": "2"}
             screen.print("a simulated Entra ID and Graph, and a Redis, run on this machine only")
-            with _worker(environment, folder / "worker.log"):
-                asyncio.run(_answer(Settings.load(environment), rows(responses)))
-            _show_log(screen, folder / "worker.log")
-            asyncio.run(_show_results(screen, Settings.load(environment)))
+            yield Stage(screen, environment, folder / "worker.log")
         _show_journal(screen, simulated["BULKRSVP_GRAPH_URL"])
+
+
+def show_demo(responses: int) -> None:
+    """Run the demo with so many responses, and print what happens."""
+    with staged() as stage:
+        with working(stage):
+            asyncio.run(_answer(stage.settings, rows(responses)))
+        _show_log(stage.screen, stage.log)
+        asyncio.run(_show_results(stage.screen, stage.settings))
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
@@ -101,8 +125,12 @@ def _read_exports(stream: Any) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _worker(environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    with log.open("wb") as stream, _child("worker", environment=environment, stdout=stream):
+def working(stage: Stage) -> Iterator[None]:
+    """Run a worker until the end of the block."""
+    with (
+        stage.log.open("wb") as stream,
+        _child("worker", environment=stage.environment, stdout=stream),
+    ):
         yield
 
 
@@ -151,15 +179,19 @@ async def _show_results(screen: Console, settings: Settings) -> None:
         batch = await batches.get("demo")
         lines = await _difficult_first(batches, batch)
         screen.print("\nresults, the difficult ones first:", style="bold")
-        report.show_results(report.output(), (result(batch.id, line) for line in lines))
+        report.show_results(report.output(), [result(batch.id, line) for line in lines])
         screen.print(f"... and {max(batch.total - len(lines), 0)} more\n", style="dim")
         report.show_batch(report.output(), batch, 0)
 
 
 async def _difficult_first(batches: Batches, batch: Batch) -> list[Any]:
     lines = [line async for part in batches.lines(batch) for line in part]
-    lines.sort(key=lambda line: (line.record.status == 202, not line.record.unclear, line.row))  # noqa: PLR2004  # Accepted
+    lines.sort(key=lambda line: (_went_well(line), row_order(line.row)))
     return lines[:SHOWN_RESULTS]
+
+
+def _went_well(line: Entry) -> tuple[bool, bool]:
+    return line.record.status == HTTPStatus.ACCEPTED, not line.record.unclear
 
 
 def _show_journal(screen: Console, graph_url: str) -> None:

@@ -7,24 +7,43 @@ It knows Graph's paths, bodies and headers. How a request is sent once and given
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from jobs.response import Response
+from jobs.selection import Selection, Window
+from worker.page import SELECT
 from worker.reply import Event, Reply, TransportEnd, read_reply
-from worker.wire import Exchange, open_session, read_body
+from worker.wire import MAX_BODY, Exchange, open_session, read_body
 
-__all__ = ["Event", "Graph", "Reply", "TransportEnd", "body", "event_path"]
+__all__ = [
+    "Event",
+    "Graph",
+    "Reply",
+    "TransportEnd",
+    "body",
+    "event_path",
+    "master_path",
+    "view_paths",
+]
 
 LOOK_QUERY = "?$select=responseStatus,isOrganizer,isCancelled,responseRequested"
+SHOWING = ",subject,start,isAllDay,organizer"
+"""What a person wants to see of an event, besides."""
+
+MAX_PAGE_BYTES = 64 << 20
+PAGE_SIZE = 500
+MAX_VIEW = timedelta(days=1825)
+"""The longest time that a view of a calendar may show (Graph: calendarView)."""
+
 USER_AGENT = f"bulkrsvp/{version('bulkrsvp')}"
 
 
@@ -86,32 +105,57 @@ class Graph:
         """
         return await self._call(
             "POST",
-            f"{event_path(response)}/{response.action}",
+            f"{self._base}{event_path(response)}/{response.action}",
             headers=_headers(token, client_request_id) | {"Content-Type": "application/json"},
             data=body(response),
             permitted=permitted,
         )
 
-    async def look(self, response: Response, *, token: str, client_request_id: str) -> Reply:
-        """Read the event that `response` answers: one GET, otherwise like `send`."""
-        path = f"{event_path(response)}{LOOK_QUERY}"
-        return await self._call("GET", path, headers=_headers(token, client_request_id))
+    async def look(
+        self, response: Response, *, token: str, client_request_id: str, showing: bool = False
+    ) -> Reply:
+        """
+        Read the event that `response` answers: one GET, otherwise like `send`.
+
+        With `showing` it is also asked what a person wants to see of it.
+        """
+        query = f"{LOOK_QUERY}{SHOWING if showing else ''}"
+        url = f"{self._base}{event_path(response)}{query}"
+        return await self._call("GET", url, headers=_headers(token, client_request_id))
+
+    async def read(self, url: str, *, token: str, client_request_id: str) -> Reply:
+        """Read a page of a calendar: one GET of an address that `is_ours`, exactly as it is."""
+        headers = _headers(token, client_request_id) | {"Prefer": 'outlook.timezone="UTC"'}
+        return await self._call("GET", url, headers=headers, paged=True)
+
+    def address(self, path: str) -> str:
+        """Return the address of a path, from `/users` on."""
+        return self._base + path
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address that Graph gave is Graph's own: the token may go there."""
+        try:
+            told = URL(url, encoded=True)
+            return told.user is None and told.origin() == URL(self._base).origin()
+        except ValueError:
+            return False
 
     async def _call(
         self,
         method: str,
-        path: str,
+        url: str,
         *,
         headers: dict[str, str],
         data: bytes | None = None,
         permitted: Callable[[], bool] = lambda: True,
+        paged: bool = False,
     ) -> Reply:
         begun_s = _monotonic_s()
         exchange = Exchange(permitted)
         try:
             incoming = await self._session.request(
                 method,
-                URL(self._base + path, encoded=True),
+                URL(url, encoded=True),
                 headers=headers,
                 data=data,
                 allow_redirects=False,  # the token goes to no other origin
@@ -120,13 +164,14 @@ class Graph:
         except (aiohttp.ClientError, OSError) as error:
             return self._broken(exchange, error, begun_s)
         arrived_at = self._clock()
-        content = await read_body(incoming)
+        content = await read_body(incoming, MAX_PAGE_BYTES if paged else MAX_BODY)
         return read_reply(
             incoming.status,
             incoming.headers,
             content,
             arrived_at=arrived_at,
             duration_ms=(_monotonic_s() - begun_s) * 1000,
+            paged=paged,
         )
 
     def _broken(self, exchange: Exchange, error: Exception, begun_s: float) -> Reply:
@@ -151,6 +196,31 @@ def event_path(response: Response) -> str:
     return f"/users{_user(response.user)}{_calendar(response)}/events/{_quoted(response.event)}"
 
 
+def view_paths(selection: Selection, window: Window) -> Iterator[str]:
+    """
+    Yield the paths of the views that show a window of a selection's calendar, one after the other.
+
+    More than one, where the window is longer than Graph shows at once (Graph: calendarView).
+    """
+    start = window.start
+    while start < window.end:
+        end = min(start + MAX_VIEW, window.end)
+        asked = {"startDateTime": _utc(start), "endDateTime": _utc(end), "$select": SELECT}
+        query = urlencode(asked | {"$top": PAGE_SIZE}, safe="$,:")
+        yield f"/users{_user(selection.user)}{_calendar(selection)}/calendarView?{query}"
+        start = end
+
+
+def master_path(selection: Selection, series: str) -> str:
+    """Return the path that reads a series itself."""
+    event = f"{_calendar(selection)}/events/{_quoted(series)}"
+    return f"/users{_user(selection.user)}{event}?$select={SELECT}"
+
+
+def _utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def body(response: Response) -> bytes:
     """
     Return the JSON of a call that sends `response`.
@@ -173,7 +243,7 @@ def _user(user: str) -> str:
     return f"/{quote(user, safe='@')}"
 
 
-def _calendar(response: Response) -> str:
+def _calendar(response: Response | Selection) -> str:
     match response.calendar, response.calendar_group:
         case None, _:
             return ""

@@ -8,34 +8,62 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-from jobs.ledger.slices import Entry
+from jobs.ledger.entries import Entry
+
+Answer = Callable[["Lane", Entry], Awaitable[None]]
 
 
 class Lane:
     """
     A queue of one mailbox's entries.
 
-    `width` is how many of them may be under way at once. A closed lane lets what is under way
-    end, and begins nothing more.
+    At most `most` of them are under way at once, and never two of one series: writing to one
+    series side by side conflicts. A closed lane lets what is under way end, and begins nothing
+    more. `width` is how many can be under way with what is ahead now.
     """
 
-    def __init__(self, mailbox: str, entries: Iterable[Entry], width: int) -> None:
+    def __init__(self, mailbox: str, entries: Iterable[Entry], most: int) -> None:
         self.mailbox = mailbox
         self.closed = False
-        self._ahead = deque(entries)
-        self.width = min(width, len(self._ahead))
+        self.most = most
+        self._ahead = deque[list[Entry]]()
+        self._added = 0
+        self.add(entries)
+
+    @property
+    def width(self) -> int:
+        """How many of those ahead can be under way at once."""
+        return min(self.most, len(self._ahead))
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Put more behind what is ahead; those of one series go one after the other."""
+        self._added += 1
+        series: dict[str, list[Entry]] = {}
+        for entry in entries:
+            name = entry.found.series if entry.found is not None else None
+            if name is None:
+                self._ahead.append([entry])
+            elif name in series:
+                series[name].append(entry)
+            else:
+                series[name] = [entry]
+                self._ahead.append(series[name])
 
     def close(self) -> None:
         """Begin nothing more; what is still ahead waits for the next opening of its slice."""
         self.closed = True
 
-    async def walk(self, answer: Callable[["Lane", Entry], Awaitable[None]]) -> None:
-        """Answer entry by entry, `width` at a time."""
-        await all_of(self._walk(answer) for _ in range(self.width))
-
-    async def _walk(self, answer: Callable[["Lane", Entry], Awaitable[None]]) -> None:
+    async def walk(self, answer: Answer) -> None:
+        """Answer entry by entry, a few at a time, and whatever is added meanwhile."""
         while self._ahead and not self.closed:
-            await answer(self, self._ahead.popleft())
+            await all_of([self._walk(answer, self._added) for _ in range(self.width)])
+
+    async def _walk(self, answer: Answer, added: int) -> None:
+        while self._ahead and self._added == added:  # else the lane may be walked wider now
+            for entry in self._ahead.popleft():
+                if self.closed:
+                    return
+                await answer(self, entry)
 
 
 async def all_of(walks: Iterable[Coroutine[None, None, None]]) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from worker.page import Page, read_page, read_showing
+
 MAX_CODE = 128
 
 _CLAIMS = re.compile(r'\bclaims="?([A-Za-z0-9+/_-]+)')
@@ -39,12 +41,17 @@ class TransportEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a look reads of an event; `response` is Graph's word (Graph: responseStatus)."""
+    """
+    What a look reads of an event; `response` is Graph's word (Graph: responseStatus).
+
+    `showing` is its subject, start and organizer, as far as they were asked for.
+    """
 
     response: str
     is_organizer: bool
     is_cancelled: bool
     response_requested: bool
+    showing: tuple[str | None, ...] = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,7 @@ class Reply:
     request_id: str | None = None
     claims: str | None = field(default=None, repr=False)
     event: Event | None = None
+    page: Page | None = field(default=None, repr=False)
     arrived_at: datetime
     duration_ms: float
 
@@ -79,8 +87,13 @@ def read_reply(
     *,
     arrived_at: datetime,
     duration_ms: float,
+    paged: bool = False,
 ) -> Reply:
-    """Return the reply that a status line, its headers and as much body as came amount to."""
+    """
+    Return the reply that a status line, its headers and as much body as came amount to.
+
+    With `paged` a page of a calendar is expected.
+    """
     answer = _object(content)
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
@@ -93,6 +106,7 @@ def read_reply(
         request_id=_request_id(headers.get("request-id")) or _inner_request_id(error),
         claims=_claims(headers) if status == 401 else None,  # noqa: PLR2004  # unauthorized
         event=_event(answer),
+        page=read_page(answer) if paged else None,
         arrived_at=arrived_at,
         duration_ms=duration_ms,
     )
@@ -152,4 +166,5 @@ def _event(answer: dict[str, Any]) -> Event | None:
         is_organizer=answer.get("isOrganizer") is True,
         is_cancelled=answer.get("isCancelled") is True,
         response_requested=answer.get("responseRequested") is not False,  # Graph: default true
+        showing=read_showing(answer),
     )

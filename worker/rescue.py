@@ -6,7 +6,7 @@ Each round may be made by every worker at once, and does nothing where nothing i
 
 from collections.abc import Iterable
 
-from jobs.ledger.batches import VERSION, Batch
+from jobs.ledger.batches import VERSIONS, Batch
 from jobs.queue import Queue
 from worker import account
 from worker.means import Means
@@ -57,8 +57,8 @@ class Rescue:
         batch = await self._means.batches.find(batch_id)
         if batch is None:
             await self._means.batches.forget(batch_id)  # the next round tells of it
-        elif batch.version != VERSION:
-            self._complain(batch_id, f"its form is {batch.version}, and this worker's {VERSION}")
+        elif batch.version not in VERSIONS:
+            self._complain(batch_id, f"this worker does not know its form, {batch.version}")
         else:
             await self._look_after(batch)
 

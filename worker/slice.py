@@ -11,20 +11,28 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 
+from jobs.choosing import Found
+from jobs.ledger.entries import Entry
 from jobs.ledger.leases import Taken
-from jobs.ledger.slices import Closed, Entry, Kind, OpenSlice, Word
-from jobs.outcome import Ending, Outcome, Reason
+from jobs.ledger.slices import Closed, Kind, OpenSlice, Word
+from jobs.outcome import Ending
 from jobs.queue import job_id
-from jobs.record import Next, Record, State, Step, Terms, next_step
+from jobs.record import Next, Record, Step, Terms, next_step
+from jobs.response import Response
+from jobs.selection import Selection
 from worker import account
-from worker.call import Call
+from worker.alone import answer_alone
+from worker.call import Looking, Sending
+from worker.finding import Finding
 from worker.lane import Lane, all_of
 from worker.means import Means
 from worker.rescue import announce
+from worker.takeover import take_over
 from worker.throttle import Leave
 
 T = TypeVar("T")
@@ -40,14 +48,6 @@ RETAKEN_MS: Final = 200
 
 DEATHS: Final = 3
 """After so many deaths over a slice its responses are tried one by one."""
-
-TRIES_ALONE: Final = 1
-TRIES_UNCLEAR: Final = 5
-"""
-How often a response may be begun by itself before it is given up as the one that kills.
-
-One that may have been sent has more, to be looked at; its marks count as attempts meanwhile.
-"""
 
 UNWRITTEN_S: Final = 0.5
 """Between two tries to write what is known while Redis is away."""
@@ -66,7 +66,7 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
         return None
     shift = Shift(means, part)
     await shift.begin()
-    await shift.take_over()
+    await take_over(shift)
     await shift.walk_lanes()
     return await shift.leave()
 
@@ -88,6 +88,7 @@ class Shift:
             deadline_ms=part.batch.deadline_ms,
             cancelled=part.batch.cancelled,
             check_first=part.batch.check_first,
+            plan=part.batch.plan,
             max_attempts=means.max_attempts,
             settle_ms=means.settle_ms,
         )
@@ -95,24 +96,8 @@ class Shift:
     async def begin(self) -> None:
         """Say that the batch has started, if this is the first of its slices."""
         batch = self.part.batch
-        if await self._surely(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
+        if await self.surely(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
             account.batch_submitted(self.means.log, batch)
-
-    async def take_over(self) -> None:
-        """Put right what was left: ends without a line, marks without an end, a Redis in doubt."""
-        for entry in self.part.unlogged:
-            if entry.record.ending is not None:
-                self._log_settled(entry)
-        orphans = [entry for entry in self.part.entries if entry.record.state is State.SENDING]
-        for entry in orphans:
-            account.call_lost(self.means.log, self.part, entry)
-        now_ms = self.means.now_ms()
-        await asyncio.gather(*(self.note(e, e.record.unknown(now_ms)) for e in orphans))
-        doubted_ms = self.part.batch.doubted_ms
-        doubtful = [e for e in self.part.entries if e.record.doubted_ms < doubted_ms]
-        await asyncio.gather(
-            *(self.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful)
-        )
 
     async def walk_lanes(self) -> None:
         """Walk a lane for each mailbox that could be leased, all of them at once."""
@@ -130,7 +115,7 @@ class Shift:
             await self._walk_all(lanes)
             await all_of(map(self._end_unsent, entries.values()))
         finally:
-            await self._surely(
+            await self.surely(
                 lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
             )
 
@@ -146,7 +131,7 @@ class Shift:
     async def _end_unsent(self, entries: Iterable[Entry]) -> None:
         """End what is over in a mailbox that may not be called: that takes no call."""
         for entry in entries:
-            following = next_step(entry.record, self._terms, self.means.now_ms())
+            following = self.next_step(entry)
             if following.ending is not None:
                 await self.settle(entry, entry.record, following.ending)
             elif not entry.record.unknown_since_ms:
@@ -155,8 +140,8 @@ class Shift:
     def _lane(self, mailbox: str, entries: list[Entry]) -> Lane:
         # Graph may still be at a call that was given up: it is counted until it is looked at.
         unknown = sum(1 for entry in entries if entry.record.unknown_since_ms)
-        width = max(1, self.means.widths.of(mailbox) - unknown)
-        return Lane(mailbox, entries, width)
+        most = max(1, self.means.widths.of(mailbox) - unknown)
+        return Lane(mailbox, entries, most)
 
     async def _walk_all(self, lanes: list[Lane]) -> None:
         if self.part.deaths < DEATHS:
@@ -165,35 +150,16 @@ class Shift:
         where = {"batch": self.part.batch.id, "slice": self.part.number}
         self.means.log.error("slice.poisoned", deaths=self.part.deaths, **where)
         for lane in lanes:
-            lane.width = 1
-            await lane.walk(self._answer_alone)
+            lane.most = 1
+            await lane.walk(partial(answer_alone, self))
 
     async def _walk(self, lane: Lane) -> None:
+        wanted = lane.width
         await lane.walk(self.answer)
-        self.means.slots.less(self._job, lane.width)
-
-    async def _answer_alone(self, lane: Lane, entry: Entry) -> None:
-        """Take one response by itself, for one of its slice ends whoever works on it."""
-        if next_step(entry.record, self._terms, self.means.now_ms()).step is Step.WAIT:
-            await self.answer(lane, entry)  # what waits is not begun, and kills nobody
-            return
-        tries = await self._surely(lambda: self.means.slices.count_try(self.part, entry))
-        if tries > (TRIES_UNCLEAR if entry.record.unclear else TRIES_ALONE):
-            await self._give_up(entry)
-            return
-        try:
-            await self.answer(lane, entry)
-        except Exception:
-            self.means.log.exception("response.crashed", batch=self.part.batch.id, row=entry.row)
-            await self._give_up(entry)
-
-    async def _give_up(self, entry: Entry) -> None:
-        sent = entry.record.unclear or entry.record.state is State.SENDING
-        failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
-        await self.settle(entry, entry.record, Ending(Outcome.UNCERTAIN) if sent else failed)
+        self.means.slots.less(self._job, wanted)
 
     async def _lease(self, mailboxes: list[str], now_ms: int) -> Taken:
-        taken = await self._surely(
+        taken = await self.surely(
             lambda: self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
         )
         for until_ms in taken.paused_until_ms.values():
@@ -207,7 +173,7 @@ class Shift:
     async def answer(self, lane: Lane, entry: Entry) -> None:
         """Take one response step by step, until it is settled or cannot go on now."""
         while True:
-            match next_step(entry.record, self._terms, self.means.now_ms()):
+            match self.next_step(entry):
                 case Next(Step.NOTHING):
                     return
                 case Next(Step.WAIT, until_ms=until_ms):
@@ -217,9 +183,33 @@ class Shift:
                     await self.settle(entry, entry.record, ending)
                     return
                 case Next(step):
-                    call = Call(self, lane, entry, looking=step is Step.LOOK)
-                    if not await call.make():
+                    if not await self._take(step, lane, entry):
                         return
+
+    def next_step(self, entry: Entry) -> Next:
+        """Say what is to be done next for a response."""
+        following = next_step(entry.record, self._terms, self.means.now_ms())
+        if entry.ahead is not None and following.step is not Step.NOTHING:
+            return Next(Step.SETTLE, ending=entry.ahead)
+        return following
+
+    async def _take(self, step: Step, lane: Lane, entry: Entry) -> bool:
+        """Make a call, or find what is to be answered; return whether another step may follow."""
+        if isinstance(entry.response, Selection):
+            return await Finding(self, lane, entry, entry.response).make()
+        return await (Looking if step is Step.LOOK else Sending)(self, lane, entry).make()
+
+    async def keep_found(
+        self, lane: Lane, entry: Entry, selection: Selection, found: list[Found]
+    ) -> None:
+        """Put what a selection has found into its place, and go on with it."""
+        entries = await self.surely(
+            lambda: self.means.slices.keep_found(self.part, entry, selection, found)
+        )
+        if entries is None:  # another worker has found it: opening the slice again will tell
+            self.stop(self.means.now_ms() + RETAKEN_MS)
+        else:
+            lane.add(entries)
 
     async def note(self, entry: Entry, record: Record) -> bool:
         """Write what a call has shown; return whether the response is still ours to go on with."""
@@ -227,12 +217,13 @@ class Shift:
 
     async def settle(self, entry: Entry, record: Record, ending: Ending) -> None:
         """Write the end of a response, then log it."""
-        if await self._write(Kind.SETTLE, entry, record.settled(ending, self.means.now_ms())):
-            self._log_settled(entry)
+        kind = Kind.SETTLE if isinstance(entry.response, Response) else Kind.UNFOUND
+        if await self._write(kind, entry, record.settled(ending, self.means.now_ms())):
+            self.log_settled(entry)
 
     async def pause_mailbox(self, mailbox: str, until_ms: int) -> int:
         """Pause a mailbox for all workers; return until when."""
-        return await self._surely(
+        return await self.surely(
             lambda: self.means.leases.pause_mailbox(
                 self.part.batch.id, mailbox, until_ms, self.means.now_ms()
             )
@@ -243,17 +234,17 @@ class Shift:
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
         self.means.budget.earn()
-        await self._surely(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
+        await self.surely(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
         # worker that has lost its lease. A conflict means that somebody else has found out.
-        answer = await self._surely(lambda: self.means.slices.write(self.part, kind, entry, record))
+        answer = await self.surely(lambda: self.means.slices.write(self.part, kind, entry, record))
         if answer.word is not Word.OK:
             self.stop(self.means.now_ms() + RETAKEN_MS)
         return answer.word is Word.OK
 
-    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def surely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write what is known for certain, however long Redis is away, or until cut off."""
         while True:
             try:
@@ -263,17 +254,22 @@ class Shift:
                     raise asyncio.CancelledError from error
                 await asyncio.sleep(UNWRITTEN_S)
 
-    def _log_settled(self, entry: Entry) -> None:
+    def log_settled(self, entry: Entry) -> None:
+        """Log the end of a response, and have the ledger told so with the next write."""
         account.response_settled(self.means.log, self.part, entry)
         if not self.means.log_lost.is_set():  # else the next worker that opens the slice logs it
             self.part.logged.append(entry.row)
 
-    def goes_on(self, lane: Lane) -> bool:
-        """Whether another call may be begun; if not, see to it that the slice comes back."""
+    def goes_on(self, lane: Lane, *, begun: bool = False) -> bool:
+        """
+        Whether another call may be begun; if not, see to it that the slice comes back.
+
+        What was begun, and would have to begin anew, may take longer than a shift.
+        """
         now_ms = self.means.now_ms()
         if self.means.draining.is_set():
             self.stop(now_ms)
-        elif now_ms >= self._ends_ms:
+        elif now_ms >= self._ends_ms and not begun:
             self.end_lane(lane, now_ms)
         return not (self.stopped or lane.closed)
 
@@ -299,7 +295,7 @@ class Shift:
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""
-        match await self._surely(lambda: self.means.slices.close(self.part)):
+        match await self.surely(lambda: self.means.slices.close(self.part)):
             case Closed.OPEN:
                 return self._comeback_ms or self.means.now_ms()
             case Closed.WOKEN:

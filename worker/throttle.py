@@ -19,7 +19,10 @@ from jobs.moments import write_moment
 
 STORM_MS = 1_000
 STORM_MAILBOXES = 10
-"""So many mailboxes throttled within a second, and half of all replies, mean the app is."""
+"""So many mailboxes throttled within a second, and half of those called, mean the app is."""
+
+CALLED_KEPT = 10_000
+"""Mailboxes of which is remembered when they were called, and what came of it."""
 
 ASK_AGAIN_MS = 500
 """When to ask the gate again while another worker's probe is under way."""
@@ -112,6 +115,7 @@ class Gate:
         self._probing = False
         self._closing = False
         self._replies: deque[tuple[int, str | None]] = deque()
+        self._throttled: OrderedDict[str, bool] = OrderedDict()  # by the latest call
 
     async def ask(self, worker: str) -> Leave:
         """
@@ -125,15 +129,34 @@ class Gate:
             return Leave.CLOSED
         self._probing, claimed = True, False  # others who ask meanwhile are not to claim as well
         try:
-            claimed = await self._leases.claim_probe(worker)
+            claimed = await self._claim(worker)
         finally:
             self._probing = claimed
-        return Leave.PROBE if self._probing else Leave.CLOSED
+        if claimed:
+            return Leave.PROBE
+        return Leave.OPEN if self._closed_until_ms is None else Leave.CLOSED
+
+    async def _claim(self, worker: str) -> bool:
+        # What was known at the last heartbeat may be over: another worker's probe frees the claim
+        # when it ends, whether it has opened the gate or prolonged the pause.
+        if not await self._wants_probe():
+            return False
+        return await self._leases.claim_probe(worker) and await self._wants_probe()
+
+    async def _wants_probe(self) -> bool:
+        await self.refresh()
+        return self._closed_until_ms is not None and self._closed_until_ms <= self._now_ms()
 
     def give_back(self, leave: Leave) -> None:
         """Say that the call was not made after all."""
         if leave is Leave.PROBE:
             self._probing = False
+
+    def begun(self, mailbox: str) -> None:
+        """Note that a mailbox is called now."""
+        self._throttled[mailbox] = self._throttled.pop(mailbox, False)
+        if len(self._throttled) > CALLED_KEPT:
+            self._throttled.popitem(last=False)
 
     def reopens_ms(self) -> int:
         """Return when it is worth asking again, while it is closed."""
@@ -141,7 +164,10 @@ class Gate:
 
     async def refresh(self) -> None:
         """Learn what the other workers know. Raises redis-py's errors."""
-        self._closed_until_ms = await self._leases.graph_paused_until_ms()
+        until_ms = await self._leases.graph_paused_until_ms()
+        if until_ms is None and self._closed_until_ms is not None:
+            self._open()
+        self._closed_until_ms = until_ms
 
     async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
         """
@@ -151,13 +177,13 @@ class Gate:
         """
         if leave is Leave.PROBE:
             await self._probed(throttled_until_ms)
-        elif self._closed_until_ms is None and self._storm(mailbox if throttled_until_ms else None):
+        elif self._closed_until_ms is None and self._storm(mailbox, throttled_until_ms is not None):
             await self._close(throttled_until_ms or self._now_ms())
 
     async def _probed(self, throttled_until_ms: int | None) -> None:
         if throttled_until_ms is None:
             await self._leases.open_graph()
-            self._closed_until_ms = None
+            self._open()
             self._log.info("graph.resumed")
         else:
             await self._close(throttled_until_ms)
@@ -176,13 +202,25 @@ class Gate:
         wait_s = round((until_ms - self._now_ms()) / 1000, 3)
         self._log.warning("graph.paused", retry_after_s=wait_s, until=write_moment(until_ms))
 
-    def _storm(self, throttled: str | None) -> bool:
-        """Note a reply; say whether half of the last second's were 429, from many mailboxes."""
+    def _open(self) -> None:
+        self._closed_until_ms = None
+        self._throttled.clear()
+
+    def _storm(self, mailbox: str, throttled: bool) -> bool:  # noqa: FBT001  # what the reply says
+        """Note a reply; say whether half of what is called is throttled, in many mailboxes."""
         now_ms = self._now_ms()
-        self._replies.append((now_ms, throttled))
-        while self._replies[0][0] < now_ms - STORM_MS:
+        again = throttled and self._throttled.get(mailbox, False)
+        self._throttled[mailbox] = throttled
+        if not again:  # a mailbox that was throttled before tells nothing new of the app
+            self._replies.append((now_ms, mailbox if throttled else None))
+        while self._replies and self._replies[0][0] < now_ms - STORM_MS:
             self._replies.popleft()
-        if throttled is None:
-            return False
-        refused = [mailbox for _, mailbox in self._replies if mailbox is not None]
-        return len(set(refused)) >= STORM_MAILBOXES and len(refused) * 2 >= len(self._replies)
+        refused = {name for _, name in self._replies if name is not None}
+        enough = len(refused) >= STORM_MAILBOXES and len(refused) * 2 >= len(self._replies)
+        return throttled and enough and self._outnumber(refused)
+
+    def _outnumber(self, refused: set[str]) -> bool:
+        """Whether they are half of those called meanwhile: refusals are faster than answers."""
+        called = [name in refused for name in self._throttled]
+        last = len(called) - called[::-1].index(True)
+        return len(refused) * 2 >= last - called.index(True)

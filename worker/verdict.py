@@ -12,6 +12,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
+from jobs.choosing import ANSWERS
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.response import Action, Response
@@ -49,9 +50,6 @@ AGAIN: Final = Judgement(Verdict.AGAIN)
 LOOK: Final = Judgement(Verdict.LOOK)
 NEW_TOKEN: Final = Judgement(Verdict.AGAIN, token=True)
 ACCEPTED: Final = Judgement(Verdict.SENT, Ending(Outcome.SENT, Reason.ACCEPTED))
-
-ANSWERS: Final = {Action.DECLINE: "declined", Action.TENTATIVELY_ACCEPT: "tentativelyAccepted"}
-"""What Graph's `responseStatus.response` shows after each action."""
 
 UNANSWERED: Final = frozenset({"none", "notResponded"})
 
@@ -127,6 +125,19 @@ def judge_look(reply: Reply, response: Response, record: Record) -> Judgement:
     return AGAIN
 
 
+def judge_page(reply: Reply) -> Judgement:
+    """Say what the reply to a call that reads a page of a calendar means for its selection."""
+    if reply.status is None:
+        return AGAIN
+    if reply.page is not None and _is_success(reply.status):
+        return Judgement(Verdict.SEEN)
+    if (common := _judge_either(reply)) is not None:
+        return common
+    if reply.status in REFUSALS:
+        return Judgement(Verdict.REFUSED, Ending(Outcome.FAILED, _reason(reply)))
+    return AGAIN
+
+
 def _judge_either(reply: Reply) -> Judgement | None:
     """Judge what means the same for both kinds of call."""
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.code in QUOTA_CODES:
@@ -185,7 +196,7 @@ def _worked(record: Record) -> Ending:
     return Ending(Outcome.SENT, Reason.INFERRED if record.seen is None else Reason.VERIFIED)
 
 
-def _reason(reply: Reply, response: Response) -> Reason:
+def _reason(reply: Reply, response: Response | None = None) -> Reason:
     """Name a refusal: by its code, by its text where a code is shared, by its status."""
     if (reason := REASON_BY_CODE.get(reply.code or "")) is not None:
         return reason
@@ -194,7 +205,7 @@ def _reason(reply: Reply, response: Response) -> Reason:
         return Reason.NOT_REQUESTED
     if ORGANIZER_TEXT.search(text):
         return Reason.ORGANIZER
-    if response.proposed_new_time and _rejects_proposal(reply):
+    if response and response.proposed_new_time and _rejects_proposal(reply):
         return Reason.PROPOSAL_NOT_ALLOWED
     return REASON_BY_STATUS.get(reply.status or 0, Reason.BAD_REQUEST)
 

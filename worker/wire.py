@@ -146,13 +146,11 @@ class Exchange:
             self._request.transport.abort()
 
 
-async def read_body(incoming: aiohttp.ClientResponse) -> bytes:
+async def read_body(incoming: aiohttp.ClientResponse, limit: int = MAX_BODY) -> bytes:
     """Return the body, or as much as came in time and fits; the connection is let go."""
     content = b""
     try:
-        while len(content) < MAX_BODY and (
-            chunk := await incoming.content.read(MAX_BODY - len(content))
-        ):
+        while len(content) < limit and (chunk := await incoming.content.read(limit - len(content))):
             content += chunk
     except (aiohttp.ClientError, OSError):
         pass  # the status has been seen, and what breaks after it changes nothing

@@ -13,15 +13,19 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from config.errors import InputError, LedgerUnreachable
-from jobs.batch import Slice, unpack
+from jobs.batch import Slice
 from jobs.ledger import keys
+from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.script import Script
 from jobs.outcome import UNSUCCESSFUL, Outcome
-from jobs.record import QUEUED, Record
-from jobs.response import Response
+from jobs.selection import Selection
 
-VERSION = 1
-"""Of the ledger's form; a worker leaves batches of another version alone."""
+PLAIN = 1
+SELECTING = 2
+"""The forms of a batch in the ledger: responses only; with selections, or a plan."""
+
+VERSIONS = frozenset({PLAIN, SELECTING})
+"""What this program understands; a worker leaves batches of another form alone."""
 
 KEPT_AT_ONCE = 1000
 """Keys per round trip when a whole batch is touched."""
@@ -70,6 +74,13 @@ class Order:
     not_before_ms: int
     allowed_ms: int
     check_first: bool
+    plan: bool
+    selections: int
+
+    @property
+    def version(self) -> int:
+        """The form that a worker has to understand."""
+        return SELECTING if self.plan or self.selections else PLAIN
 
     @property
     def deadline_ms(self) -> int:
@@ -95,6 +106,8 @@ class Batch:
     started_at_ms: int
     finished_at_ms: int
     check_first: bool
+    plan: bool
+    finding: int
     paused: bool
     cancelled: bool
     announced: bool
@@ -112,21 +125,14 @@ class Batch:
             return BatchState.FINISHED
         if self.paused:
             return BatchState.PAUSED
-        return BatchState.SCHEDULED if self.not_before_ms > now_ms else BatchState.RUNNING
+        if self.not_before_ms > now_ms:
+            return BatchState.SCHEDULED
+        return BatchState.FINDING if self.finding else BatchState.RUNNING
 
     @property
     def successful(self) -> bool:
         """Nothing failed, is uncertain or expired."""
         return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One response of a batch with its record: what `results` shows."""
-
-    row: int
-    response: Response
-    record: Record
 
 
 def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
@@ -150,6 +156,8 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
         started_at_ms=number("started_at_ms"),
         finished_at_ms=number("finished_at_ms"),
         check_first=bool(number("check_first")),
+        plan=bool(number("plan")),
+        finding=number("finding"),
         paused=bool(number("paused")),
         cancelled=bool(number("cancelled")),
         announced=bool(number("announced")),
@@ -297,7 +305,7 @@ class Batches:
         members: set[bytes] = await self._redis.smembers(keys.released(batch_id))
         return sorted(int(member) for member in members)
 
-    async def lines(self, batch: Batch) -> AsyncIterator[list[Line]]:
+    async def lines(self, batch: Batch) -> AsyncIterator[list[Entry]]:
         """
         Yield the lines of a batch, slice by slice.
 
@@ -306,7 +314,7 @@ class Batches:
         for number in range(batch.slices):
             yield await self._slice_lines(batch.id, number)
 
-    async def _slice_lines(self, batch_id: str, number: int) -> list[Line]:
+    async def _slice_lines(self, batch_id: str, number: int) -> list[Entry]:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(keys.rows(batch_id), str(number))
             pipe.hgetall(keys.slice_records(batch_id, number))
@@ -315,13 +323,10 @@ class Batches:
             raise LedgerUnreachable(
                 f"the rows of batch {batch_id} are gone from Redis; was it flushed, or full?"
             )
-        return [
-            Line(row, response, read_record(records.get(str(row).encode())))
-            for row, response in unpack(body)
-        ]
+        return list(read_entries(body, records))
 
     async def reopen(
-        self, batch: Batch, number: int, lines: Iterable[Line], deadline_ms: int
+        self, batch: Batch, number: int, lines: Iterable[Entry], deadline_ms: int
     ) -> tuple[int, int]:
         """
         Queue settled responses of one slice again.
@@ -332,7 +337,8 @@ class Batches:
         for line in lines:
             if line.record.ending is not None:
                 before, after = line.record.to_json(), line.record.reopened().to_json()
-                arguments += [line.row, before, after, line.record.ending.outcome.value]
+                outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
+                arguments += [line.row, before, after, outcome.value, int(finds)]
         count, left = await self._scripts["reopen"](
             [
                 keys.batch(batch.id),
@@ -355,14 +361,9 @@ class Batches:
                 await pipe.execute()
 
 
-def read_record(text: bytes | None) -> Record:
-    """Read a record; nothing was noted of a response that is still queued."""
-    return QUEUED if text is None else Record.from_json(text)
-
-
 def _facts(order: Order, slices: int) -> list[str | int]:
     facts: dict[str, str | int] = {
-        "version": VERSION,
+        "version": order.version,
         "total": order.total,
         "open": order.total,
         "duplicates": order.duplicates,
@@ -371,5 +372,7 @@ def _facts(order: Order, slices: int) -> list[str | int]:
         "deadline_ms": order.deadline_ms,
         "allowed_ms": order.allowed_ms,
         "check_first": int(order.check_first),
+        "plan": int(order.plan),
+        "finding": order.selections,
     }
     return [part for pair in facts.items() for part in pair]

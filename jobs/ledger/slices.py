@@ -14,12 +14,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from jobs.batch import unpack
+from jobs.choosing import Found, pack_found
 from jobs.ledger import keys
-from jobs.ledger.batches import Batch, read_batch, read_record
+from jobs.ledger.batches import Batch, read_batch
+from jobs.ledger.entries import Entry, Number, found_entries, read_entries
 from jobs.ledger.script import Argument, Script
 from jobs.record import Record
-from jobs.response import Response
+from jobs.selection import Selection
 
 CALLS_PER_S: Final = 10
 CALLS_BURST: Final = 4_000
@@ -54,6 +55,7 @@ class Kind(StrEnum):
     LOOK = "look"
     NOTE = "note"
     SETTLE = "settle"
+    UNFOUND = "unfound"
 
 
 class Closed(StrEnum):
@@ -66,16 +68,6 @@ class Closed(StrEnum):
     GONE = "gone"
 
 
-@dataclass(slots=True)
-class Entry:
-    """One response of an open slice, with its record and the text that the ledger has of it."""
-
-    row: int
-    response: Response
-    record: Record
-    stored: bytes = b""
-
-
 @dataclass(slots=True, eq=False)
 class OpenSlice:
     """
@@ -84,7 +76,8 @@ class OpenSlice:
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
     more, whatever the process calls itself by then. `deaths` counts those who worked on it and
     never came to leave it. `unlogged` are responses settled by a worker
-    that may have died before it logged them.
+    that may have died before it logged them. `known` are the events that have a response, if
+    selections are still looking for some.
     """
 
     batch: Batch
@@ -95,9 +88,17 @@ class OpenSlice:
     size: int
     entries: list[Entry]
     unlogged: list[Entry]
-    logged: list[int] = field(default_factory=list)
+    logged: list[Number] = field(default_factory=list)
     replies: int = 0
     throttled: int = 0
+    known: set[tuple[str, str | None]] = field(default_factory=set)
+
+    def is_new(self, mailbox: str, event: str) -> bool:
+        """Say whether an event is answered by no response of this slice; from now on it is."""
+        if (mailbox, event) in self.known:
+            return False
+        self.known.add((mailbox, event))
+        return True
 
     def take_told(self) -> "_Told":
         """Take what is to be told at this write."""
@@ -121,7 +122,7 @@ class OpenSlice:
 class _Told:
     """What goes along with a flush, to be told again if the flush fails."""
 
-    logged: list[int]
+    logged: list[Number]
     replies: int
     throttled: int
 
@@ -141,7 +142,7 @@ class Slices:
     def __init__(self, redis: Redis, now_ms: Callable[[], int]) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._now_ms = now_ms
-        self._scripts = {name: Script(redis, name) for name in ("open", "write", "close")}
+        self._scripts = {name: Script(redis, name) for name in ("open", "write", "close", "found")}
         self._gathered: dict[OpenSlice, list[_Write]] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._written_ms = 0
@@ -166,17 +167,19 @@ class Slices:
         epoch, body, facts, flat, unlogged = opened
         records = _pairs(flat)
         # A big mailbox takes a while to check; the heartbeat must not wait for it.
-        entries = await asyncio.to_thread(_read_entries, body, records)
-        waiting = {int(row) for row in unlogged}
+        entries = await asyncio.to_thread(lambda: list(read_entries(body, records)))
+        batch = read_batch(batch_id, _pairs(facts))
+        waiting = {row.decode() for row in unlogged}
         return OpenSlice(
-            batch=read_batch(batch_id, _pairs(facts)),
+            batch=batch,
             number=number,
             worker=worker,
             epoch=epoch,
             deaths=int(records.get(b"begun", 1)) - 1,
             size=len(entries),
             entries=[entry for entry in entries if entry.record.ending is None],
-            unlogged=[entry for entry in entries if entry.row in waiting],
+            unlogged=[entry for entry in entries if str(entry.row) in waiting],
+            known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
         )
 
     async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
@@ -228,6 +231,24 @@ class Slices:
     def forget_written(self) -> None:
         """Take the ledger as it is, after it went back and what it holds was put in doubt."""
         self._written_ms = 0
+
+    async def keep_found(
+        self, part: OpenSlice, entry: Entry, selection: Selection, found: list[Found]
+    ) -> list[Entry] | None:
+        """
+        Put what a selection has found into its place; return its entries.
+
+        Returns None if another worker was faster, or the batch is gone. Raises redis-py's errors
+        and `OSError`; it may then be said again.
+        """
+        answer = await self._scripts["found"](
+            [keys.batch(part.batch.id), keys.slice_records(part.batch.id, part.number)],
+            [entry.row, entry.stored, pack_found(found), len(found)],
+        )
+        if Word(answer.decode()) is not Word.OK:
+            return None
+        part.size += len(found) - 1
+        return list(found_entries(entry.row, selection, found, {}))
 
     async def count_try(self, part: OpenSlice, entry: Entry) -> int:
         """Note that a response is tried by itself; return how often it was, this time included."""
@@ -289,14 +310,6 @@ class Slices:
         )
         part.logged = []
         return Closed(answer.decode())
-
-
-def _read_entries(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:
-    entries = []
-    for row, response in unpack(body):
-        text = records.get(str(row).encode())
-        entries.append(Entry(row, response, read_record(text), text or b""))
-    return entries
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

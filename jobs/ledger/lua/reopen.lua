@@ -3,17 +3,19 @@
 -- What has not been logged yet is left alone: its line would be lost.
 --
 -- KEYS  1 batch  2 slice records  3 active  4 released  5 rows  6 unlogged
--- ARGV  1 batch id  2 slice number  3 new deadline, ms, then four for each response: row, record expected, record to set, outcome it had
+-- ARGV  1 batch id  2 slice number  3 new deadline, ms, then five for each response: row, record expected, record to set,
+--       outcome it had, and 1 for a selection that has to find its events again, else 0
 -- returns {how many were queued again, how many were left alone because they are not logged}
 
 local count, left = 0, 0
-for i = 4, #ARGV, 4 do
+for i = 4, #ARGV, 5 do
   if redis.call("SISMEMBER", KEYS[6], ARGV[i]) == 1 then
     left = left + 1
   elseif redis.call("HGET", KEYS[2], ARGV[i]) == ARGV[i + 1] then
     redis.call("HSET", KEYS[2], ARGV[i], ARGV[i + 2])
     redis.call("HINCRBY", KEYS[2], "done", -1)
     redis.call("HINCRBY", KEYS[1], "outcome:" .. ARGV[i + 3], -1)
+    redis.call("HINCRBY", KEYS[1], "finding", ARGV[i + 4])
     count = count + 1
   end
 end

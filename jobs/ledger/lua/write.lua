@@ -13,6 +13,7 @@
 --       "look"   a call that reads is about to be made: as a mark, but sets no record and minds no flag
 --       "note"   what a call has shown; true under any epoch, as long as the record is the one expected
 --       "settle" as a note, and the end of the response: counted, and to be logged
+--       "unfound" as settle, for a selection that has found nothing and never will
 -- returns for each entry "ok", "conflict", "stale" (epoch or lease lost, or the batch put in doubt since the
 --         slice was opened), "paused", "cancelled", "gone",
 --         "went_back" (this Redis has forgotten what was written: its data are older than they were),
@@ -90,7 +91,10 @@ local function write(kind, row, expected, record, outcome, bucket)
     return "ok"
   end
   redis.call("HSET", KEYS[2], row, record)
-  if kind == "settle" then
+  if kind == "unfound" then
+    redis.call("HINCRBY", KEYS[1], "finding", -1)
+  end
+  if kind == "settle" or kind == "unfound" then
     redis.call("HINCRBY", KEYS[1], "open", -1)
     redis.call("HINCRBY", KEYS[1], "outcome:" .. outcome, 1)
     redis.call("HINCRBY", KEYS[2], "done", 1)

@@ -1,0 +1,90 @@
+"""
+One slice read as its responses: the rows that were given, and what their selections have found.
+
+A row of the file is numbered 12; what the selection in row 12 has found is numbered 12.1, 12.2.
+The same reading serves the worker that opens a slice and the administrator who asks for results.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from jobs.batch import unpack
+from jobs.choosing import Found, unpack_found
+from jobs.outcome import Ending
+from jobs.record import QUEUED, Record
+from jobs.response import Response
+from jobs.selection import Selection
+
+Number = int | str
+"""Of a row as it was given, or of a response that was found for it."""
+
+FOUND = "found:"
+"""Begins the field that holds what a row's selection has found."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """
+    One response, with its record and the text that the ledger has of it.
+
+    Of a selection that has not found its events yet, `response` is the selection itself. `found`
+    is what the calendar showed of a response that was found.
+    """
+
+    row: Number
+    response: Response | Selection
+    record: Record
+    stored: bytes = b""
+    found: Found | None = None
+
+    @property
+    def event_id(self) -> str | None:
+        """The event's id; None while it has to be found."""
+        return self.response.event if isinstance(self.response, Response) else None
+
+    @property
+    def ahead(self) -> Ending | None:
+        """How it ends without a call, if its selection passed over it or only plans."""
+        return self.found.ending if self.found is not None else None
+
+    @property
+    def showing(self) -> tuple[str | None, ...]:
+        """Its event's subject, start and organizer, as far as they are known."""
+        if self.found is not None:
+            return self.found.shown
+        return self.record.showing or (None, None, None)
+
+
+def row_order(row: Number) -> tuple[int, int]:
+    """Return what rows are sorted by: 12.2 comes after 12 and before 12.10."""
+    if isinstance(row, int):
+        return row, 0
+    given, _, part = row.partition(".")
+    return int(given), int(part)
+
+
+def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]:
+    """Yield the responses of a slice. Raises `ValueError` for what is not of our making."""
+    for row, response in unpack(body):
+        found = records.get(f"{FOUND}{row}".encode()) if isinstance(response, Selection) else None
+        if isinstance(response, Selection) and found is not None:
+            yield from found_entries(row, response, unpack_found(found), records)
+        else:
+            text = records.get(str(row).encode())
+            yield Entry(row, response, read_record(text), text or b"")
+
+
+def found_entries(
+    row: Number, selection: Selection, found: list[Found], records: Mapping[bytes, bytes]
+) -> Iterator[Entry]:
+    """Yield the responses that one selection has found; what it saw counts as seen."""
+    for part, each in enumerate(found, start=1):
+        number = f"{row}.{part}"
+        text = records.get(number.encode())
+        record = Record(seen=each.seen) if text is None else read_record(text)
+        yield Entry(number, each.response(selection), record, text or b"", each)
+
+
+def read_record(text: bytes | None) -> Record:
+    """Read a record; nothing was noted of a response that is still queued."""
+    return QUEUED if text is None else Record.from_json(text)

@@ -1,0 +1,178 @@
+"""
+CSV becomes unchecked rows: a header, and the object that each line of cells means under it.
+
+Comes out as JSON Lines do (`jobs/parsing.py`), with what is flat in a table nested again. Which
+rows are selections is decided here, by which cells are filled; meaning is `jobs/rows.py`'s.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import TextIOWrapper
+from itertools import chain
+from typing import Any
+
+from jobs.fields import abbreviated
+from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS, TOLD, Problem, RawRow, read_lines, suggest
+
+__all__ = ["read_csv"]
+
+REQUIRED = ("user", "action")
+
+WINDOW = frozenset({"from", "to", "series"})
+"""Columns that only a selection has."""
+
+_BETWEEN = re.compile(r"[\s,;]+")
+_SLOT = frozenset({"proposedStart", "proposedEnd", "timeZone"})
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def read_csv(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
+    """
+    Yield each row of `text` as the object it means; raises `Unreadable`.
+
+    Commas part the cells, or what a header without commas has instead: Excel writes semicolons
+    where the comma is the decimal sign, and tabs as "Unicode text". A wrong header is all that
+    is yielded.
+    """
+    lines = read_lines(text)
+    blank, first = 0, ""
+    for first in lines:
+        if not first.isspace():
+            break
+        blank += 1
+    table = _read_cells(chain([first], lines), _delimiter(first), blank)
+    header = next(table, None)
+    match header:
+        case (line, names):
+            problems = _judge_header(line, names)
+            yield from problems or _name_cells(names, table)
+        case Problem():
+            yield header
+
+
+def _delimiter(header: str) -> str:
+    return next((sign for sign in ",;\t" if sign in header), ",")
+
+
+def _read_cells(
+    lines: Iterator[str], delimiter: str, skipped: int
+) -> Iterator[tuple[int, list[str]] | Problem]:
+    """Yield rows that hold anything, each with the line where it starts, and broken ones."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        line = skipped + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Problem(line, "row", _why_no_csv(str(error)))
+        else:
+            if any(cells):
+                yield line, cells
+
+
+def _why_no_csv(error: str) -> str:
+    if "unexpected end" in error or "field limit" in error:
+        return 'opens a quote that is not closed; close it, and write a quote inside as ""'
+    return f'is not CSV ({error}); quote the whole cell, and write a quote inside as ""'
+
+
+def _judge_header(line: int, names: list[str]) -> list[Problem]:
+    each = dict.fromkeys(names)
+    wrong = [
+        f"{abbreviated(name)} is no known column; {suggest(name, COLUMNS)}"
+        for name in each
+        if name not in COLUMNS and name not in RESULTS
+    ]
+    repeated = [name for name in each if names.count(name) > 1]
+    wrong += [f"names {abbreviated(name)} twice; remove one" for name in repeated]
+    wrong += [f"lacks the column {name}; add it" for name in REQUIRED if name not in names]
+    if "event" not in each and not _selects(frozenset(each)):
+        wrong.append("lacks the column event; add it, or from and to if events are to be found")
+    return [Problem(line, "header", text) for text in wrong]
+
+
+def _selects(header: frozenset[str]) -> bool:
+    """
+    Tell whether rows without an event may be selections.
+
+    In results that are fed back in, an organizer and a subject tell of an event whose id has been
+    lost, and do not select.
+    """
+    return not WINDOW.isdisjoint(header) or (
+        not TOLD.isdisjoint(header) and header.isdisjoint(RESULT_KEYS)
+    )
+
+
+def _name_cells(
+    header: list[str], table: Iterator[tuple[int, list[str]] | Problem]
+) -> Iterator[RawRow | Problem]:
+    passed_over = [name for name in header if name in RESULTS - TOLD]
+    width, shapes = len(header), _shapes(header)
+    for entry in table:
+        if isinstance(entry, Problem):
+            yield entry
+            continue
+        line, cells = entry
+        if len(cells) > width:
+            text = f"has {len(cells)} cells, and the header {width}"
+            yield Problem(line, "row", f"{text}; quote a cell that holds the separator")
+            continue
+        fields: dict[str, Any] = dict(zip(header, cells, strict=False))
+        if passed_over or "" in cells:
+            fields = {k: v for k, v in fields.items() if v and k not in passed_over}
+        if told := fields.get("sendResponse"):
+            fields["sendResponse"] = _BOOLEANS.get(told.lower(), told)  # else told as it is
+        for shape in shapes:
+            shape(fields)
+        yield line, fields
+
+
+def _shapes(header: list[str]) -> list[Callable[[dict[str, Any]], None]]:
+    """Return what makes the objects of JSON Lines of the cells under this header."""
+    names = frozenset(header)
+    shapes: list[Callable[[dict[str, Any]], None]] = []
+    if not names.isdisjoint(WINDOW | TOLD):
+        shapes.append(partial(_nest_events, needed=_needed(names)))
+    if not names.isdisjoint(_SLOT):
+        shapes.append(_nest_slot)
+    return shapes
+
+
+def _needed(header: frozenset[str]) -> frozenset[str]:
+    """
+    Return the cells of which one must be filled where the event is not; none, if it may be empty.
+
+    An event that was forgotten, or whose id was lost, must not select all that there is.
+    """
+    if not header.isdisjoint(RESULT_KEYS):
+        return WINDOW
+    if "event" not in header or not header.isdisjoint(WINDOW):
+        return frozenset()
+    return TOLD
+
+
+def _nest_events(fields: dict[str, Any], *, needed: frozenset[str]) -> None:
+    if "event" in fields or (needed and needed.isdisjoint(fields)):
+        for name in TOLD:
+            fields.pop(name, None)
+        return
+    events = {name: fields.pop(name) for name in (*WINDOW, *TOLD) if name in fields}
+    if organizer := events.get("organizer"):
+        events["organizer"] = [each for each in _BETWEEN.split(organizer) if each]
+    fields["events"] = events
+
+
+def _nest_slot(fields: dict[str, Any]) -> None:
+    if not _SLOT.isdisjoint(fields):
+        zone = fields.pop("timeZone", None)
+        start, end = fields.pop("proposedStart", None), fields.pop("proposedEnd", None)
+        fields["proposedNewTime"] = {"start": _local(start, zone), "end": _local(end, zone)}
+
+
+def _local(date_time: str | None, zone: str | None) -> dict[str, str]:
+    named = {"dateTime": date_time, "timeZone": zone}
+    return {name: text for name, text in named.items() if text}

@@ -1,0 +1,86 @@
+"""
+The demo of offboarding: a company is made up, and those who leave are planned for, and answered.
+
+The same steps as an administrator's: a plan, a look at it, `apply`.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.request import Request, urlopen
+
+import orjson
+from rich.console import Console
+
+from jobs import report
+from jobs.apply import read_plan
+from jobs.batch import Draft, draft
+from jobs.console import open_ledger, watch
+from jobs.results import read_results
+from jobs.rows import Row
+from jobs.selection import Selection
+from jobs.submit import Wishes, queue_batch
+from worker.demo import Stage, staged, working
+
+PEOPLE: Final = 200
+SHOWN: Final = 25
+ALLOWED_MS: Final = 3_600_000
+
+
+def show_leavers() -> None:
+    """Offboard the leavers of a made-up company, and print what happens."""
+    with staged() as stage:
+        leavers = _make_up_company(stage.environment["BULKRSVP_GRAPH_URL"])
+        stage.screen.print(f"a company of {PEOPLE}, of whom {len(leavers)} leave")
+        with working(stage):
+            asyncio.run(_offboard(stage, leavers))
+
+
+def _make_up_company(graph_url: str) -> list[dict[str, Any]]:
+    order = orjson.dumps({"people": PEOPLE, "seed": 1})
+    request = Request(f"{graph_url}/sandbox/company", data=order)  # noqa: S310  # our own sandbox on loopback
+    with urlopen(request) as reply:  # noqa: S310  # as above
+        people: list[dict[str, Any]] = orjson.loads(reply.read())["people"]
+    return [person for person in people if person["leaver"]]
+
+
+async def _offboard(stage: Stage, leavers: list[dict[str, Any]]) -> None:
+    with draft(_selections(leavers), plan=True) as selections:
+        await _carry_out(stage, selections, "plan")
+    await _show(stage, "plan", "the plan, its beginning; nothing was sent:")
+    async with open_ledger(stage.settings) as (_, batches):
+        planned = await read_plan(batches, "plan")
+    with planned:
+        await _carry_out(stage, planned, "applied")
+    await _show(stage, "applied", "the plan was applied:")
+
+
+def _selections(leavers: list[dict[str, Any]]) -> Iterator[Row]:
+    for number, leaver in enumerate(leavers, start=1):
+        comment = f"{leaver['name']} has left Contoso."
+        row = {"user": leaver["address"], "events": {}, "action": "decline", "comment": comment}
+        yield Row(number, number, Selection.from_json(row))
+
+
+async def _carry_out(stage: Stage, checked: Draft, batch: str) -> None:
+    wishes = Wishes(
+        format=None,
+        batch=batch,
+        at_ms=0,
+        allowed_ms=ALLOWED_MS,
+        check_first=False,
+        plan=batch == "plan",
+    )
+    async with open_ledger(stage.settings) as (redis, batches):
+        await queue_batch(redis, checked, wishes)
+        await watch(batches, batch)
+
+
+async def _show(stage: Stage, batch_id: str, title: str) -> None:
+    screen: Console = stage.screen
+    async with open_ledger(stage.settings) as (_, batches):
+        found = await read_results(batches, batch_id)
+        screen.print(f"\n{title}", style="bold")
+        report.show_results(report.output(), found[:SHOWN])
+        screen.print(f"... and {max(len(found) - SHOWN, 0)} more\n", style="dim")
+        report.show_batch(report.output(), await batches.get(batch_id), 0)

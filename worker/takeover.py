@@ -1,0 +1,31 @@
+"""
+What was left of a slice by whoever had it before, put right before anything else is done.
+
+Ends without a line are logged, marks without an end become calls of unknown outcome, and what a
+forgetful Redis calls unsent is put in doubt.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jobs.record import State
+from worker import account
+
+if TYPE_CHECKING:
+    from worker.slice import Shift
+
+
+async def take_over(shift: "Shift") -> None:
+    """Put right what was left in the slice of a shift that begins."""
+    means, part = shift.means, shift.part
+    for entry in part.unlogged:
+        if entry.record.ending is not None:
+            shift.log_settled(entry)
+    orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
+    for entry in orphans:
+        account.call_lost(means.log, part, entry)
+    now_ms = means.now_ms()
+    await asyncio.gather(*(shift.note(e, e.record.unknown(now_ms)) for e in orphans))
+    doubted_ms = part.batch.doubted_ms
+    doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
+    await asyncio.gather(*(shift.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful))

@@ -183,9 +183,7 @@ def _announcing(echo: Callable[[str], None]) -> Callable[[Mapping[str, str]], No
     show_default=True,
     help="How many to make up.",
 )
-@click.option(
-    "--leavers", is_flag=True, help="Offboard the leavers of a made-up company instead."
-)
+@click.option("--leavers", is_flag=True, help="Offboard the leavers of a made-up company instead.")
 @click.pass_context
 def demo(ctx: click.Context, responses: int, *, leavers: bool) -> None:
     """

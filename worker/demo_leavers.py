@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.request import Request, urlopen
 
 import orjson
-from rich.console import Console
 
 from jobs import report
 from jobs.apply import read_plan
@@ -77,10 +76,9 @@ async def _carry_out(stage: Stage, checked: Draft, batch: str) -> None:
 
 
 async def _show(stage: Stage, batch_id: str, title: str) -> None:
-    screen: Console = stage.screen
     async with open_ledger(stage.settings) as (_, batches):
         found = await read_results(batches, batch_id)
-        screen.print(f"\n{title}", style="bold")
+        stage.screen.print(f"\n{title}", style="bold")
         report.show_results(report.output(), found[:SHOWN])
-        screen.print(f"... and {max(len(found) - SHOWN, 0)} more\n", style="dim")
+        stage.screen.print(f"... and {max(len(found) - SHOWN, 0)} more\n", style="dim")
         report.show_batch(report.output(), await batches.get(batch_id), 0)

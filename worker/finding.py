@@ -14,7 +14,7 @@ from jobs.ledger.entries import Entry
 from jobs.moments import moment
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
-from jobs.selection import Selection
+from jobs.selection import Selection, Window
 from worker import account
 from worker.call import Reading
 from worker.graph import master_path, view_paths
@@ -62,8 +62,6 @@ class Finding:
         self._events: list[Invitation] = []
         self._read = set[str]()
         self._may_go_on = True
-        batch = shift.part.batch
-        self._window = selection.events.window(moment(batch.not_before_ms))
 
     async def make(self) -> bool:
         """
@@ -72,17 +70,33 @@ class Finding:
         Returns whether the selection may take another step: it was not read to its end, and may
         be tried again.
         """
-        graph = self._shift.means.graph
-        for path in view_paths(self._selection, widened(self._window)):
-            if not await self._read_on(graph.address(path)):
-                return self._may_go_on
-        events, self._events = self._events, []
-        for series in unknown_series(events, self._selection, self._window):
-            if not await self._read_on(graph.address(master_path(self._selection, series))):
-                return self._may_go_on
-        masters = {event.id: event for event in self._events}
-        await self._keep(choose(events, masters, self._selection, self._window))
+        window = self._find_window()
+        found = [] if window is None else await self._find(window)
+        if found is None:
+            return self._may_go_on
+        await self._keep(found)
         return False
+
+    def _find_window(self) -> Window | None:
+        """Return the window as the batch's start makes it; None if there is none left of it."""
+        begins = moment(self._shift.part.batch.not_before_ms)
+        try:
+            return self._selection.events.window(begins)
+        except ValueError:  # it was one when the batch was submitted, a moment earlier
+            return None
+
+    async def _find(self, window: Window) -> list[Found] | None:
+        """Read all of the calendar that matters, and choose; None if it was not read to its end."""
+        graph = self._shift.means.graph
+        for path in view_paths(self._selection, widened(window)):
+            if not await self._read_on(graph.address(path)):
+                return None
+        events, self._events = self._events, []
+        for series in unknown_series(events, self._selection, window):
+            if not await self._read_on(graph.address(master_path(self._selection, series))):
+                return None
+        masters = {event.id: event for event in self._events}
+        return choose(events, masters, self._selection, window)
 
     async def _read_on(self, url: str | None) -> bool:
         """Read a page and those behind it; return whether all of them were read."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from jobs.choosing import Invitation
+from jobs.fields import Id
 from jobs.timezones import find_zone
 
 SELECT: Final = (
@@ -18,6 +21,7 @@ SELECT: Final = (
 )
 """The properties that choosing goes by (Graph: event)."""
 
+_ID: Final = TypeAdapter[str](Id)
 NEXT_LINK: Final = "@odata.nextLink"
 
 
@@ -46,7 +50,7 @@ def read_page(answer: dict[str, Any]) -> Page | None:
 def read_showing(event: dict[str, Any]) -> tuple[str | None, ...]:
     """Return subject, start and organizer as far as an event shows them, for a person."""
     try:
-        found = _read_event({"id": "", **event, "end": event["start"]})
+        found = _read_event({"id": "-", **event, "end": event["start"]})
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None, None, None
     return found.subject, found.starts, found.organizer
@@ -57,9 +61,9 @@ def _read_event(item: dict[str, Any]) -> Invitation:
     series = item.get("seriesMasterId")
     status = item.get("responseStatus") or {}
     return Invitation(
-        id=_text(item["id"]),
+        id=_ID.validate_python(item["id"]),
         kind=item.get("type") or "singleInstance",
-        series=None if series is None else _text(series),
+        series=None if series is None else _ID.validate_python(series),
         subject=item.get("subject") or "",
         start=_read_time(item["start"]),
         end=_read_time(item["end"]),
@@ -71,12 +75,6 @@ def _read_event(item: dict[str, Any]) -> Invitation:
         response=status.get("response") or "none",
         alone=attendees is not None and not attendees,
     )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("an id is text")
-    return value
 
 
 def _read_time(time: dict[str, str]) -> datetime:

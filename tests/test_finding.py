@@ -75,8 +75,10 @@ def test_a_calendar_is_answered(program: Program, sandbox: SandboxClient) -> Non
     sandbox.options(page_size=3)
     sandbox.plant(ADA, CALENDAR)
     batch = program.submit([selection()])
+    before = program("status", batch, "--json").json
     worker = program.burst()
 
+    assert ("finding", 1, 1) == (before["state"], before["total"], before["open"])
     sent, status = ("sent", "accepted"), program("status", batch, "--json").json
     assert ends(program, batch) == dict.fromkeys(ANSWERED, sent) | {
         "own": ("skipped", "organizer"),

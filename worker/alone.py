@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from jobs.ledger.entries import Entry
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import State, Step
+from worker.insist import insist
 from worker.lane import Lane
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ async def answer_alone(shift: "Shift", lane: Lane, entry: Entry) -> None:
     if shift.next_step(entry).step is Step.WAIT:
         await shift.answer(lane, entry)  # what waits is not begun, and kills nobody
         return
-    tries = await shift.surely(lambda: shift.means.slices.count_try(shift.part, entry))
+    tries = await insist(lambda: shift.means.slices.count_try(shift.part, entry))
     if tries > (TRIES_UNCLEAR if entry.record.unclear else TRIES):
         await _give_up(shift, entry)
         return

@@ -7,14 +7,11 @@ leased, and each mailbox's responses walk down a lane. For each the next step is
 Nobody sleeps here: when nothing in the slice can go on, it says when to come back.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
-
-from redis.exceptions import RedisError
+from typing import Final
 
 from jobs.choosing import Found
 from jobs.ledger.entries import Entry
@@ -29,13 +26,12 @@ from worker import account
 from worker.alone import answer_alone
 from worker.call import Looking, Sending
 from worker.finding import Finding
+from worker.insist import insist
 from worker.lane import Lane, all_of
 from worker.means import Means
 from worker.rescue import announce
 from worker.takeover import take_over
 from worker.throttle import Leave
-
-T = TypeVar("T")
 
 SHIFT_MS: Final = 5_000
 """How long a slice is worked on before it goes back into the queue and lets others in."""
@@ -48,9 +44,6 @@ RETAKEN_MS: Final = 200
 
 DEATHS: Final = 3
 """After so many deaths over a slice its responses are tried one by one."""
-
-UNWRITTEN_S: Final = 0.5
-"""Between two tries to write what is known while Redis is away."""
 
 
 async def work(means: Means, batch_id: str, number: int) -> int | None:
@@ -96,7 +89,7 @@ class Shift:
     async def begin(self) -> None:
         """Say that the batch has started, if this is the first of its slices."""
         batch = self.part.batch
-        if await self.surely(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
+        if await insist(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
             account.batch_submitted(self.means.log, batch)
 
     async def walk_lanes(self) -> None:
@@ -115,9 +108,7 @@ class Shift:
             await self._walk_all(lanes)
             await all_of(map(self._end_unsent, entries.values()))
         finally:
-            await self.surely(
-                lambda: self.means.leases.give_back(self.part.holder, list(taken.held))
-            )
+            await insist(lambda: self.means.leases.give_back(self.part.holder, list(taken.held)))
 
     def _held_until_ms(self, now_ms: int) -> int | None:
         """Return when to ask again, if the batch is paused or its time has not come."""
@@ -159,7 +150,7 @@ class Shift:
         self.means.slots.less(self._job, wanted)
 
     async def _lease(self, mailboxes: list[str], now_ms: int) -> Taken:
-        taken = await self.surely(
+        taken = await insist(
             lambda: self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
         )
         for until_ms in taken.paused_until_ms.values():
@@ -203,7 +194,7 @@ class Shift:
         self, lane: Lane, entry: Entry, selection: Selection, found: list[Found]
     ) -> None:
         """Put what a selection has found into its place, and go on with it."""
-        entries = await self.surely(
+        entries = await insist(
             lambda: self.means.slices.keep_found(self.part, entry, selection, found)
         )
         if entries is None:  # another worker has found it: opening the slice again will tell
@@ -223,7 +214,7 @@ class Shift:
 
     async def pause_mailbox(self, mailbox: str, until_ms: int) -> int:
         """Pause a mailbox for all workers; return until when."""
-        return await self.surely(
+        return await insist(
             lambda: self.means.leases.pause_mailbox(
                 self.part.batch.id, mailbox, until_ms, self.means.now_ms()
             )
@@ -234,25 +225,15 @@ class Shift:
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
         self.means.budget.earn()
-        await self.surely(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
+        await insist(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
         # worker that has lost its lease. A conflict means that somebody else has found out.
-        answer = await self.surely(lambda: self.means.slices.write(self.part, kind, entry, record))
+        answer = await insist(lambda: self.means.slices.write(self.part, kind, entry, record))
         if answer.word is not Word.OK:
             self.stop(self.means.now_ms() + RETAKEN_MS)
         return answer.word is Word.OK
-
-    async def surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write what is known for certain, however long Redis is away, or until cut off."""
-        while True:
-            try:
-                return await write()
-            except (RedisError, OSError) as error:
-                if _cut_off():
-                    raise asyncio.CancelledError from error
-                await asyncio.sleep(UNWRITTEN_S)
 
     def log_settled(self, entry: Entry) -> None:
         """Log the end of a response, and have the ledger told so with the next write."""
@@ -295,7 +276,7 @@ class Shift:
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""
-        match await self.surely(lambda: self.means.slices.close(self.part)):
+        match await insist(lambda: self.means.slices.close(self.part)):
             case Closed.OPEN:
                 return self._comeback_ms or self.means.now_ms()
             case Closed.WOKEN:
@@ -303,8 +284,3 @@ class Shift:
             case Closed.FINISHED:
                 await announce(self.means, self.part.batch.id)
         return None
-
-
-def _cut_off() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -7,7 +7,6 @@ records of the run are compared.
 """
 
 import shutil
-import signal
 import time
 from pathlib import Path
 from statistics import median
@@ -48,14 +47,9 @@ def die_at(program: Program, sandbox: SandboxClient, syscall: str, number: int) 
     """Let a worker die at one place and another one go on; return whether the place was reached."""
     ordeal = Ordeal(program, sandbox)
     ordeal.submit(rows_of(6, 2, f"{syscall}{number}-"), "--batch", f"{syscall}.{number}")
-    with ordeal.worker("--burst", command=strace(syscall, number)) as worker:
-        code = worker.process.wait(PATIENCE_S)
-    ordeal.observe()
-    if code != 0:
-        assert -signal.SIGKILL == code, worker.errors
-        ordeal.burst()
+    worker = ordeal.outlive(strace(syscall, number))
     assert [] == ordeal.violations(), f"killed at {syscall} {number}"
-    return code != 0
+    return worker.process.returncode != 0
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ LIFE_S: Final = 6.0
 STOPPED: Final = 0.3
 """The part of them that is sent SIGTERM."""
 
+BEGINNING: Final = 4_096
+"""Bytes of a log in which a worker says that it has started."""
+
 SLOWEST_PER_S: Final = 10
 SHOWN: Final = 20
 
@@ -73,6 +76,8 @@ def end_one(fleet: list[Worker], chance: random.Random) -> str:
     """End one of the fleet, one way or the other, and return which."""
     worker = fleet.pop(chance.randrange(len(fleet)))
     if chance.random() < STOPPED:
+        while b"worker.started" not in worker.written[:BEGINNING]:
+            time.sleep(0.01)  # before that Python itself ends at once
         assert 0 == worker.stop(), worker.errors
         return "stopped"
     worker.stop(signal.SIGKILL)  # its marks are found by a successor, who logs them

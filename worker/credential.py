@@ -130,6 +130,7 @@ class TokenSource:
         self._failures = 0
         self._failed_at = 0.0
         self._doubted = False
+        self._claims: str | None = None  # of Graph's challenge, until a token holds
         self._renewed_at = 0.0
 
     async def token(self) -> str:
@@ -150,9 +151,10 @@ class TokenSource:
         """
         if self._held is not None and self._held.token != stale:
             return self._held.token
+        self._claims = claims or (self._claims if self._doubted else None)
         self._held = None
         self._doubted = True
-        return await self._fetched(stale, claims)
+        return await self._fetched(stale)
 
     def is_renewed(self, token: str) -> bool:
         """Tell whether this token has just been fetched because Graph refused the one before."""
@@ -182,25 +184,23 @@ class TokenSource:
             await asyncio.wait({self._fetching})
         await self._credential.close()
 
-    async def _fetched(self, stale: str | None = None, claims: str | None = None) -> str:
+    async def _fetched(self, stale: str | None = None) -> str:
         if self._fetching is None and self._closed_until() > self._clock():
             raise self._refused()
         # Shielded: who stops waiting must not take the token from the others.
-        await asyncio.shield(self._start_fetch(stale, claims))
+        await asyncio.shield(self._start_fetch(stale))
         if self._held is None:
             raise self._refused()
         return self._held.token
 
-    def _start_fetch(
-        self, stale: str | None = None, claims: str | None = None
-    ) -> asyncio.Task[None]:
+    def _start_fetch(self, stale: str | None = None) -> asyncio.Task[None]:
         if self._fetching is None:
-            self._fetching = asyncio.create_task(self._fetch(stale, claims))
+            self._fetching = asyncio.create_task(self._fetch(stale))
         return self._fetching
 
-    async def _fetch(self, stale: str | None, claims: str | None) -> None:
+    async def _fetch(self, stale: str | None) -> None:
         try:
-            token = await self._request(claims)
+            token = await self._request(self._claims if self._doubted else None)
         except MISSED as error:
             self._close_source(judge_refusal(error))
         else:

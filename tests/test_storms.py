@@ -1,0 +1,370 @@
+"""
+Storms of 429: mailboxes shut for an hour, again and again, all at once, with absurd Retry-After.
+
+What Graph received is in the sandbox's journal, what became of it in the results. The tests that
+measure how much longer everybody else takes are marked `chaos`; they record it.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pytest
+from checker import Records
+from ordeal import Figure, Ordeal
+from program import PATIENCE_S, Program, Worker
+from sandbox_client import SandboxClient
+
+from worker.sandbox import Entry
+
+ABSURD: Final = {
+    "none@contoso.com": "",
+    "zero@contoso.com": "0",
+    "minus@contoso.com": "-1",
+    "text@contoso.com": "soon",
+    "past@contoso.com": "Wed, 21 Oct 2020 07:28:00 GMT",
+}
+"""Retry-After that asks for nothing usable, by mailbox."""
+
+LONG: Final = {
+    "hour@contoso.com": "3600",
+    "day@contoso.com": "86400",
+    "years@contoso.com": "99999999",
+    "date@contoso.com": "date+7200",
+    "century@contoso.com": "Wed, 21 Oct 2099 07:28:00 GMT",
+}
+"""Retry-After that lies behind the deadline of every batch here, by mailbox."""
+
+DAY_S: Final = 86_400
+
+LATE_S: Final = 30
+"""So long after the deadline nobody had to wait for anything else, even on a busy machine."""
+
+
+def rows_for(users: Iterable[str], count: int) -> list[dict[str, Any]]:
+    """Make so many responses of each user."""
+    return [
+        {"user": user, "event": f"e{n}", "action": "decline"}
+        for user in users
+        for n in range(count)
+    ]
+
+
+def people(count: int) -> list[str]:
+    """Name users whom nothing stops."""
+    return [f"person{n}@contoso.com" for n in range(count)]
+
+
+def shut(sandbox: SandboxClient, waits: dict[str, str], times: int = 1) -> None:
+    """Have each user's first calls answered with 429 and a Retry-After; -1 times means all."""
+    sandbox.faults(
+        [
+            {"user": user, "times": times, "status": 429, "headers": {"Retry-After": wait}}
+            for user, wait in waits.items()
+        ]
+    )
+
+
+def calls_to(journal: Iterable[Entry], users: Iterable[str]) -> Counter[str]:
+    """Count the calls that reached each of these mailboxes."""
+    wanted = set(users)
+    return Counter(entry.mailbox for entry in journal if entry.mailbox in wanted)
+
+
+def ends(records: Records, users: Iterable[str]) -> Counter[tuple[str, int]]:
+    """Count how the responses of these users ended, and after how many attempts."""
+    wanted = set(users)
+    return Counter(
+        (line["outcome"], line["attempts"]) for line in records.results if line["user"] in wanted
+    )
+
+
+def late_s(records: Records, outcome: str) -> list[float]:
+    """Return how long after the deadline each response of one outcome was settled."""
+    deadline = datetime.fromisoformat(records.status["deadline"])
+    return [
+        (datetime.fromisoformat(line["settledAt"]) - deadline).total_seconds()
+        for line in records.results
+        if line["outcome"] == outcome
+    ]
+
+
+def test_shut_beyond_the_deadline(program: Program, sandbox: SandboxClient) -> None:
+    """A mailbox shut for an hour is called once; it expires at the deadline; it holds no slot."""
+    shut(sandbox, LONG)
+    others = people(20)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_for([*LONG, *others], 3), "--deadline", "5s")
+    worker = ordeal.burst(BULKRSVP_MAX_CALLS="4", BULKRSVP_MAILBOX_CONCURRENCY="1")
+
+    records = ordeal.records()
+    assert dict.fromkeys(LONG, 1) == calls_to(records.journal, LONG)
+    assert {("sent", 1): 60} == ends(records, others)
+    assert {("expired", 0): 15} == ends(records, LONG)
+    late = late_s(records, "expired")
+    assert (0 <= min(late), max(late) < LATE_S) == (True, True), late
+    asked = {line["user"]: line["retry_after_s"] for line in worker.events("mailbox.paused")}
+    assert {"hour": 3600, "day": DAY_S, "years": DAY_S, "century": DAY_S} == {
+        user.partition("@")[0]: seconds for user, seconds in asked.items() if "date" not in user
+    }
+    assert ([], 0) == (worker.events("graph.paused"), sandbox.stats().early)
+    assert [] == ordeal.violations()
+
+
+MOST_ROUNDS: Final = 12
+"""Backoff doubles: in six seconds it takes chance beyond belief to come back more often."""
+
+
+def test_shut_again_and_again(program: Program, sandbox: SandboxClient) -> None:
+    """What is throttled for all of its batch costs no attempt, no call early, and few calls."""
+    sandbox.options(early_grace_s=0)
+    waits = {"one@contoso.com": "1", **ABSURD}
+    shut(sandbox, waits, times=-1)
+    others = people(20)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_for([*waits, *others], 2), "--deadline", "6s")
+    worker = ordeal.burst(BULKRSVP_MAX_ATTEMPTS="1", BULKRSVP_MAILBOX_CONCURRENCY="1")
+
+    records = ordeal.records()
+    assert {("sent", 1): 40} == ends(records, others)
+    assert {("expired", 0): 12} == ends(records, waits)
+    late = late_s(records, "expired")
+    assert (0 <= min(late), max(late) < LATE_S) == (True, True), late
+    calls = calls_to(records.journal, waits)
+    assert set(waits) == {user for user, count in calls.items() if 2 <= count <= MOST_ROUNDS}, calls
+    assert ([], 0) == (worker.events("graph.paused"), sandbox.stats().early)
+    assert [] == ordeal.violations()
+
+
+def settled_s(workers: Iterable[Worker], users: Iterable[str]) -> list[float]:
+    """Return when the responses of these users were settled, in seconds of Unix time, in order."""
+    wanted = set(users)
+    return sorted(
+        datetime.fromisoformat(line["timestamp"]).timestamp()
+        for worker in workers
+        for line in worker.events("response.settled")
+        if line["user"] in wanted
+    )
+
+
+def test_two_in_a_hundred(program: Program, sandbox: SandboxClient) -> None:
+    """While a few of many mailboxes are shut, all others are answered; none is called early."""
+    sandbox.options(latency_s=0.05)
+    everybody = people(200)
+    closed = everybody[::50]
+    others = [user for user in everybody if user not in closed]
+    shut(sandbox, dict.fromkeys(closed, "4"))
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_for(everybody, 2))
+    worker = ordeal.burst(BULKRSVP_MAX_CALLS="40")
+
+    assert max(settled_s([worker], others)) < min(settled_s([worker], closed))
+    assert set(closed) == {line["user"] for line in worker.events("mailbox.paused")}
+    assert ([], 0) == (worker.events("graph.paused"), sandbox.stats().early)
+    assert {("sent", 1): 400} == ends(ordeal.records(), everybody)
+    assert [] == ordeal.violations()
+
+
+# All at once
+
+WAIT_S: Final = 2
+PROBE_S: Final = 0.5
+"""How long the call takes that goes through first: time enough for others to go as well."""
+
+BEAT_LOST_S: Final = 1.5
+"""So long after a storm began every worker knows of it, and what was under way has arrived."""
+
+
+def unix_s(line: dict[str, Any], key: str) -> float:
+    """Read a time out of a line of the log."""
+    return datetime.fromisoformat(line[key]).timestamp()
+
+
+def paused(workers: Iterable[Worker]) -> list[dict[str, Any]]:
+    """Return the lines that tell of a pause of everything, in order."""
+    lines = [line for worker in workers for line in worker.events("graph.paused")]
+    return sorted(lines, key=lambda line: unix_s(line, "timestamp"))
+
+
+def wait_until_started(workers: Iterable[Worker]) -> None:
+    """Wait until all workers are there to take something."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while not all(worker.events("worker.started") for worker in workers):
+        assert time.monotonic() < ends_s, "they do not start"
+        time.sleep(0.02)
+
+
+def wait_for_calls_after(sandbox: SandboxClient, moment_s: float, count: int) -> None:
+    """Wait until Graph has received so many calls after a moment."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while sum(entry.arrived_at > moment_s for entry in sandbox.journal()) < count:
+        assert time.monotonic() < ends_s, "Graph was not called"
+        time.sleep(0.02)
+
+
+def wait_for_a_pause(workers: Sequence[Worker]) -> float:
+    """Wait until some worker has paused everything; return when everybody must know."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while not (lines := paused(workers)):
+        assert time.monotonic() < ends_s, "nobody paused"
+        time.sleep(0.02)
+    return unix_s(lines[0], "timestamp") + BEAT_LOST_S
+
+
+def test_one_probe_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
+    """After each pause of everything one call of all workers goes first, until one passes."""
+    sandbox.options(early_grace_s=0)
+    everybody = people(60)
+    shut(sandbox, {"person*": str(WAIT_S)}, times=-1)
+    shared = {"BULKRSVP_MAX_CALLS": "16", "BULKRSVP_MAILBOX_CONCURRENCY": "1"}
+    ordeal = Ordeal(program, sandbox)
+    with ordeal.worker(**shared) as first, ordeal.worker(**shared) as second:
+        workers = [first, second]
+        wait_until_started(workers)
+        ordeal.submit(rows_for(everybody, 5))
+        quiet_s = wait_for_a_pause(workers)
+        wait_for_calls_after(sandbox, quiet_s, 1)
+        sandbox.disarm()
+        sandbox.faults([{"delay_s": PROBE_S}])
+        program.wait_until_finished(ordeal.batch)
+        ordeal.wait_for_the_end()
+
+    records = ordeal.records()
+    refused, probe, *rest = [call for call in records.journal if call.arrived_at > quiet_s]
+    assert (429, 202) == (refused.status, probe.status)
+    assert probe.arrived_at - refused.arrived_at >= WAIT_S
+    assert probe.ended_at is not None
+    assert [] == [call for call in rest if call.arrived_at < probe.ended_at]
+    assert 1 == sum(len(worker.events("graph.resumed")) for worker in workers)
+    assert all(worker.events("call.finished") for worker in workers), "they did not share the work"
+    assert 0 == sandbox.stats().early
+    assert {("sent", 1): 300} == ends(records, everybody)
+    assert [] == ordeal.violations()
+
+
+MOST_PROBES: Final = 100
+"""More than backoffs leave room for in seconds, and far less than a loop without them makes."""
+
+
+def test_all_at_once_with_absurd_waits(program: Program, sandbox: SandboxClient) -> None:
+    """When all are throttled without a usable wait, few calls are made, and all expire in time."""
+    everybody = people(60)
+    absurd = list(ABSURD.values())
+    shut(sandbox, {user: absurd[n % 5] for n, user in enumerate(everybody)}, times=-1)
+    shared = {"BULKRSVP_MAX_CALLS": "16", "BULKRSVP_MAILBOX_CONCURRENCY": "1"}
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_for(everybody, 5), "--deadline", "5s")
+    with (
+        ordeal.worker("--burst", **shared) as first,
+        ordeal.worker("--burst", **shared) as second,
+    ):
+        workers = [first, second]
+        assert [0, 0] == [worker.process.wait(PATIENCE_S) for worker in workers]
+
+    records = ordeal.records()
+    assert {("expired", 0): 300} == ends(records, everybody)
+    late = late_s(records, "expired")
+    assert (0 <= min(late), max(late) < LATE_S) == (True, True), late
+    assert 10 <= len(records.journal) <= MOST_PROBES
+    assert paused(workers)
+    assert 0 == sandbox.stats().early
+    assert [] == ordeal.violations()
+
+
+# How much longer it takes everybody else
+
+HOUR: Final = "3600"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storm:
+    """Of so many mailboxes with so many responses each, these answer 429, every time."""
+
+    mailboxes: int
+    responses: int
+    shut: range
+    waits: tuple[str, ...]
+    max_calls: int = 40
+    latency_s: float = 0.05
+
+    @property
+    def everybody(self) -> list[str]:
+        """Name all users."""
+        return people(self.mailboxes)
+
+    @property
+    def closed(self) -> dict[str, str]:
+        """Name the users whose mailbox is shut, with what it asks for."""
+        everybody = self.everybody
+        return {everybody[n]: self.waits[n % len(self.waits)] for n in self.shut}
+
+    def rows(self, batch: str) -> list[dict[str, Any]]:
+        """Make the responses of one batch, in the order of the mailboxes."""
+        return [
+            {"user": user, "event": f"{batch}{n}", "action": "decline"}
+            for user in self.everybody
+            for n in range(self.responses)
+        ]
+
+
+STORMS: Final = {
+    "one mailbox for an hour": Storm(
+        mailboxes=200, responses=10, shut=range(100, 101), waits=(HOUR,)
+    ),
+    "2 % for an hour": Storm(mailboxes=200, responses=10, shut=range(0, 200, 50), waits=(HOUR,)),
+    "2 % for a second, again and again": Storm(
+        mailboxes=200, responses=10, shut=range(0, 200, 50), waits=("1",)
+    ),
+    "2 % with absurd waits": Storm(
+        mailboxes=200, responses=10, shut=range(0, 200, 50), waits=tuple(ABSURD.values())
+    ),
+    "2 %, refused sooner than others are answered": Storm(
+        mailboxes=4_000,
+        responses=1,
+        shut=range(0, 4_000, 50),
+        waits=(HOUR,),
+        max_calls=512,
+        latency_s=2,
+    ),
+    "2 % of very many slices": Storm(
+        mailboxes=26_000, responses=1, shut=range(0, 26_000, 50), waits=(HOUR,), max_calls=512
+    ),
+}
+
+
+def others_took_s(program: Program, sandbox: SandboxClient, storm: Storm, batch: str) -> float:
+    """Run a batch until all but the shut mailboxes are settled; return how long that took."""
+    closed = storm.closed
+    open_rows = len(closed) * storm.responses if batch == "with" else 0
+    others = [user for user in storm.everybody if user not in closed]
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(storm.rows(batch), "--batch", batch)
+    with ordeal.worker(BULKRSVP_MAX_CALLS=str(storm.max_calls)) as worker:
+        program.wait_for(batch, lambda status: status["open"] == open_rows)
+    records = ordeal.records()
+    assert {("sent", 1): len(others) * storm.responses} == ends(records, others)
+    assert [] == worker.events("graph.paused")
+    wanted = set(others)
+    began_s = min(entry.arrived_at for entry in records.journal if entry.mailbox in wanted)
+    return settled_s([worker], others)[-1] - began_s
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", STORMS)
+def test_how_much_longer_others_take(
+    program: Program, sandbox: SandboxClient, name: str, record_property: Figure
+) -> None:
+    """While some mailboxes are shut, all others are answered, in about the same time."""
+    storm = STORMS[name]
+    sandbox.options(latency_s=storm.latency_s)
+    without_s = others_took_s(program, sandbox, storm, "without")
+    shut(sandbox, storm.closed, times=-1)
+    with_s = others_took_s(program, sandbox, storm, "with")
+
+    assert 0 == sandbox.stats().early
+    record_property("without, s", round(without_s, 2))
+    record_property("with, s", round(with_s, 2))
+    record_property("times as long", round(with_s / without_s, 3))

@@ -10,20 +10,13 @@ from typing import Any
 import click
 
 from config.errors import InputError
+from jobs import report
 from jobs.batch import Draft, draft
-from jobs.console import (
-    batch_options,
-    read_wishes,
-    tell_dry_run,
-    tell_submitted,
-    watch_batch,
-    with_ledger,
-)
+from jobs.console import batch_options, queue_checked, read_wishes, with_ledger
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
 from jobs.outcome import Outcome
 from jobs.rows import Row
-from jobs.submit import queue_batch
 
 
 @click.command()
@@ -48,15 +41,17 @@ def apply(
     wishes = read_wishes(**options)
     with with_ledger(lambda _, batches: read_plan(batches, plan)) as planned:
         if not planned.total:
-            click.echo(f"plan {plan} lists nothing to send; nothing was queued", err=True)
+            _tell_empty(plan, as_json=as_json)
             return
-        if dry_run:
-            tell_dry_run(planned, wishes, as_json=as_json)
-            return
-        submitted = with_ledger(lambda redis, _: queue_batch(redis, planned, wishes))
-    tell_submitted(submitted, as_json=as_json)
-    if following:
-        ctx.exit(watch_batch(submitted.batch))
+        code = queue_checked(planned, wishes, dry_run=dry_run, following=following, as_json=as_json)
+    ctx.exit(code)
+
+
+def _tell_empty(plan: str, *, as_json: bool) -> None:
+    if as_json:
+        empty = {"batch": None, "created": False, "total": 0, "duplicates": 0}
+        click.echo(report.to_json(empty))
+    click.echo(f"plan {plan} lists nothing to send; nothing was queued", err=True)
 
 
 async def read_plan(batches: Batches, plan: str) -> Draft:

@@ -15,11 +15,10 @@ from config.settings import Settings
 from jobs import report
 from jobs.apply import apply
 from jobs.console import (
+    queue_checked,
     read_status,
     read_wishes,
     submit_options,
-    tell_dry_run,
-    tell_submitted,
     watch_batch,
     with_ledger,
 )
@@ -30,7 +29,7 @@ from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
 from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.submit import queue_batch, read_file
+from jobs.submit import read_file
 
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
 """What `retry` may queue again; the last one only when it is named."""
@@ -65,13 +64,8 @@ def submit(
         form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
     )
     with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
-        if dry_run:
-            tell_dry_run(checked, wishes, as_json=as_json)
-            return
-        submitted = with_ledger(lambda redis, _: queue_batch(redis, checked, wishes))
-    tell_submitted(submitted, as_json=as_json)
-    if following:
-        ctx.exit(watch_batch(submitted.batch))
+        code = queue_checked(checked, wishes, dry_run=dry_run, following=following, as_json=as_json)
+    ctx.exit(code)
 
 
 @click.command()

@@ -21,7 +21,7 @@ from jobs.ledger.batches import Batch, Batches
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.queue import connect, reach
 from jobs.rows import Format, Problem
-from jobs.submit import Submitted, Wishes
+from jobs.submit import Submitted, Wishes, queue_batch
 
 T = TypeVar("T")
 
@@ -178,6 +178,18 @@ def exit_code(batch: Batch) -> int:
 def watch_batch(batch_id: str) -> int:
     """Follow a batch until it is finished; return the exit code."""
     return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id)))
+
+
+def queue_checked(
+    checked: Draft, wishes: Wishes, *, dry_run: bool, following: bool, as_json: bool
+) -> int:
+    """Queue what was checked, or with `dry_run` only tell of it; return the exit code."""
+    if dry_run:
+        tell_dry_run(checked, wishes, as_json=as_json)
+        return 0
+    submitted = with_ledger(lambda redis, _: queue_batch(redis, checked, wishes))
+    tell_submitted(submitted, as_json=as_json)
+    return watch_batch(submitted.batch) if following else 0
 
 
 def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:

@@ -14,21 +14,13 @@ import click
 from config.errors import InputError
 from config.settings import Settings
 from jobs.batch import check_batch_id, draft
-from jobs.console import (
-    batch_options,
-    plan_option,
-    read_wishes,
-    tell_dry_run,
-    tell_submitted,
-    watch_batch,
-    with_ledger,
-)
+from jobs.console import batch_options, plan_option, queue_checked, read_wishes
 from jobs.fields import abbreviated
 from jobs.parsing import Problem, encoding_of
 from jobs.response import Action
 from jobs.rows import Row, read_selection
 from jobs.selection import Series
-from jobs.submit import STDIN, Wishes, queue_batch
+from jobs.submit import STDIN, Wishes
 
 _OPTIONS: Final = {
     "events.from": "--from",
@@ -96,13 +88,8 @@ def offboard(
     names = _read_users(users)
     ctx.meta["locate"] = lambda problem: _locate(problem, names)
     with draft(_rows(names, _fields(**asked), wishes), plan=wishes.plan) as checked:
-        if dry_run:
-            tell_dry_run(checked, wishes, as_json=as_json)
-            return
-        submitted = with_ledger(lambda redis, _: queue_batch(redis, checked, wishes))
-    tell_submitted(submitted, as_json=as_json)
-    if following:
-        ctx.exit(watch_batch(submitted.batch))
+        code = queue_checked(checked, wishes, dry_run=dry_run, following=following, as_json=as_json)
+    ctx.exit(code)
 
 
 def _read_users(given: Iterable[str]) -> list[str]:

@@ -146,6 +146,21 @@ def test_a_plan_can_be_edited(program: Program, sandbox: SandboxClient) -> None:
         assert ANSWERED - {"second"} == {entry.event for entry in sandbox.taken()}
 
 
+def test_a_plan_of_nothing(program: Program, sandbox: SandboxClient) -> None:
+    """A plan without anything to send is applied to nothing, which is no error."""
+    sandbox.plant(ADA, CALENDAR[2:6])
+    plan = program.submit([selection()], "--plan")
+    early = program("apply", plan)
+    program.burst()
+    applied = program("apply", plan, "--json")
+
+    assert (2, "") == (early.code, early.out)
+    assert "is not finished" in early.err
+    assert (0, None, 0) == (applied.code, applied.json["batch"], applied.json["total"])
+    given = program.submit([{"user": ADA, "event": "e", "action": "decline"}])
+    assert "is no plan" in program("apply", given).err
+
+
 def test_rows_with_ids_can_be_planned(program: Program, sandbox: SandboxClient) -> None:
     """A plan of given events looks at each, shows it, and sends nothing."""
     sandbox.plant(ADA, CALENDAR)

@@ -146,20 +146,16 @@ def test_retry_leaves_alone_what_ended_well(program: Program, sandbox: SandboxCl
 
 def test_retry_of_a_batch_that_is_paused(program: Program, sandbox: SandboxClient) -> None:
     """What expired in a pause and is queued again stays paused, and `retry` says so."""
-    batch = program.submit(declines(2), "--deadline", "6s")
+    batch = program.submit(declines(2), "--deadline", "2s")
     program("pause", batch)
-    with program.worker() as worker:
+    with program.worker():
         expired = program.wait_until_finished(batch)["outcomes"]
         retried = program("retry", batch)
         called = sandbox.journal()
-        program("resume", batch)
-        status = program.wait_until_finished(batch)
 
-    assert ({"expired": 2}, [], {"sent": 2}) == (expired, called, status["outcomes"])
+    assert ({"expired": 2}, []) == (expired, called)
+    assert f"queued 2 responses of batch {batch} again" in retried.err
     assert f"is paused; go on with: bulkrsvp resume {batch}" in retried.err
-    assert ["expired"] * 2 + ["sent"] * 2 == [
-        line["outcome"] for line in worker.events("response.settled")
-    ]
 
 
 def late_calls(sandbox: SandboxClient) -> int:

@@ -13,12 +13,15 @@ from datetime import datetime
 from typing import Any, Final
 
 import pytest
+from awaited import awaited
 from checker import Records
 from ordeal import Figure, Ordeal
 from program import PATIENCE_S, Program, Worker
 from sandbox_client import SandboxClient
+from small_ledger import NOW, Ledger, events, ledger_at, listening
 
 from worker.sandbox import Entry
+from worker.throttle import STORM_MAILBOXES, Gate, Leave
 
 ABSURD: Final = {
     "none@contoso.com": "",
@@ -272,6 +275,132 @@ def test_all_at_once_with_absurd_waits(program: Program, sandbox: SandboxClient)
     assert paused(workers)
     assert 0 == sandbox.stats().early
     assert [] == ordeal.violations()
+
+
+# What is a storm, and who probes: the gates of workers on one ledger
+
+LATER_MS: Final = 30_000
+
+
+class Gates:
+    """Gates of two workers whose hearts do not beat, under one hand-driven clock."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.now_ms = NOW
+        log, self.heard = listening()
+        self.one, self.other = (Gate(ledger.leases, lambda: self.now_ms, log) for _ in range(2))
+
+    async def refuse(self, mailboxes: Iterable[str]) -> None:
+        """Let one call of each of these be throttled, at the first worker."""
+        for mailbox in mailboxes:
+            await self.one.replied(Leave.OPEN, mailbox, self.now_ms + LATER_MS)
+
+    async def call(self, mailboxes: Iterable[str], *, throttled: bool) -> None:
+        """Call these mailboxes, at the first worker, and have all of them reply."""
+        named = list(mailboxes)
+        for mailbox in named:
+            self.one.begun(mailbox)
+        until_ms = self.now_ms + LATER_MS if throttled else None
+        for mailbox in named:
+            await self.one.replied(Leave.OPEN, mailbox, until_ms)
+
+    async def close(self) -> None:
+        """Pause everything, let both workers hear of it, and let the pause go by."""
+        await self.call(people(STORM_MAILBOXES), throttled=True)
+        await self.other.refresh()
+        self.now_ms += LATER_MS
+
+
+@awaited
+async def test_refusals_that_outrun_answers(redis_url: str) -> None:
+    """Many refusals, but of few of the mailboxes called meanwhile, pause nothing."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        everybody = people(50 * STORM_MAILBOXES)
+        for mailbox in everybody:
+            gates.one.begun(mailbox)
+        await gates.refuse(everybody[::50])
+
+        assert Leave.OPEN == await gates.one.ask("one")
+    assert [] == events(gates.heard)
+
+
+@awaited
+async def test_a_storm_amid_unanswered_calls(redis_url: str) -> None:
+    """When all that is called is refused everything pauses, whatever has still to be answered."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        for mailbox in people(500):
+            gates.one.begun(mailbox)
+        late = people(500 + STORM_MAILBOXES)[500:]
+        for mailbox in late:
+            gates.one.begun(mailbox)
+        for mailbox in people(2_000)[1_000:]:
+            gates.one.begun(mailbox)
+        await gates.refuse(late)
+
+        assert Leave.CLOSED == await gates.one.ask("one")
+    assert ["graph.paused"] == events(gates.heard)
+
+
+@awaited
+async def test_mailboxes_refused_again(redis_url: str) -> None:
+    """Mailboxes that were shut before and are still shut, and nobody else calls, pause nothing."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        shut_ones = people(3 * STORM_MAILBOXES)
+        for mailbox in shut_ones:
+            gates.now_ms += 1_000
+            await gates.call([mailbox], throttled=True)
+        gates.now_ms += LATER_MS
+        await gates.call(shut_ones, throttled=True)
+        again = await gates.one.ask("one")
+        await gates.call(shut_ones, throttled=False)
+        gates.now_ms += LATER_MS
+        await gates.call(shut_ones, throttled=True)
+
+        assert (Leave.OPEN, Leave.CLOSED) == (again, await gates.one.ask("one"))
+    assert ["graph.paused"] == events(gates.heard)
+
+
+@awaited
+async def test_a_storm_after_a_pause(redis_url: str) -> None:
+    """What was refused before a pause of everything counts again after it."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        await gates.close()
+        await gates.one.replied(await gates.one.ask("one"), "ada", None)
+        await gates.call(people(STORM_MAILBOXES), throttled=True)
+
+        assert Leave.CLOSED == await gates.one.ask("one")
+    assert ["graph.paused", "graph.resumed", "graph.paused"] == events(gates.heard)
+
+
+@awaited
+async def test_nobody_probes_after_a_probe_unheard(redis_url: str) -> None:
+    """Who has not heard that another's probe was refused makes none of its own before its time."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        await gates.close()
+        probe = await gates.one.ask("one")
+        await gates.one.replied(probe, "ada", gates.now_ms + LATER_MS)
+        unheard = await gates.other.ask("other")
+        gates.now_ms += LATER_MS
+
+        expected = (Leave.PROBE, Leave.CLOSED, Leave.PROBE)
+        assert expected == (probe, unheard, await gates.other.ask("other"))
+
+
+@awaited
+async def test_nobody_probes_what_is_open(redis_url: str) -> None:
+    """Who has not heard that another's probe has opened everything calls as all do."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger)
+        await gates.close()
+        await gates.one.replied(await gates.one.ask("one"), "ada", None)
+
+        assert Leave.OPEN == await gates.other.ask("other")
+        assert await ledger.leases.graph_paused_until_ms() is None
 
 
 # How much longer it takes everybody else

@@ -94,13 +94,14 @@ class Call(ABC):
         except (RedisError, OSError):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
-        if answer.word is Word.OK and not self._lane.closed:
+        over = self._lane.closed or self._means.log_lost.is_set()
+        if answer.word is Word.OK and not over:
             self._means.gate.begun(self._lane.mailbox)
             return True
         self._means.gate.give_back(self._leave)
         if answer.word is not Word.OK:
             self._obey(answer)
-        elif self.kind is Kind.MARK:  # the lane was closed while the mark was written
+        elif self.kind is Kind.MARK:  # it was over while the mark was written
             await self._shift.note(self._entry, self._before)
         return False
 

@@ -248,7 +248,7 @@ class Shift:
         What was begun, and would have to begin anew, may take longer than a shift.
         """
         now_ms = self.means.now_ms()
-        if self.means.draining.is_set():
+        if self.means.draining.is_set() or self.means.log_lost.is_set():
             self.stop(now_ms)
         elif now_ms >= self._ends_ms and not begun:
             self.end_lane(lane, now_ms)

@@ -34,7 +34,7 @@ from worker.sandbox import Entry
 
 KILLED_AT: Final = Path(__file__).parent / "killed_at.py"
 KINDS: Final = ("send", "recv", "write")
-PLACES: Final = 5
+PLACES: Final = 3
 """Of each kind, from the first that a worker comes to."""
 
 LAST: Final = 0.9

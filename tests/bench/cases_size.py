@@ -16,7 +16,7 @@ def _submit(apparatus: Apparatus, form: str) -> list[Figure]:
     apparatus.clear()
     _, spent = apparatus.submit(file)
     file.unlink()
-    note = f"{rows:,} rows, the whole command, {spent.wall_s:.1f} s"
+    note = f"{rows:,} rows, the whole command: {spent.wall_s:.1f} s, {spent.cpu_s:.1f} s of CPU"
     return [
         Figure("submit", f"{form}, rows/s", rows / spent.wall_s, "", 60_000, Sense.AT_LEAST, note),
         Figure("submit", f"{form}, peak RSS", spent.peak_mb, "MB", 150),

@@ -7,6 +7,7 @@ asked for while it runs: what the kernel tells in the end has the memory of its 
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -86,16 +87,19 @@ class Child:
         self.wait_until(lambda: text in self.log.read_bytes(), limit_s)
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
-        """Wait while it works. Raises `Failed` if it takes too long."""
+        """Wait while it works. Raises `Failed` if it takes too long, or ends before."""
         ends_s = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > ends_s:
-                raise Failed(f"{self.log.stem} takes longer than {limit_s:.0f} s: {self._said()}")
+        while True:
+            over = self.ended or time.monotonic() > ends_s  # asked first: it may be what is awaited
+            if condition():
+                return
+            if over:
+                raise Failed(f"{self.log.stem} has ended, or takes too long: {self._said()}")
             time.sleep(POLL_S)
 
     def stop(self) -> Spent:
         """End it as a service manager does, with SIGTERM and after some time with SIGKILL."""
-        self._process.terminate()
+        self._signal(signal.SIGTERM)
         ends_s = time.monotonic() + STOP_S
         while not self.ended and time.monotonic() < ends_s:
             time.sleep(POLL_S)
@@ -103,10 +107,14 @@ class Child:
 
     def kill(self) -> Spent:
         """End it with SIGKILL."""
-        self._process.kill()
+        self._signal(signal.SIGKILL)
         while not self.ended:
             time.sleep(POLL_S)
         return self._known()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self.ended:  # Popen's own would wait for it first, and so lose what it has spent
+            os.kill(self._process.pid, number)
 
     def _ask(self) -> None:
         self._look_at_memory()

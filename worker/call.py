@@ -94,7 +94,7 @@ class Call(ABC):
         except (RedisError, OSError):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
-        over = self._lane.closed or self._means.log_lost.is_set()
+        over = self._overtaken() or self._means.log_lost.is_set()
         if answer.word is Word.OK and not over:
             self._means.gate.begun(self._lane.mailbox)
             return True
@@ -104,6 +104,10 @@ class Call(ABC):
         elif self.kind is Kind.MARK:  # it was over while the mark was written
             await self._shift.note(self._entry, self._before)
         return False
+
+    def _overtaken(self) -> bool:
+        # The gate closes a lane to all but its probe: the others beside it have asked in vain.
+        return self._lane.refused if self._leave is Leave.PROBE else self._lane.closed
 
     async def _mark(self) -> Answer:
         record = self._before.marked(self.id) if self.kind is Kind.MARK else self._before
@@ -126,9 +130,9 @@ class Call(ABC):
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
         judgement = self._judge(reply)
-        first = not self._lane.closed  # of those that were in flight together
+        first = not self._lane.refused  # of those that were in flight together
         if judgement.verdict is Verdict.WAIT:
-            self._lane.close()  # at once: nobody may begin another call while this is written down
+            self._lane.refuse()  # at once: nobody may begin another call while this is written down
         self._log(reply, judgement)
         record = self._told(reply, judgement)
         until_ms = self._wait_until_ms(reply) if judgement.verdict is Verdict.WAIT else None

@@ -19,12 +19,14 @@ class Lane:
 
     At most `most` of them are under way at once, and never two of one series: writing to one
     series side by side conflicts. A closed lane lets what is under way end, and begins nothing
-    more. `width` is how many can be under way with what is ahead now.
+    more; one that is `refused` was closed because its mailbox itself wants to be left alone.
+    `width` is how many can be under way with what is ahead now.
     """
 
     def __init__(self, mailbox: str, entries: Iterable[Entry], most: int) -> None:
         self.mailbox = mailbox
         self.closed = False
+        self.refused = False
         self.most = most
         self._ahead = deque[list[Entry]]()
         self._added = 0
@@ -52,6 +54,11 @@ class Lane:
     def close(self) -> None:
         """Begin nothing more; what is still ahead waits for the next opening of its slice."""
         self.closed = True
+
+    def refuse(self) -> None:
+        """Close the lane because its mailbox was throttled: nothing may be excepted from that."""
+        self.refused = True
+        self.close()
 
     async def walk(self, answer: Answer) -> None:
         """Answer entry by entry, a few at a time, and whatever is added meanwhile."""

@@ -33,12 +33,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let the many processes of a run share what Python compiles, wherever that is forbidden."""
+    """Let the many processes of a run share what Python compiles, also where that is forbidden."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        folder = tmp_path_factory.getbasetemp()
-        shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-        patch.setenv("PYTHONPYCACHEPREFIX", str(shared / "compiled"))
+        if "PYTHONDONTWRITEBYTECODE" in os.environ:
+            patch.delenv("PYTHONDONTWRITEBYTECODE")
+            folder = tmp_path_factory.getbasetemp()
+            shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+            patch.setenv("PYTHONPYCACHEPREFIX", str(shared / "compiled"))
         yield
 
 

@@ -141,20 +141,25 @@ class Program:
         """Watch a batch until it is finished; return its status."""
         return self.wait_for(batch, lambda status: status["finishedAt"] is not None)
 
-    def wait_for(self, batch: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait_for(
+        self,
+        batch: str,
+        condition: Callable[[dict[str, Any]], bool],
+        patience_s: float = PATIENCE_S,
+    ) -> dict[str, Any]:
         """
         Watch a batch until its status meets a condition; return the status.
 
         It reads what `status --json` prints, without a process for every look.
         """
-        return asyncio.run(_wait_for(self.environment["REDIS_URL"], batch, condition))
+        return asyncio.run(_wait_for(self.environment["REDIS_URL"], batch, condition, patience_s))
 
 
 async def _wait_for(
-    redis_url: str, batch_id: str, condition: Callable[[dict[str, Any]], bool]
+    redis_url: str, batch_id: str, condition: Callable[[dict[str, Any]], bool], patience_s: float
 ) -> dict[str, Any]:
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(patience_s),
         open_ledger(Settings.load({"REDIS_URL": redis_url})) as (_, batches),
     ):
         while True:

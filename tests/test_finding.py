@@ -355,7 +355,10 @@ def test_cancelled_and_expired(program: Program, sandbox: SandboxClient) -> None
     assert [] == sandbox.taken()
 
 
-@pytest.mark.parametrize("calls", [2, 5, 9])
+EARLY, LATE = (pytest.param(n, marks=pytest.mark.chaos) for n in (2, 9))
+
+
+@pytest.mark.parametrize("calls", [EARLY, 5, LATE])
 def test_killed_while_finding_and_answering(
     program: Program, sandbox: SandboxClient, calls: int
 ) -> None:

@@ -13,7 +13,7 @@ from sandbox_client import SandboxClient
 
 from config.children import child_environment
 
-ROWS = 12_000
+ROWS = 6_000
 
 
 def is_staging(redis: Redis) -> bool:

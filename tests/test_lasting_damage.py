@@ -73,7 +73,10 @@ main(["worker", "--burst"])
 """
 
 
-@pytest.mark.parametrize("moment", KILLERS)
+WHILE, BEFORE = KILLERS
+
+
+@pytest.mark.parametrize("moment", [pytest.param(BEFORE, marks=pytest.mark.chaos), WHILE])
 def test_a_response_that_kills(program: Program, sandbox: SandboxClient, moment: str) -> None:
     """
     A response at which every worker dies ends as failed, and the rest of its slice is sent.

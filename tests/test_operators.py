@@ -15,7 +15,7 @@ from test_worker import declines
 from config.children import child_environment
 
 FAR = "2099-01-01T00:00:00Z"
-ROUNDS = 3
+ROUNDS = 2
 MANY = 300
 LONG = 400
 PIPE = 65_536

@@ -72,7 +72,9 @@ def begun(alone: Program) -> "subprocess.Popen[bytes]":
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.chaos)]
+)
 def test_an_interrupted_run_goes_on(
     alone: Program, sandbox: SandboxClient, number: signal.Signals
 ) -> None:

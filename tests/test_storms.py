@@ -419,6 +419,9 @@ async def test_nobody_probes_what_is_open(redis_url: str) -> None:
 
 HOUR: Final = "3600"
 
+STORM_PATIENCE_S: Final = 240
+"""Twenty-six thousand calls, on a machine that may have other tests to run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Storm:
@@ -490,9 +493,9 @@ def others_took_s(program: Program, sandbox: SandboxClient, storm: Storm, batch:
     ordeal.submit(storm.rows(batch), "--batch", batch)
     with ordeal.worker(BULKRSVP_MAX_CALLS=str(storm.max_calls)) as worker:
         try:
-            program.wait_for(batch, lambda status: status["open"] == open_rows)
+            program.wait_for(batch, lambda status: status["open"] == open_rows, STORM_PATIENCE_S)
         except TimeoutError:
-            pytest.fail(f"not all others were answered in {PATIENCE_S} s")
+            pytest.fail(f"not all others were answered in {STORM_PATIENCE_S} s")
     records = ordeal.records()
     assert {("sent", 1): len(others) * storm.responses} == ends(records, others)
     assert [] == worker.events("graph.paused")
@@ -502,6 +505,7 @@ def others_took_s(program: Program, sandbox: SandboxClient, storm: Storm, batch:
 
 
 @pytest.mark.chaos
+@pytest.mark.xdist_group("measured")
 @pytest.mark.parametrize("name", STORMS)
 def test_how_much_longer_others_take(
     program: Program, sandbox: SandboxClient, name: str, record_property: Figure

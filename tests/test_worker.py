@@ -30,7 +30,9 @@ def wait_for_calls(sandbox: SandboxClient, count: int) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.chaos)]
+)
 def test_a_stopping_worker_finishes_its_calls(
     program: Program, sandbox: SandboxClient, number: signal.Signals
 ) -> None:

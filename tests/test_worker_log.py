@@ -86,7 +86,7 @@ def test_nowhere_to_say_it(program: Program, sandbox: SandboxClient) -> None:
     assert (1, []) == (worker.process.returncode, sandbox.journal())
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.chaos)])
 def test_full_under_way(program: Program, sandbox: SandboxClient, unbuffered: str) -> None:
     """When a line is lost no call is begun, those in flight are recorded, and another goes on."""
     sandbox.options(latency_s=0.1)

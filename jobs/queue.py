@@ -86,18 +86,22 @@ class Queue:
         self._redis = redis
         self._batches = batches
 
-    async def release(self, batch: Batch) -> None:
-        """Queue the next slices of a batch, as many as its window has room for."""
-        await self._enqueue(batch, await self._batches.release(batch.id, WINDOW))
+    async def release(self, batch: Batch, waiting: int = 0) -> None:
+        """
+        Queue the next slices of a batch, as many as its window has room for.
 
-    async def missing(self, batch: Batch) -> list[int]:
-        """Return the slices that are released and have no job."""
+        So many of those released are `waiting` for later, and take no room.
+        """
+        await self._enqueue(batch, await self._batches.release(batch.id, WINDOW + waiting))
+
+    async def places(self, batch: Batch) -> dict[int, float | None]:
+        """Return when each slice that is released is due, ms; None if it has lost its job."""
         released = await self._batches.released(batch.id)
         if not released:
-            return []
+            return {}
         names = [job_id(batch.id, number) for number in released]
         scores = await self._redis.zmscore(keys.QUEUE, names)
-        return [n for n, score in zip(released, scores, strict=True) if score is None]
+        return dict(zip(released, scores, strict=True))
 
     async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:
         """Queue slices that have lost their job."""
@@ -106,7 +110,8 @@ class Queue:
     async def wake(self, batch: Batch) -> None:
         """Have all released slices of a batch taken up now, whatever they wait for."""
         await self._batches.wake(batch.id)
-        await self.restore(batch, await self.missing(batch))
+        places = await self.places(batch)
+        await self.restore(batch, (number for number, due in places.items() if due is None))
         await self.release(batch)
         names = [job_id(batch.id, n) for n in await self._batches.released(batch.id)]
         if names:

@@ -11,6 +11,7 @@ from small_ledger import FAILED, NOW, SENT, events
 from jobs.ledger import keys
 from jobs.ledger.batches import VERSIONS
 from jobs.moments import now_ms
+from jobs.queue import WINDOW
 from worker.rescue import ANNOUNCED_LATE_MS
 
 
@@ -46,6 +47,29 @@ async def test_a_job_that_is_being_queued_is_not_lost(redis_url: str, redis: "Re
             await rig.rescue.look_round()
 
         assert [] == events(rig.heard)
+
+
+LATER_MS = 3_600_000
+
+
+@awaited
+async def test_slices_that_wait_hold_up_none(redis_url: str, redis: "Redis") -> None:
+    """While slices wait for mailboxes others take their room, but not while everything waits."""
+    size = WINDOW + 10
+    async with rigged(redis_url) as rig:
+        await rig.submit(*[1] * size, not_before_ms=now_ms() - 5, allowed_ms=LATER_MS)
+        released = [len(queued(redis))]
+        for name in queued(redis)[:20]:
+            redis.zadd(keys.QUEUE, {name: now_ms() + LATER_MS})
+        await rig.means.leases.pause_graph(now_ms() + LATER_MS)
+        await rig.means.gate.refresh()
+        await rig.rescue.look_round()
+        released.append(len(queued(redis)))
+        await rig.means.leases.open_graph()
+        await rig.means.gate.refresh()
+        await rig.rescue.look_round()
+
+        assert [WINDOW, WINDOW, size] == [*released, len(queued(redis))]
 
 
 @awaited

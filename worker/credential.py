@@ -258,6 +258,11 @@ class TokenSource:
         )
         return max(least_s, chosen_s, asked_s or 0.0)
 
+    @property
+    def available(self) -> bool:
+        """Whether there is a token, or nobody was refused one yet."""
+        return self._held is not None or self._unavailable is None
+
     def _closed_until(self) -> float:
         return self._unavailable.retry_at if self._unavailable else 0.0
 

@@ -1,6 +1,7 @@
 """
-What nobody else would notice: slices without a job, ends never announced, a forgetful Redis.
+What nobody else would notice: slices without a job, slices that only wait and hold up others.
 
+Also ends that were never announced, and a Redis that has forgotten what it was told.
 Each round may be made by every worker at once, and does nothing where nothing is wrong.
 """
 
@@ -12,6 +13,9 @@ from worker import account
 from worker.means import Means
 
 ROUND_S = 1.0
+SOON_MS = 2_000
+"""A slice that is due by then is as good as at work."""
+
 ANNOUNCED_LATE_MS = 5_000
 """After that long whoever finished a batch has died before it said so."""
 
@@ -72,14 +76,25 @@ class Rescue:
         if batch.not_before_ms > now_ms and not batch.cancelled:
             return
         if not batch.finished_at_ms:
-            await self._queue.release(batch)
-            await self._restore(batch)
+            places = await self._queue.places(batch)
+            await self._queue.release(batch, self._count_waiting(places.values()))
+            await self._restore(batch, frozenset(n for n, due in places.items() if due is None))
         elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
             await announce(self._means, batch.id)
 
-    async def _restore(self, batch: Batch) -> None:
+    def _count_waiting(self, dues_ms: Iterable[float | None]) -> int:
+        """
+        Count the slices that wait for a mailbox: behind them others may go on.
+
+        While everything waits there are no others.
+        """
+        if self._means.gate.closed or not self._means.tokens.available:
+            return 0
+        soon_ms = self._means.now_ms() + SOON_MS
+        return sum(due is not None and due > soon_ms for due in dues_ms)
+
+    async def _restore(self, batch: Batch, missing: frozenset[int]) -> None:
         """Queue what was without a job twice; once, somebody may be about to queue it."""
-        missing = frozenset(await self._queue.missing(batch))
         lost = missing & self._missing.get(batch.id, frozenset())
         self._missing[batch.id] = missing - lost
         await self._queue.restore(batch, sorted(lost))

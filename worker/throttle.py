@@ -136,6 +136,11 @@ class Gate:
             return Leave.PROBE
         return Leave.OPEN if self._closed_until_ms is None else Leave.CLOSED
 
+    @property
+    def closed(self) -> bool:
+        """Whether everything is paused, as far as was known at the last heartbeat."""
+        return self._closed_until_ms is not None
+
     async def _claim(self, worker: str) -> bool:
         # What was known at the last heartbeat may be over: another worker's probe frees the claim
         # when it ends, whether it has opened the gate or prolonged the pause.

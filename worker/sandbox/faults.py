@@ -165,8 +165,8 @@ class _ArmedRule:
 
     def _matches(self, call: Call) -> bool:
         return bool(
-            self._method.match(call.method)
-            and self._user.match(call.mailbox)
+            self._user.match(call.mailbox)  # first: of many rules hardly any passes it
+            and self._method.match(call.method)
             and self._event.match(call.event or "")
             and self._path.match(call.path)
         )

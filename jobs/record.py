@@ -55,9 +55,21 @@ class Record:
         """Return the record under the mark of the call that is about to be made."""
         return replace(self, state=State.SENDING, client_request_id=client_request_id)
 
-    def told(self, *, status: int | None, request_id: str | None) -> Self:
-        """Return the record with what the latest reply said of itself; the mark is lifted."""
-        return replace(self, state=State.QUEUED, status=status, request_id=request_id)
+    def told(
+        self, *, status: int | None, request_id: str | None, carried_out: bool = False
+    ) -> Self:
+        """
+        Return the record with what the latest reply said of itself; the mark is lifted.
+
+        A call that was `carried_out`, or refused for good, is an attempt.
+        """
+        return replace(
+            self,
+            state=State.QUEUED,
+            attempts=self.attempts + carried_out,
+            status=status,
+            request_id=request_id,
+        )
 
     def unknown(self, now_ms: int) -> Self:
         """Return the record after a call that may have been carried out."""

@@ -31,8 +31,10 @@ def retry_after_s(header: str | None, *, now: datetime, date: str | None = None)
     above 0 and at most `MAX_RETRY_AFTER_S`. Raises nothing (RFC 9110 10.2.3 and 5.6.7; Graph:
     throttling shows decimals).
     """
+    if not header:
+        return None
     clocks = [now, *([told] if (told := _http_date(date or "")) else [])]
-    waits = [wait for part in _parts(header or "") for wait in _waits_s(part, clocks)]
+    waits = [wait for part in _parts(header) for wait in _waits_s(part, clocks)]
     longest = max(waits, default=0.0)
     return min(longest, MAX_RETRY_AFTER_S) if longest > 0 else None
 

@@ -243,9 +243,11 @@ class Sending(EventCall):
         return judge(reply, self._response, self._before)
 
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
-        told = self._entry.record.told(status=reply.status, request_id=reply.request_id)
-        carried_out = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
-        return replace(told, attempts=told.attempts + carried_out)
+        return self._entry.record.told(
+            status=reply.status,
+            request_id=reply.request_id,
+            carried_out=judgement.verdict in {Verdict.SENT, Verdict.REFUSED},
+        )
 
     def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
         if judgement.verdict is Verdict.LOOK:

@@ -6,6 +6,7 @@ signal drains (no new call, those in flight end and are recorded), a second one 
 """
 
 import asyncio
+import gc
 import random as chance
 import signal
 import time
@@ -57,9 +58,20 @@ async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None
     try:
         await reach(redis, settings.redis_url_shown)
         async with equip(settings, redis, log, outlet.lost) as means:
+            _collect_seldom()
             return await Process(settings, redis, means).run(ended)
     finally:
         await redis.aclose(close_connection_pool=True)
+
+
+def _collect_seldom() -> None:
+    """
+    Let Python look for garbage cycles less often, and not at all among what stays.
+
+    Calls leave few of them, and the search costs a tenth of the time that a call takes.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @asynccontextmanager

@@ -113,6 +113,8 @@ def read_reply(
 
 
 def _object(content: bytes) -> dict[str, Any]:
+    if not content:  # as with nearly every 202
+        return {}
     try:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError:

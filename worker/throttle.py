@@ -220,9 +220,11 @@ class Gate:
             self._replies.append((now_ms, mailbox if throttled else None))
         while self._replies and self._replies[0][0] < now_ms - STORM_MS:
             self._replies.popleft()
+        if not throttled:
+            return False
         refused = {name for _, name in self._replies if name is not None}
         enough = len(refused) >= STORM_MAILBOXES and len(refused) * 2 >= len(self._replies)
-        return throttled and enough and self._outnumber(refused)
+        return enough and self._outnumber(refused)
 
     def _outnumber(self, refused: set[str]) -> bool:
         """Whether they are half of those called meanwhile: refusals are faster than answers."""

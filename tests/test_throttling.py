@@ -105,3 +105,18 @@ def test_a_full_tenant(program: Program, sandbox: SandboxClient) -> None:
     assert 1 <= len(worker.events("graph.paused")) <= 3
     assert 1 == len(worker.events("graph.resumed"))
     assert (80, 0) == (sandbox.stats().taken, sandbox.stats().early)
+
+
+def test_a_small_batch_overtakes(program: Program, sandbox: SandboxClient) -> None:
+    """A small batch that comes while a large one runs does not wait for its end."""
+    everybody = [rows_for(f"person{n}@contoso.com", 1) for n in range(4_000)]
+    large = program.submit([row for rows in everybody for row in rows], "--batch", "large")
+    with program.worker():
+        program.wait_for(large, lambda status: status["open"] < len(everybody))
+        small = program.submit(rows_for("ada@contoso.com", 4), "--batch", "small")
+        program.wait_until_finished(small)
+        left = program("status", large, "--json").json["open"]
+        program("cancel", large)
+        program.wait_until_finished(large)
+
+    assert left > len(everybody) / 4

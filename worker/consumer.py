@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
 
 POLL_S: Final = 0.05
+STALE_MS: Final = 50
+"""How long the order of the queue is relied upon after it was read."""
+
 AWAY_S: Final = 0.5
 """Between two polls while Redis is away."""
 
@@ -111,9 +114,16 @@ class Consumer(Worker):
             await asyncio.sleep(AWAY_S)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Start what runs nowhere yet, one by one, while there is room for its calls."""
+        """
+        Start what runs nowhere yet, one by one, while there is room for its calls.
+
+        Room comes again and again, so it ends soon: what came meanwhile may go ahead of these.
+        """
+        stale_ms = self._means.now_ms() + STALE_MS
         for job_id in await self._idle(job_ids):
             if not (self.allow_pick_jobs and self._means.slots.room):
+                return
+            if self._means.now_ms() > stale_ms:
                 return
             await self._start_job(job_id)
 

@@ -87,9 +87,13 @@ def _listen_to_libraries(handler: logging.Handler, level: int) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(level, logging.WARNING))
-    # `token.refused` says the same once, and without the authority's long text.
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
+    hush_credentials()
     logging.captureWarnings(capture=True)
+
+
+def hush_credentials() -> None:
+    """Keep azure-identity silent: what it says of a refusal we say once, without its long text."""
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 
 class _LibraryHandler(logging.Handler):

@@ -12,13 +12,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config import urls
 from config.clouds import CLOUDS, Cloud, CloudName
 from config.errors import SettingsError
+from config.values import (
+    BareSecret,
+    ReadableFile,
+    Seconds,
+    Tenant,
+    TokenCredentials,
+    WhichCredential,
+    lower,
+)
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 PREFIX = "BULKRSVP_"
@@ -31,50 +40,6 @@ class CredentialKind(StrEnum):
     CERTIFICATE = "certificate"
     WORKLOAD_IDENTITY = "workload identity"
     MANAGED_IDENTITY = "managed identity"
-
-
-class TokenCredentials(StrEnum):
-    """What `AZURE_TOKEN_CREDENTIALS` may say: azure-identity's words without the developers'."""
-
-    PROD = "prod"
-    ENVIRONMENT = "environmentcredential"
-    WORKLOAD_IDENTITY = "workloadidentitycredential"
-    MANAGED_IDENTITY = "managedidentitycredential"
-
-
-def _tenant(text: str) -> str:
-    if text.lower() in {"common", "organizations", "consumers"}:
-        raise ValueError("must be your own tenant: client credentials have no shared one")
-    if not all(character.isalnum() or character in ".-" for character in text):
-        raise ValueError("must be a tenant's id or domain, like contoso.onmicrosoft.com")
-    return text
-
-
-def _token_credentials(text: str) -> TokenCredentials:
-    try:
-        return TokenCredentials(text.lower())
-    except ValueError:
-        raise ValueError(
-            "must be prod, EnvironmentCredential, WorkloadIdentityCredential or"
-            " ManagedIdentityCredential; a developer's own sign-in is no credential for a worker"
-        ) from None
-
-
-def _readable_file(path: Path) -> Path:
-    if path.is_file() and os.access(path, os.R_OK):
-        return path
-    raise ValueError("must name a file that exists and that this user may read")
-
-
-def _bare_secret(secret: SecretStr) -> SecretStr:
-    if secret.get_secret_value().strip() == secret.get_secret_value():
-        return secret
-    raise ValueError("has white space around it, probably a line end: remove it")
-
-
-_lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
-_File = Annotated[Path, AfterValidator(_readable_file)]
-_Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -90,31 +55,30 @@ class Settings(BaseSettings):
     )
 
     redis_url: Annotated[str, AfterValidator(urls.redis_address)] | None = Field(None, repr=False)
-    cloud: Annotated[CloudName, _lower] = CloudName.GLOBAL
+    cloud: Annotated[CloudName, lower] = CloudName.GLOBAL
     graph_url: Annotated[str, AfterValidator(urls.graph_root)] | None = None
-    api_version: Annotated[Literal["v1.0", "beta"], _lower] = "v1.0"
+    api_version: Annotated[Literal["v1.0", "beta"], lower] = "v1.0"
     # Graph's limit is 4 today, and has moved before; more than it allows only earns 429s.
     mailbox_concurrency: int = Field(4, ge=1, le=20)
     max_calls: int = Field(512, ge=1, le=10_000)
     max_attempts: int = Field(5, ge=1, le=100)
-    call_timeout_s: Annotated[_Seconds, Field(gt=0)] = 60.0
-    settle_s: _Seconds = 60.0
-    drain_s: _Seconds = 70.0
-    log_format: Annotated[Literal["json", "console"], _lower] | None = None
-    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], _lower] = "info"
-    log_users: Annotated[Literal["plain", "hash"], _lower] = "plain"
+    call_timeout_s: Annotated[Seconds, Field(gt=0)] = 60.0
+    settle_s: Seconds = 60.0
+    drain_s: Seconds = 70.0
+    log_format: Annotated[Literal["json", "console"], lower] | None = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], lower] = "info"
+    log_users: Annotated[Literal["plain", "hash"], lower] = "plain"
     log_key: SecretStr | None = None
-    azure_tenant_id: Annotated[str, AfterValidator(_tenant)] | None = None
+    liveness_file: Path | None = None
+    azure_tenant_id: Tenant | None = None
     azure_client_id: str | None = None
-    azure_client_secret: Annotated[SecretStr, AfterValidator(_bare_secret)] | None = None
-    azure_client_certificate_path: _File | None = None
+    azure_client_secret: BareSecret | None = None
+    azure_client_certificate_path: ReadableFile | None = None
     azure_client_certificate_password: SecretStr | None = None
-    azure_federated_token_file: _File | None = None
+    azure_federated_token_file: ReadableFile | None = None
     azure_authority_host: Annotated[str, AfterValidator(urls.authority_host)] | None = None
-    azure_token_credentials: (
-        Annotated[TokenCredentials, BeforeValidator(_token_credentials)] | None
-    ) = None
-    ssl_cert_file: _File | None = None
+    azure_token_credentials: WhichCredential | None = None
+    ssl_cert_file: ReadableFile | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -138,6 +102,20 @@ class Settings(BaseSettings):
         With `for_calls` it must also describe a whole credential. Raises `SettingsError` that
         names all wrong variables, a line each, and shows no secret.
         """
+        settings, wrong = cls.survey(environ, for_calls=for_calls)
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        return settings
+
+    @classmethod
+    def survey(
+        cls, environ: Mapping[str, str] | None = None, *, for_calls: bool = False
+    ) -> "tuple[Settings, list[str]]":
+        """
+        Return what is right of the environment, and a line `NAME: what is wrong` for the rest.
+
+        What is wrong has its default; otherwise like `load`, without raising.
+        """
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in environ.items() if value.strip()}
         values: dict[str, Any] = {
@@ -150,15 +128,12 @@ class Settings(BaseSettings):
             wrong += [_wrong_value(detail, values) for detail in error.errors()]
             refused = {detail["loc"][0] for detail in error.errors()}
             # What is right of it still says which credential is meant, and what it lacks.
-            right = {field: value for field, value in values.items() if field not in refused}
-            settings = cls.model_construct(None, **right)
+            settings = cls(**{name: value for name, value in values.items() if name not in refused})
             # A credential that is set wrong is named already, and is not missing.
             for_calls = for_calls and not any(str(field).startswith("azure_") for field in refused)
         if for_calls:
             wrong += settings.wrong_credentials()
-        if wrong:
-            raise SettingsError("\n".join(wrong))
-        return settings
+        return settings, wrong
 
     @property
     def redis_url_or_default(self) -> str:

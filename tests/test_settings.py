@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.clouds import CLOUDS, CloudName
 from config.errors import SettingsError
 from config.settings import VARIABLES, CredentialKind, Settings
 
@@ -98,6 +99,16 @@ def test_all_at_once() -> None:
         "SSL_CERT_FILE": "/nowhere/ca.pem",
     }
     assert sorted(wrong) == sorted(names(complaint(**wrong)))
+
+
+def test_what_is_right_is_kept() -> None:
+    """A survey returns what is right beside what is wrong, and defaults in the place of that."""
+    environ = {"BULKRSVP_CLOUD": "DoD", "BULKRSVP_MAX_CALLS": "many", "BULKRSVP_NO": "1"}
+    settings, wrong = Settings.survey(environ, for_calls=True)
+
+    assert (CLOUDS[CloudName.DOD].graph_url, 512) == (settings.graph_root, settings.max_calls)
+    expected = ["BULKRSVP_NO", "BULKRSVP_MAX_CALLS", "AZURE_CLIENT_SECRET"]
+    assert expected == names("\n".join(wrong))
 
 
 def test_the_nearest_name() -> None:

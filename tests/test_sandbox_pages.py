@@ -129,3 +129,26 @@ def test_wrong_options_of_a_view_are_refused() -> None:
             assert 400 == (await view(client, **query)).status, query
 
     converse(talk)
+
+
+def test_a_list_of_events() -> None:
+    """A list holds what was planted and is there, a series as one; a user may be refused."""
+
+    async def talk(_: Sandbox, client: Client) -> None:
+        calendar = f"/v1.0/users/{ADA}/calendar/events"
+        assert [] == shown(await client.call("GET", calendar))
+        await plant(client, *daily(2), WEEKLY)
+        await client.decline("e0000")
+        assert ["e0001", "weekly"] == shown(await client.call("GET", calendar))
+        one = await client.call("GET", f"/v1.0/users/{ADA}/events?$top=1&$select=id")
+        assert [{"id": "e0001"}] == [dict(event) for event in one.body["value"]]
+        refused = [
+            await client.call("GET", path)
+            for path in (f"{calendar}?$skip=1", "/v1.0/users/denied@c/events")
+        ]
+        assert [(400, "BadRequest"), (403, "ErrorAccessDenied")] == [
+            heard.error[:2] for heard in refused
+        ]
+        assert 405 == (await client.call("POST", calendar)).status
+
+    converse(talk)

@@ -186,3 +186,24 @@ def test_discovery_names_the_token_endpoint() -> None:
         assert f"{root}/{APP.tenant_id}/oauth2/v2.0/token" == openid["token_endpoint"]
 
     converse(talk)
+
+
+def test_tokens_for_something_else() -> None:
+    """A token with another audience is given and refused; one without a role is let in."""
+
+    async def talk(sandbox: Sandbox, client: Client) -> None:
+        async def tried(**options: Any) -> tuple[Any, ...]:
+            await client.call("PUT", "/sandbox/options", json=options)
+            _, granted = await ask_token(sandbox, client.session)
+            client.token = granted["access_token"]
+            claims = json.loads(base64.urlsafe_b64decode(client.token.split(".")[1] + "=="))
+            heard = await client.look("e")
+            return claims["aud"], claims.get("roles"), heard.status, str(heard.body)
+
+        foreign = await tried(token_audience="https://graph.microsoft.us")
+        roleless = await tried(token_audience="", token_roles=[])
+        assert ("https://graph.microsoft.us", ["Calendars.ReadWrite"], 401) == foreign[:3]
+        assert "Invalid audience" in foreign[3]
+        assert (sandbox.graph_url, None, 200) == roleless[:3]
+
+    converse(talk)

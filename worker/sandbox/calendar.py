@@ -101,6 +101,12 @@ class Mailbox:
             return []
         return self._events.within(calendar, start, end)
 
+    def planted(self) -> list[str]:
+        """Return the ids of the events that were planted; `RefusedError` as in `within`."""
+        if self.refusal is not None:
+            raise RefusedError(self.refusal)
+        return self._events.ids()
+
     def show(self, event: str, select: list[str] | None) -> Reply:
         """
         Answer a look.

@@ -114,10 +114,16 @@ class SimulatedEntra:
         return NO_CREDENTIAL
 
     def _grant(self, form: Mapping[str, str]) -> dict[str, Any]:
-        lifetime_s = self._world.options.token_lifetime_s
-        audience = form["scope"].removesuffix(_DEFAULT)
-        app = self._app
-        token = self._world.tokens.issue(audience, app.tenant_id, app.client_id, lifetime_s)
+        options, app = self._world.options, self._app
+        lifetime_s = options.token_lifetime_s
+        token = self._world.tokens.issue(
+            options.token_audience or form["scope"].removesuffix(_DEFAULT),
+            app.tenant_id,
+            app.client_id,
+            lifetime_s,
+            roles=options.token_roles,
+            foreign=bool(options.token_audience),
+        )
         return {
             "token_type": "Bearer",
             "expires_in": lifetime_s,

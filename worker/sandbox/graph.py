@@ -24,7 +24,7 @@ from worker.sandbox.retry_after import spell, wait_s
 from worker.sandbox.target import Target, find_target, selected
 from worker.sandbox.tokens import EXPIRED, unauthorized
 from worker.sandbox.traits import trait_of
-from worker.sandbox.view import View
+from worker.sandbox.view import View, list_events
 from worker.sandbox.world import World
 
 _RETRY_AFTER: Final = "Retry-After"
@@ -174,7 +174,7 @@ class _Passage:
         if call.method != ("GET" if target.action is None else "POST"):
             raise RefusedError(WRONG_METHOD)
         if target.event is None:
-            return self._view(target)
+            return self._view(target) if target.view else list_events(call.path, self._mailbox)
         if target.action is None:
             return self._mailbox.show(target.event, selected(call.path))
         content_type = self._request.headers.get("Content-Type", "")

@@ -29,6 +29,10 @@ class NamedEvents:
         """Say whether more than the name is known of an event: never."""
         return False
 
+    def ids(self) -> list[str]:
+        """Return the events that can be listed: none, for they are made up as they are named."""
+        return []
+
     def was_touched(self, event: str) -> bool:
         """Say whether an event is no longer in its first state."""
         return event in self._states

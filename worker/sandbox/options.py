@@ -34,6 +34,9 @@ class Options(BaseModel):
     smaller than the page, it leads to itself for ever. `singles_first` shows all single events
     before the first occurrence of a series, which is reported as well, unless an order is asked
     for. The links to further pages lead to `next_link_origin`, by default to this sandbox.
+    Tokens hold `token_roles`; one without a role is accepted by Graph, as where RBAC for
+    Applications grants the access. A `token_audience` makes them tokens for something else than
+    was asked for, which Graph refuses.
     `token_refusal` is an AADSTS number and `token_status` the status that goes with it (or
     stands alone, for a 503); the next `token_times` token requests get them, -1 means all.
     """
@@ -54,6 +57,8 @@ class Options(BaseModel):
     page_overlap: int = Field(0, ge=0)
     singles_first: bool = False
     next_link_origin: str = ""
+    token_roles: tuple[str, ...] = ("Calendars.ReadWrite",)
+    token_audience: str = ""
     token_lifetime_s: int = Field(3599, ge=1)
     token_delay_s: float = Field(0, ge=0)
     token_refusal: int | None = Field(None, ge=1)

@@ -70,6 +70,10 @@ class PlantedEvents:
         """Say whether an event was planted, or is an occurrence of one that was."""
         return event in self._events or self._place(event) is not None
 
+    def ids(self) -> list[str]:
+        """Return what was planted and is still there; a series stands for its occurrences."""
+        return [event for event in self._events if self._states[event].exists]
+
     def was_touched(self, event: str) -> bool:
         """Say whether an event was answered, or its bare state put."""
         return event in self._touched

@@ -17,9 +17,9 @@ ACTIONS: Final = {"decline": "declined", "tentativelyAccept": "tentativelyAccept
 _TARGET: Final = re.compile(
     r"/(?:v1\.0|beta)/users/(?P<user>[^/]+)"
     r"(?:/calendar|(?:/calendarGroups/[^/]+)?/calendars/(?P<calendar>[^/]+))?"
-    r"(?:/events/(?P<event>[^/]+)"
-    r"(?:/(?:microsoft\.graph\.)?(?P<action>decline|tentativelyAccept))?"
-    r"|/(?i:calendarView))"
+    r"(?:/events(?:/(?P<event>[^/]+)"
+    r"(?:/(?:microsoft\.graph\.)?(?P<action>decline|tentativelyAccept))?)?"
+    r"|(?P<view>/(?i:calendarView)))"
 )
 _STEPS: Final = (
     r"v1\.0|beta",
@@ -32,15 +32,17 @@ _STEPS: Final = (
 @dataclass(frozen=True, slots=True)
 class Target:
     """
-    What of a mailbox is asked for: an event and an action on it, or a look at it, or a view.
+    What of a mailbox is asked for: an event and an action on it, or a look at it, or more events.
 
-    Without an event it is a view of the calendar with that id; none is the default calendar.
+    Without an event it is the calendar with that id, where none is the default calendar: a view
+    of it, or else the list of its events.
     """
 
     user: str
     event: str | None
     action: str | None
     calendar: str | None
+    view: bool
 
 
 def find_target(path: str) -> Target:
@@ -52,7 +54,8 @@ def find_target(path: str) -> Target:
     found = _TARGET.fullmatch(unquote(path.partition("?")[0]))
     if found is None:
         raise RefusedError(_why_nowhere(path))
-    return Target(*found.group("user", "event", "action", "calendar"))
+    user, event, action, calendar, view = found.group("user", "event", "action", "calendar", "view")
+    return Target(user, event, action, calendar, view=view is not None)
 
 
 def selected(path: str) -> list[str] | None:

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +24,7 @@ _CODE: Final = "InvalidAuthenticationToken"
 _EMPTY: Final = "Access token is empty."
 _UNKNOWN: Final = "Access token validation failure. Invalid signature."
 EXPIRED: Final = "Lifetime validation failed, the token is expired."
+_OTHER_AUDIENCE: Final = "Access token validation failure. Invalid audience."
 _REVOKED: Final = (
     "Continuous access evaluation resulted in challenge with result: InteractionRequired and"
     " code: TokenIssuedBeforeRevocationTimestamp"
@@ -51,9 +52,19 @@ class Tokens:
         self._key = secrets.token_bytes(32)
         self._expiries: dict[str, float] = {}
         self._revoked: set[str] = set()
+        self._foreign: set[str] = set()
 
-    def issue(self, audience: str, tenant: str, client_id: str, lifetime_s: int) -> str:
-        """Make a token that Graph accepts for `lifetime_s` seconds."""
+    def issue(
+        self,
+        audience: str,
+        tenant: str,
+        client_id: str,
+        lifetime_s: int,
+        *,
+        roles: Sequence[str],
+        foreign: bool = False,
+    ) -> str:
+        """Make a token that Graph accepts for `lifetime_s` seconds, unless it is `foreign`."""
         now = int(self._clock.unix())
         claims = {
             "aud": audience,
@@ -64,12 +75,14 @@ class Tokens:
             "appid": client_id,
             "idtyp": "app",
             "oid": str(uuid4()),
-            "roles": ["Calendars.ReadWrite"],
+            **({"roles": list(roles)} if roles else {}),
             "tid": tenant,
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
         token = self._sign(claims)
+        if foreign:
+            self._foreign.add(token)
         self._expiries[token] = self._clock.monotonic() + lifetime_s
         return token
 
@@ -82,6 +95,8 @@ class Tokens:
         """Say why Graph refuses this Authorization header, or None where it does not."""
         scheme, _, token = (authorization or "").partition(" ")
         expires_s = self._expiries.get(token)
+        if token in self._foreign:
+            return unauthorized(_OTHER_AUDIENCE)
         if scheme == "Bearer" and expires_s is not None and self._clock.monotonic() < expires_s:
             return None
         if expires_s is not None and scheme == "Bearer":

@@ -1,5 +1,5 @@
 """
-A calendar view: the query that asks for one, and the page that answers it.
+A calendar view: the query that asks for one, and the page that answers it; and a plain list.
 
 What lies in the window is `planted.py`'s; here it is ordered, cut into pages and written. A link
 to a further page counts on from the first event, as Graph's does: what leaves the calendar
@@ -97,6 +97,24 @@ class View:
     def _context(self, target: Target) -> str:
         version = self._path.split("/")[1]
         return f"{self._graph_url}/{version}/$metadata#users('{quote(target.user)}')/calendarView"
+
+
+def list_events(path: str, mailbox: Mailbox) -> Reply:
+    """
+    Return one page of the events that were planted, series among them (Graph: user-list-events).
+
+    Of other queries than `$top` and `$select` the sandbox would have to guess what they bring.
+    Raises `RefusedError` for one, and where the user cannot be seen.
+    """
+    values = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
+    if unknown := values.keys() - {"$top", "$select"}:
+        raise RefusedError(bad_request(f"The sandbox does not know {sorted(unknown)} in a list."))
+    top = _number(values, "$top", _DEFAULT_TOP, least=1)
+    found = [
+        shown(mailbox.event(event), mailbox.state(event), selected(path))
+        for event in mailbox.planted()[:top]
+    ]
+    return Reply(HTTPStatus.OK, content=orjson.dumps({"value": found}))
 
 
 def _read(pairs: list[tuple[str, str]], select: list[str] | None) -> _Query:

@@ -14,9 +14,11 @@ import orjson
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import RedisError
 
 from config.errors import LedgerUnreachable
+from jobs.check import CheckVerdict
+from jobs.demands import REFUSED, judge_info, read_info, why_unreachable
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches
 from jobs.moments import moment, now_ms
@@ -63,20 +65,19 @@ def connect(url: str) -> ArqRedis:
 
 async def reach(redis: ArqRedis, shown_url: str) -> None:
     """
-    Make sure that Redis answers and will not drop what it is given.
+    Make sure that Redis answers, and is one that can be worked with.
 
-    Raises `LedgerUnreachable` with what to do.
+    What it must be stands in `jobs/demands.py`. Raises `LedgerUnreachable` with what to do.
     """
     try:
         await redis.ping()
-        memory = await redis.info("memory")
+        checks = judge_info(await read_info(redis))
     except (RedisError, OSError) as error:
-        raise LedgerUnreachable(_why_unreachable(error, shown_url)) from error
-    if (policy := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
-        raise LedgerUnreachable(
-            f"Redis at {shown_url} may evict what it holds (maxmemory-policy {policy}), and with "
-            "it the marks that keep a response from being sent twice; set it to noeviction"
-        )
+        why = why_unreachable(error, shown_url)
+        raise LedgerUnreachable(f"{why.seen}; {why.hint}") from error
+    for check in checks:
+        if check.name in REFUSED and check.verdict is CheckVerdict.FAILED:
+            raise LedgerUnreachable(f"Redis at {shown_url}: {check.seen}; {check.hint}")
 
 
 class Queue:
@@ -152,11 +153,3 @@ def job_id(batch_id: str, number: int) -> str:
 
 def _to_json(job: dict[str, Any]) -> bytes:
     return orjson.dumps(job, default=str)
-
-
-def _why_unreachable(error: Exception, shown_url: str) -> str:
-    # redis-py hides the refusal of a password behind its own ConnectionError.
-    if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
-        return f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
-    what = str(error) or type(error).__name__
-    return f"cannot reach Redis at {shown_url} ({what}); start it, or set REDIS_URL to where it is"

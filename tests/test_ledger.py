@@ -17,7 +17,7 @@ from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.batches import STAGED_AT_ONCE, Batch, BatchState, Commit
 from jobs.ledger.entries import Entry
-from jobs.ledger.leases import Taken
+from jobs.ledger.leases import Facts, Taken
 from jobs.ledger.slices import (
     CALLS_BURST,
     CALLS_PER_S,
@@ -610,6 +610,23 @@ async def test_a_lost_lease_is_not_taken_up_again(redis_url: str) -> None:
         renewed.append(await ledger.leases.renew("w"))
 
         assert [True, False] == renewed
+
+
+@awaited
+async def test_living_workers(redis_url: str, redis: Redis) -> None:
+    """Who lives is named with its latest facts; what is none of ours is named without any."""
+    first, later = (Facts("host", 7, "1.0", NOW, calls) for calls in (0, 3))
+    async with ledger_at(redis_url) as ledger:
+        await ledger.leases.enlist("w", first)
+        await ledger.leases.renew("w", later)
+        await ledger.leases.enlist("gone", first)
+        await ledger.leases.resign("gone")
+        for name, lease in (("a", b"1"), ("b", b'{"pid": "x"}'), ("c", b"{}"), ("d", b"\xff{")):
+            redis.set(keys.worker(name), lease)
+
+        nobody = dict.fromkeys("abd")
+        assert {**nobody, "c": Facts(), "w": later} == await ledger.leases.living()
+        assert (None, None) == (Facts.from_json(b'{"host": 1}'), Facts.from_json(b'{"x": 1}'))
 
 
 @awaited

@@ -66,6 +66,8 @@ class Graph:
         clock: Callable[[], datetime],
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.calls = 0
+        """How many are in flight now."""
         self._base = f"{root.rstrip('/')}/{api_version}"
         self._max_calls = max_calls
         self._timeout_s = timeout_s
@@ -123,6 +125,15 @@ class Graph:
         url = f"{self._base}{event_path(response)}{query}"
         return await self._call("GET", url, headers=_headers(token, client_request_id))
 
+    async def peek(self, user: str, *, token: str, client_request_id: str) -> Reply:
+        """
+        Try whether a user's calendar can be read: one GET of the id of one event, like `look`.
+
+        It shows of the calendar as little as there is (Graph: calendar-list-events).
+        """
+        url = self.address(f"/users{_user(user)}/calendar/events?$top=1&$select=id")
+        return await self._call("GET", url, headers=_headers(token, client_request_id))
+
     async def read(self, url: str, *, token: str, client_request_id: str) -> Reply:
         """Read a page of a calendar: one GET of an address that `is_ours`, exactly as it is."""
         headers = _headers(token, client_request_id) | {"Prefer": 'outlook.timezone="UTC"'}
@@ -152,6 +163,7 @@ class Graph:
     ) -> Reply:
         begun_s = _monotonic_s()
         exchange = Exchange(permitted)
+        self.calls += 1
         try:
             incoming = await self._session.request(
                 method,
@@ -163,6 +175,8 @@ class Graph:
             )
         except (aiohttp.ClientError, OSError) as error:
             return self._broken(exchange, error, begun_s)
+        finally:
+            self.calls -= 1
         arrived_at = self._clock()
         content = await read_body(incoming, MAX_PAGE_BYTES if paged else MAX_BODY)
         return read_reply(

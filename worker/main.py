@@ -7,13 +7,16 @@ signal drains (no new call, those in flight end and are recorded), a second one 
 
 import asyncio
 import gc
+import os
 import random as chance
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from socket import gethostname
 from typing import IO, Any, cast
 
 from arq.connections import ArqRedis
@@ -23,7 +26,7 @@ from structlog.typing import FilteringBoundLogger
 from config.logs import configure_logs
 from config.settings import Settings
 from jobs.ledger.batches import Batches
-from jobs.ledger.leases import Leases
+from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
 from jobs.moments import now_ms
 from jobs.queue import Queue, connect, reach
@@ -31,6 +34,7 @@ from worker.backoff import RetryBudget
 from worker.consumer import Consumer
 from worker.credential import TokenSource, TokenUnavailable, open_credential
 from worker.graph import Graph
+from worker.liveness import LivenessFile
 from worker.means import Means
 from worker.outlet import Outlet
 from worker.presence import BEAT_S, Presence
@@ -40,6 +44,7 @@ from worker.throttle import Gate, Slots, Widths
 Ended = Callable[[Means], Awaitable[bool]]
 """Says whether there is nothing left to do; asked several times a second."""
 
+VERSION = version("bulkrsvp")
 ASK_S = 0.2
 END_S = 6.0
 """How long a part may take to come to its end: Redis is given 5 s to answer."""
@@ -97,7 +102,7 @@ async def equip(
                 slices=Slices(redis, now_ms),
                 batches=Batches(redis),
                 leases=leases,
-                presence=Presence(leases, time.monotonic, log),
+                presence=Presence(leases, _facts(graph), time.monotonic, log),
                 graph=graph,
                 tokens=tokens,
                 gate=Gate(leases, now_ms, log),
@@ -117,6 +122,12 @@ async def equip(
         await tokens.close()
 
 
+def _facts(graph: Graph) -> Callable[[], Facts]:
+    """Return what tells the facts of this process, each time it is asked."""
+    begun = Facts(gethostname(), os.getpid(), VERSION, now_ms())
+    return lambda: replace(begun, calls=graph.calls)
+
+
 class Process:
     """One worker from start to stop."""
 
@@ -126,12 +137,20 @@ class Process:
         self._log = means.log
         queue = Queue(redis, means.batches)
         self._consumer = Consumer(redis, means, queue)
+        self._liveness = LivenessFile(settings.liveness_file, means.log)
         self._rescue = Rescue(means, queue)
         self._hurry = asyncio.Event()
         self._over = asyncio.Event()
 
     async def run(self, ended: Ended | None) -> int:
         """Work until told to stop; return 0, or 1 if a part of the worker itself broke."""
+        self._liveness.make()
+        try:
+            return await self._work(ended)
+        finally:
+            self._liveness.remove()
+
+    async def _work(self, ended: Ended | None) -> int:
         await self._means.presence.enlist()
         await self._beat()
         self._listen_to_signals()
@@ -150,6 +169,7 @@ class Process:
         parts = [
             self._consumer.poll_until(self._over),
             self._regularly(BEAT_S, self._keep_beating),
+            self._regularly(BEAT_S, self._show_life),
             self._regularly(ROUND_S, self._rescue.look_round),
             self._fetch_first_token(),
             self._stop_without_log(),
@@ -195,6 +215,10 @@ class Process:
             self._means.presence.away(error)
         else:
             self._means.presence.back()
+
+    async def _show_life(self) -> None:
+        """Touch the file of probes: apart from the heartbeat, which may wait for Redis."""
+        self._liveness.touch()
 
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again; a Redis that is away is asked again."""
@@ -250,7 +274,7 @@ class Process:
         self._log.info(
             "worker.started",
             worker=self._means.presence.name,
-            version=version("bulkrsvp"),
+            version=VERSION,
             max_calls=settings.max_calls,
             mailbox_concurrency=settings.mailbox_concurrency,
             graph=settings.graph_root,

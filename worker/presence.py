@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from structlog.typing import FilteringBoundLogger
 
-from jobs.ledger.leases import LEASE_S, Leases
+from jobs.ledger.leases import LEASE_S, Facts, Leases
 
 BEAT_S = 0.4
 """Between two renewals: several may be missed before the lease is lost."""
@@ -21,13 +21,22 @@ SAFETY_S = 0.3
 
 
 class Presence:
-    """The lease of this worker; `monotonic` returns seconds that never go back."""
+    """
+    The lease of this worker; `monotonic` returns seconds that never go back.
+
+    `facts` are what it says of itself at each beat.
+    """
 
     def __init__(
-        self, leases: Leases, monotonic: Callable[[], float], log: FilteringBoundLogger
+        self,
+        leases: Leases,
+        facts: Callable[[], Facts],
+        monotonic: Callable[[], float],
+        log: FilteringBoundLogger,
     ) -> None:
         self.name = ""
         self._leases = leases
+        self._facts = facts
         self._monotonic = monotonic
         self._log = log
         self._good_until_s = 0.0
@@ -36,13 +45,13 @@ class Presence:
     async def enlist(self) -> None:
         """Take a lease under a new name."""
         name, begun_s = uuid4().hex[:12], self._monotonic()
-        await self._leases.enlist(name)
+        await self._leases.enlist(name, self._facts())
         self.name, self._good_until_s = name, begun_s + LEASE_S
 
     async def beat(self) -> None:
         """Renew the lease, or take a new one if it was lost. Raises redis-py's errors."""
         begun_s = self._monotonic()
-        if await self._leases.renew(self.name):
+        if await self._leases.renew(self.name, self._facts()):
             self._good_until_s = begun_s + LEASE_S
             return
         self._log.warning("worker.lease_lost", worker=self.name)

@@ -12,7 +12,7 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
     bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
-    bulkrsvp:worker:{w}                     string, leased: this worker lives
+    bulkrsvp:worker:{w}                     string, leased: this worker lives; its facts
     bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
     bulkrsvp:written                        string: the latest moment that anything was written, ms

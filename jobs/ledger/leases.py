@@ -7,9 +7,10 @@ no mark is granted under the old one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Self
 
+import orjson
 from redis.asyncio import Redis
 
 from jobs.ledger import keys
@@ -23,6 +24,9 @@ MAILBOX_LEASE_MS = 7_200_000
 
 THROTTLED_S = 2 * 86_400
 """Longer than any pause; after that nobody asks for it any more."""
+
+SCANNED_AT_ONCE = 1_000
+"""Keys per round trip when living workers are looked for: seldom, and only for people."""
 
 PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
@@ -38,6 +42,32 @@ class Taken:
     lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker says of itself in its lease, for people; `calls` are those in flight."""
+
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    since_ms: int = 0
+    calls: int = 0
+
+    @classmethod
+    def from_json(cls, told: bytes) -> Self | None:
+        """Read them; None if it is none of ours, for whoever can write to Redis can write that."""
+        try:
+            facts = cls(**orjson.loads(told))
+        except (ValueError, TypeError):
+            return None
+        right = all(
+            type(getattr(facts, name)) is kind for name, kind in cls.__annotations__.items()
+        )
+        return facts if right else None
+
+
+NO_FACTS: Final = Facts()
+
+
 class Leases:
     """The leases of one ledger."""
 
@@ -45,14 +75,22 @@ class Leases:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._scripts = {name: Script(redis, name) for name in ("lease", "unlease", "pause")}
 
-    async def enlist(self, worker: str) -> None:
+    async def enlist(self, worker: str, facts: Facts = NO_FACTS) -> None:
         """Take a worker's lease under a name never used before."""
-        await self._redis.set(keys.worker(worker), "1", px=int(LEASE_S * 1000))
+        await self._redis.set(keys.worker(worker), _told(facts), px=int(LEASE_S * 1000))
 
-    async def renew(self, worker: str) -> bool:
+    async def renew(self, worker: str, facts: Facts = NO_FACTS) -> bool:
         """Renew a worker's lease; False if it was lost meanwhile."""
-        answer = await self._redis.set(keys.worker(worker), "1", px=int(LEASE_S * 1000), xx=True)
-        return bool(answer)
+        lease, lasts_ms = keys.worker(worker), int(LEASE_S * 1000)
+        return bool(await self._redis.set(lease, _told(facts), px=lasts_ms, xx=True))
+
+    async def living(self) -> dict[str, Facts | None]:
+        """Return the workers that live, by name; of one that says nothing readable, None."""
+        found: dict[str, Facts | None] = {}
+        async for lease in self._redis.scan_iter(keys.WORKER + "*", count=SCANNED_AT_ONCE):
+            if (told := await self._redis.get(lease)) is not None:  # else it has just ended
+                found[lease.decode().removeprefix(keys.WORKER)] = Facts.from_json(told)
+        return dict(sorted(found.items()))
 
     async def resign(self, worker: str) -> None:
         """Give a worker's lease back, and with it all that it holds."""
@@ -107,3 +145,7 @@ class Leases:
     async def open_graph(self) -> None:
         """End the pause of everything: the probe went through."""
         await self._redis.delete(keys.GRAPH, keys.PROBE)
+
+
+def _told(facts: Facts) -> bytes:
+    return orjson.dumps(asdict(facts))

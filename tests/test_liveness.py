@@ -1,0 +1,125 @@
+"""Whether a worker is alive: its lease for a monitor, its file for a probe."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from own_redis import OwnRedis
+from program import PATIENCE_S, Program
+from readme import Readme
+from redis import Redis
+from sandbox_client import SandboxClient
+from small_ledger import listening
+
+from config.errors import SettingsError
+from worker.liveness import LivenessFile
+
+PROBE = next(block for block in Readme.load().blocks("sh") if "-newermt" in block)
+
+
+def probe(path: Path) -> bool:
+    """Run the probe that the README shows."""
+    environment = {**os.environ, "BULKRSVP_LIVENESS_FILE": str(path)}
+    return 0 == subprocess.run(["sh", "-c", PROBE], env=environment, check=False).returncode
+
+
+def age(path: Path) -> None:
+    """Make the file look as if nobody had touched it for a minute."""
+    os.utime(path, (time.time() - 60,) * 2)
+
+
+def wait_for_probe(path: Path) -> None:
+    """Wait until the probe passes."""
+    ends = time.monotonic() + PATIENCE_S
+    while not probe(path):
+        assert time.monotonic() < ends, "the file was not touched"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_stands_still(program: Program, redis: Redis) -> None:
+    """A worker is named while its loop turns; one that stands still is neither named nor alive."""
+    path = program.folder / "alive"
+    with program.worker(BULKRSVP_LIVENESS_FILE=str(path)) as worker:
+        wait_for_probe(path)
+        named = program("check", "--worker", "--json", AZURE_CLIENT_SECRET="")
+        worker.process.send_signal(signal.SIGSTOP)
+        while redis.keys("bulkrsvp:worker:*"):
+            time.sleep(0.05)
+        age(path)
+        still = (program("check", "--worker"), probe(path))
+        worker.process.send_signal(signal.SIGCONT)
+        wait_for_probe(path)
+        assert 0 == worker.stop()
+
+    (found,) = named.json["checks"]
+    assert (0, "worker", "ok") == (named.code, found["name"], found["verdict"])
+    assert f"process {worker.process.pid}, version" in found["seen"]
+    assert "0 calls in flight" in found["seen"]
+    assert (3, False) == (still[0].code, still[1])
+    assert "none lives" in still[0].out
+    assert not path.exists()
+
+
+def test_a_worker_that_waits_for_redis(sandbox: SandboxClient, tmp_path: Path) -> None:
+    """A worker lives for its probe while Redis stands still; a monitor is told of Redis."""
+    redis, path = OwnRedis(tmp_path), tmp_path / "alive"
+    redis.start()
+    program = Program({**sandbox.environment, "REDIS_URL": redis.url}, tmp_path)
+    try:
+        with program.worker(BULKRSVP_LIVENESS_FILE=str(path)) as worker:
+            wait_for_probe(path)
+            redis.stand_still()
+            while not worker.events("redis.away"):
+                time.sleep(0.05)
+            age(path)
+            wait_for_probe(path)
+            redis.go_on()
+    finally:
+        redis.go_on()
+        redis.close()
+    away = program("check", "--worker", "--json", REDIS_URL=redis.url)
+
+    assert (3, ["redis"]) == (away.code, [each["name"] for each in away.json["checks"]])
+
+
+@pytest.mark.parametrize("name", ["", "missing/alive"])
+def test_a_file_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+    """A folder, or a file in a folder that is not there, is refused before a worker begins."""
+    log, _ = listening()
+    with pytest.raises(SettingsError, match=r"^BULKRSVP_LIVENESS_FILE: .* cannot be written"):
+        LivenessFile(tmp_path / name, log).make()
+
+
+def test_a_file_that_cannot_be_written_any_more(tmp_path: Path) -> None:
+    """That the file cannot be touched is said once, and again after it could be."""
+    folder, (log, heard) = tmp_path / "folder", listening()
+    file = LivenessFile(folder / "alive", log)
+
+    def lose_and_touch() -> None:
+        (folder / "alive").unlink()
+        folder.rmdir()
+        file.touch()
+        file.touch()
+
+    for _ in range(2):
+        folder.mkdir()
+        file.make()
+        file.touch()
+        lose_and_touch()
+    file.remove()
+
+    assert ["liveness.unwritable"] * 2 == [call.kwargs["event"] for call in heard.calls]
+
+
+def test_no_file() -> None:
+    """Without the setting nothing is touched, and nothing fails."""
+    log, heard = listening()
+    file = LivenessFile(None, log)
+    file.make()
+    file.touch()
+    file.remove()
+
+    assert [] == heard.calls

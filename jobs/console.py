@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import click
 from arq.connections import ArqRedis
+from pydantic import TypeAdapter, ValidationError
 from redis.exceptions import RedisError
 
 from config.errors import BulkrsvpError, InputError, LedgerUnreachable
 from config.settings import Settings
 from jobs import report
 from jobs.batch import Draft, Refused
+from jobs.fields import User
 from jobs.ledger.batches import Batch, Batches
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.queue import connect, reach
@@ -29,6 +31,19 @@ WATCH_S = 0.5
 UNSUCCESSFUL_EXIT = 1
 INTERRUPTED = 130
 """The shell's own code for a command that was stopped by a signal."""
+
+
+_USER = TypeAdapter[str](User)
+
+
+def check_users(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tuple[str, ...]:
+    """Return users from a command line, under the rule for users in rows; fail as wrong usage."""
+    for user in users:
+        try:
+            _USER.validate_python(user)
+        except ValidationError as error:
+            raise click.BadParameter(str(error.errors()[0]["ctx"]["error"])) from error
+    return users
 
 
 class Commands(click.Group):

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from jobs.check import Check, CheckName, CheckVerdict
 from jobs.ledger.batches import Batch, BatchState
 from jobs.moments import now_ms, write_local, write_moment
 from jobs.outcome import Outcome
@@ -42,6 +43,14 @@ STYLES: Final = {
     Outcome.PLANNED: "cyan",
 }
 
+CHECK_STYLES: Final = {
+    CheckVerdict.OK: "green",
+    CheckVerdict.FAILED: "bold red",
+    CheckVerdict.NOT_CHECKED: "yellow",
+}
+
+_VERDICT_WIDTH: Final = max(map(len, CheckVerdict)) + 2
+_NAME_WIDTH: Final = max(map(len, CheckName)) + 2
 _NUMBERS = frozenset({"total", "open", "sent", "failed", "other"})
 
 
@@ -220,3 +229,23 @@ def _came_of(each: dict[str, Any]) -> tuple[str | Text, ...]:
     shown = Text(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
     ids = each["requestId"] or each["clientRequestId"] or ""
     return each["action"], shown, each["reason"] or "", str(each["status"] or ""), ids
+
+
+def show_check(console: Console, check: Check) -> None:
+    """Print a verdict in one line, and a hint under it."""
+    subject = f"{check.subject}: " if check.subject else ""
+    line = Text(check.verdict.value.ljust(_VERDICT_WIDTH), CHECK_STYLES[check.verdict])
+    line.append(f"{check.name.value.ljust(_NAME_WIDTH)}{subject}{check.seen}", "default")
+    console.print(line, soft_wrap=True)
+    if check.hint:
+        console.print(Text(f"{' ' * _VERDICT_WIDTH}hint: {check.hint}"), soft_wrap=True)
+
+
+def describe_checks(checks: Sequence[Check]) -> dict[str, Any]:
+    """Return what `check --json` prints."""
+    return {"ok": all_well(checks), "checks": [check.to_json() for check in checks]}
+
+
+def all_well(checks: Iterable[Check]) -> bool:
+    """Whether no check has failed; what could not be seen is no failure."""
+    return not any(check.verdict is CheckVerdict.FAILED for check in checks)

@@ -17,6 +17,7 @@ from config.clouds import CloudName
 from config.errors import InputError, LedgerUnreachable, SettingsError
 from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
 from jobs import report
+from jobs.check import Check, CheckName, CheckVerdict
 from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
 from jobs.ledger.batches import BatchState, read_batch
 from jobs.ledger.entries import Entry
@@ -252,6 +253,12 @@ def test_transport_ends() -> None:
     assert [*TransportEnd, "worker_lost"] == listed
 
 
+def test_checks() -> None:
+    """The table lists what is checked, and the text each verdict."""
+    assert list(CheckName) == README.table("Before going live", "check").names("check")
+    assert set(CheckVerdict) <= set(README.spans)
+
+
 def test_states() -> None:
     """The table lists the states of a batch."""
     assert set(BatchState) == set(README.table("JSON forms", "state").names("state"))
@@ -259,11 +266,12 @@ def test_states() -> None:
 
 def test_json_forms() -> None:
     """The table lists the keys that the commands print."""
-    *_, results = README.table("JSON forms", "form", "keys").spans("keys")
-    submit, status, _ = README.table("JSON forms", "form", "keys").spans("keys")
+    submit, status, results, check = README.table("JSON forms", "form", "keys").spans("keys")
     submitted = Submitted(batch="b", created=True, total=1, duplicates=0)
     printed = result("b", Entry(1, RESPONSE, Record()))
 
     assert re.findall(r'"(\w+)":', _as_json(submitted)) == submit
     assert list(report.describe(read_batch("b", {}), 0)) == status
+    failed = Check.failed(CheckName.MAILBOX, "seen", "hint", "subject")
+    assert [*report.describe_checks([failed]), *failed.to_json()] == check
     assert list(RESULT_KEYS) == results == [key for key in printed if key in RESULT_KEYS]

@@ -8,19 +8,22 @@ what makes calls is imported by the commands that make them.
 import asyncio
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
 import click
 
+from config.errors import SettingsError
 from config.settings import Settings
 from jobs import report
+from jobs.check import Check
 from jobs.commands import COMMANDS
 from jobs.console import (
     INTERRUPTED,
     Commands,
+    check_users,
     exit_code,
     read_wishes,
     submit_options,
@@ -140,6 +143,57 @@ def _summarize(batch: Batch, throttled: int, *, as_json: bool) -> None:
     report.show_batch(report.messages(), batch, throttled)
     if not batch.finished_at_ms:
         click.echo("interrupted; run the same command again to go on", err=True)
+
+
+@main.command()
+@click.argument("users", nargs=-1, metavar="[USER...]", callback=check_users)
+@click.option(
+    "--expect-denied",
+    "denied",
+    metavar="USER",
+    multiple=True,
+    callback=check_users,
+    help="Must be refused to the application; may be repeated.",
+)
+@click.option("--worker", "of_workers", is_flag=True, help="Name the workers that live instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    *,
+    users: tuple[str, ...],
+    denied: tuple[str, ...],
+    of_workers: bool,
+    as_json: bool,
+) -> None:
+    """
+    Check settings, Redis and the token, and that the mailbox of each USER can be read.
+
+    It sends no response, and exits with 3 if a check has failed.
+
+    Example: bulkrsvp check ada@contoso.com --expect-denied ceo@contoso.com
+    """
+    from worker.check.course import Course
+    from worker.check.workers import name_workers
+
+    if of_workers and (users or denied):
+        raise click.UsageError("--worker asks Redis only; leave the users out")
+    settings, wrong = Settings.survey(for_calls=not of_workers)
+    course = Course(settings, wrong, users=users, denied=denied)
+    checks = name_workers(settings, wrong) if of_workers else course.run()
+    ctx.exit(asyncio.run(_tell(checks, as_json=as_json)))
+
+
+async def _tell(checks: AsyncIterator[Check], *, as_json: bool) -> int:
+    """Print verdicts as they come, or all of them as JSON; return the exit code."""
+    console, told = report.output(), list[Check]()
+    async for each in checks:
+        told.append(each)
+        if not as_json:
+            report.show_check(console, each)
+    if as_json:
+        click.echo(report.to_json(report.describe_checks(told)))
+    return 0 if report.all_well(told) else SettingsError.exit_code
 
 
 @main.command()

@@ -101,6 +101,20 @@ def _revealed(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
+async def request_token(
+    credential: AsyncSupportsTokenInfo, scope: str, claims: str | None = None
+) -> AccessTokenInfo:
+    """
+    Ask the authority once, whatever is cached.
+
+    `claims` are those of a challenge. Raises what stands in `MISSED`.
+    """
+    async with asyncio.timeout(_FETCH_LIMIT_S):
+        return await credential.get_token_info(
+            scope, options={"enable_cae": True, "claims": _readable(claims)}
+        )
+
+
 class TokenSource:
     """
     The one place of a process where its token lives.
@@ -199,21 +213,15 @@ class TokenSource:
         return self._fetching
 
     async def _fetch(self, stale: str | None) -> None:
+        claims = self._claims if self._doubted else None
         try:
-            token = await self._request(self._claims if self._doubted else None)
+            token = await request_token(self._credential, self._scope, claims)
         except MISSED as error:
             self._close_source(judge_refusal(error))
         else:
             self._keep(token, stale)
         finally:
             self._fetching = None
-
-    async def _request(self, claims: str | None) -> AccessTokenInfo:
-        async with asyncio.timeout(_FETCH_LIMIT_S):
-            return await self._credential.get_token_info(
-                self._scope,
-                options={"enable_cae": True, "claims": _readable(claims)},
-            )
 
     def _keep(self, token: AccessTokenInfo, stale: str | None) -> None:
         if token.token == stale:

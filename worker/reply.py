@@ -63,7 +63,8 @@ class Reply:
     error code. `message` is for the verdict only and never logged. `reached` is false only when
     surely nothing of the request left this machine. `retry_after` and `date` are the headers as
     they came. `claims` is the JSON that a 401 wants the next token to be asked for with.
-    `arrived_at` (aware) is when the head of the reply, or the end of the call, was there.
+    `is_json` is whether the body was an object, as all that Graph says is. `arrived_at` (aware)
+    is when the head of the reply, or the end of the call, was there.
     """
 
     status: int | None
@@ -74,6 +75,7 @@ class Reply:
     date: str | None = None
     request_id: str | None = None
     claims: str | None = field(default=None, repr=False)
+    is_json: bool = False
     event: Event | None = None
     page: Page | None = field(default=None, repr=False)
     arrived_at: datetime
@@ -105,6 +107,7 @@ def read_reply(
         date=headers.get("Date"),
         request_id=_request_id(headers.get("request-id")) or _inner_request_id(error),
         claims=_claims(headers) if status == 401 else None,  # noqa: PLR2004  # unauthorized
+        is_json=bool(answer),
         event=_event(answer),
         page=read_page(answer) if paged else None,
         arrived_at=arrived_at,

@@ -127,9 +127,18 @@ def judge_look(reply: Reply, response: Response, record: Record) -> Judgement:
 
 def judge_page(reply: Reply) -> Judgement:
     """Say what the reply to a call that reads a page of a calendar means for its selection."""
+    return _judge_reading(reply, seen=reply.page is not None)
+
+
+def judge_peek(reply: Reply) -> Judgement:
+    """Say what the reply to a call that only tries whether a calendar can be read means."""
+    return _judge_reading(reply, seen=reply.is_json)
+
+
+def _judge_reading(reply: Reply, *, seen: bool) -> Judgement:
     if reply.status is None:
         return AGAIN
-    if reply.page is not None and _is_success(reply.status):
+    if seen and _is_success(reply.status):
         return Judgement(Verdict.SEEN)
     if (common := _judge_either(reply)) is not None:
         return common

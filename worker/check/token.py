@@ -1,0 +1,128 @@
+"""
+What a token says of itself: whom it is for, and what it allows.
+
+Its signature is not checked, for nothing is decided by it but a hint; Graph decides. A token that
+cannot be read is no fault: Microsoft calls its content Graph's own affair.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from config.clouds import CLOUDS
+from jobs.check import Check, CheckName
+from jobs.moments import write_local
+from worker.refusal import Refusal
+
+ROLE: Final = "Calendars.ReadWrite"
+GRAPH: Final = "00000003-0000-0000-c000-000000000000"
+"""Graph's own application id, which may stand in the place of its address."""
+
+_GRANT: Final = (
+    f"give the application the application permission {ROLE} of Microsoft Graph, and have an"
+    " administrator consent"
+)
+_NO_ROLE: Final = (
+    f"{_GRANT}; or, where Exchange's RBAC for Applications grants it, which shows in no token, name"
+    " a USER whom it lets in: one mailbox that can be read is proof"
+)
+_READS_ONLY: Final = (
+    f"{_GRANT}; where RBAC for Applications grants {ROLE}, withdraw this consent, or a mailbox that"
+    " can be read proves nothing"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What stands in a token; None and nothing for what does not, or is of another kind."""
+
+    audience: str | None
+    tenant: str | None
+    application: str | None
+    roles: Sequence[str]
+    ends_at: int | None
+
+
+_NOTHING: Final = Claims(None, None, None, (), None)
+_HIDDEN: Final = "(not visible)"
+_YEAR_9999: Final = 253_370_764_800
+
+
+def read_claims(token: str) -> Claims | None:
+    """Return the claims of a JSON web token, or None for any other text (RFC 7519)."""
+    try:
+        part = token.split(".")[1]
+        told = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (IndexError, ValueError):
+        return None
+    if not isinstance(told, dict):
+        return None
+    roles, ends_at = told.get("roles"), told.get("exp")
+    return Claims(
+        audience=_text(told.get("aud")),
+        tenant=_text(told.get("tid")),
+        application=_text(told.get("appid") or told.get("azp")),
+        roles=[role for role in map(_text, roles) if role] if isinstance(roles, list) else [],
+        ends_at=ends_at if type(ends_at) is int and 0 <= ends_at < _YEAR_9999 else None,
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Return a text that can stand in a line: what is read here comes from far away."""
+    return ascii(value)[1:-1] if isinstance(value, str) and value else None
+
+
+def issued(claims: Claims | None, expires_on: int) -> Check:
+    """Say that there is a token; `expires_on` is when the authority says that it ends."""
+    told = claims or _NOTHING
+    seen = (
+        f"issued for tenant {told.tenant or _HIDDEN}, application {told.application or _HIDDEN},"
+        f" ends {write_local((told.ends_at or expires_on) * 1000)}"
+    )
+    return Check.passed(CheckName.TOKEN, seen)
+
+
+def refused(refusal: Refusal) -> Check:
+    """Say that there is none, and why."""
+    return Check.failed(CheckName.TOKEN, f"refused ({refusal.error_code})", refusal.hint)
+
+
+def judge_audience(claims: Claims | None, scope: str) -> Check:
+    """Judge whom the token is for; `scope` is what it was asked for with."""
+    name = CheckName.TOKEN_AUDIENCE
+    if claims is None or claims.audience is None:
+        return Check.left_out(name, "not visible")
+    wanted = scope.removesuffix("/.default")
+    if claims.audience.rstrip("/") in {wanted, GRAPH}:
+        return Check.passed(name, claims.audience)
+    others = (cloud for cloud in CLOUDS.values() if cloud.graph_url == claims.audience.rstrip("/"))
+    cloud = next(others, None)
+    seen = f"{claims.audience}, and not {wanted}"
+    if cloud is None:
+        return Check.failed(name, seen, "check BULKRSVP_CLOUD and AZURE_AUTHORITY_HOST")
+    hint = f"that is the cloud {cloud.name}: check BULKRSVP_CLOUD and AZURE_AUTHORITY_HOST"
+    return Check.failed(name, seen, hint)
+
+
+def judge_role(claims: Claims | None, *, mailbox_read: bool) -> Check:
+    """
+    Judge what the token allows.
+
+    RBAC for Applications shows in no token, so a role may be missing where a mailbox could be
+    read; but not where another role allows the reading (Exchange: RBAC for Applications).
+    """
+    name = CheckName.TOKEN_ROLE
+    if claims is None:
+        return Check.left_out(name, "not visible")
+    roles = ", ".join(claims.roles) or "none"
+    if ROLE in claims.roles:
+        return Check.passed(name, roles)
+    if any(role.startswith("Calendars.") for role in claims.roles):
+        return Check.failed(name, f"{roles}, which may read and not answer", _READS_ONLY)
+    if mailbox_read:
+        seen = f"{roles}; but a mailbox can be read, as RBAC for Applications grants it"
+        return Check.passed(name, seen)
+    return Check.failed(name, f"{roles}; {ROLE} is missing", _NO_ROLE)

@@ -1,0 +1,52 @@
+"""Which workers of a ledger live, as their leases tell: a loop that stands still renews none."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from config.settings import Settings
+from jobs.check import Check, CheckName
+from jobs.demands import why_unreachable
+from jobs.ledger.leases import Facts, Leases
+from jobs.moments import write_local
+from jobs.queue import connect
+from worker.check.course import judge_settings
+
+_NOBODY: Final = (
+    "start one: bulkrsvp worker, with the same REDIS_URL; if one is running, it stands still or is"
+    " cut off from Redis"
+)
+
+
+async def name_workers(settings: Settings, wrong: Sequence[str]) -> AsyncIterator[Check]:
+    """Yield each worker that lives; it fails if there is none. Only Redis is asked."""
+    told = judge_settings(settings, wrong) if wrong else []
+    for check in told:
+        yield check
+    if not any(check.subject == "REDIS_URL" for check in told):
+        for check in await _ask(settings):
+            yield check
+
+
+async def _ask(settings: Settings) -> list[Check]:
+    redis = connect(settings.redis_url_or_default)
+    try:
+        living = await Leases(redis).living()
+    except (RedisError, OSError) as error:
+        return [why_unreachable(error, settings.redis_url_shown)]
+    finally:
+        await redis.aclose(close_connection_pool=True)
+    if not living:
+        return [Check.failed(CheckName.WORKER, "none lives", _NOBODY)]
+    return [_tell(name, facts) for name, facts in living.items()]
+
+
+def _tell(name: str, facts: Facts | None) -> Check:
+    if facts is None:
+        return Check.passed(CheckName.WORKER, "lives; what else it says cannot be read", name)
+    seen = (
+        f"on {ascii(facts.host)[1:-1]}, process {facts.pid}, version {ascii(facts.version)[1:-1]},"
+        f" since {write_local(facts.since_ms)}, {facts.calls} calls in flight"
+    )
+    return Check.passed(CheckName.WORKER, seen, name)

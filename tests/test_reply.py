@@ -56,6 +56,7 @@ def test_a_graph_error_is_read_whole() -> None:
         retry_after="2.128",
         date="Wed, 21 Oct 2026 07:28:00 GMT",
         request_id="outer",
+        is_json=True,
         arrived_at=ARRIVED,
         duration_ms=12.5,
     )
@@ -102,7 +103,8 @@ def test_the_request_id_is_found_inside(error: dict[str, Any]) -> None:
 )
 def test_a_body_that_says_nothing_leaves_the_status(content: bytes) -> None:
     """Empty, HTML, text, cut and foreign bodies are no error of ours, and give no code."""
-    expected = Reply(status=503, arrived_at=ARRIVED, duration_ms=12.5)
+    is_json = content.startswith(b'{"') and content.endswith(b"}")
+    expected = Reply(status=503, is_json=is_json, arrived_at=ARRIVED, duration_ms=12.5)
     assert expected == read(content, 503)
 
 

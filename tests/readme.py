@@ -53,6 +53,13 @@ class Readme:
         assert 1 == len(found), f"{len(found)} tables {columns} under {section!r}"
         return found[0]
 
+    def section(self, heading: str) -> dict[str, str]:
+        """Return the parts of a section by the anchors of their headings."""
+        section = re.split(rf"^## {re.escape(heading)}$", self.text, flags=re.MULTILINE)[1]
+        text = re.split(r"^## ", section, flags=re.MULTILINE)[0]
+        _, *parts = re.split(r"^### (.+)$", text, flags=re.MULTILINE)
+        return {anchor(name): part for name, part in zip(parts[::2], parts[1::2], strict=True)}
+
     def blocks(self, language: str) -> list[str]:
         """Return the fenced blocks in a language."""
         return [text for found, text in _FENCE.findall(self.text) if found == language]
@@ -73,6 +80,11 @@ class Readme:
         ]
         said = [match[1] for text in [*self.spans, *typed] for match in _INVOKED.finditer(text)]
         return [shlex.split(arguments) for arguments in said]
+
+
+def anchor(heading: str) -> str:
+    """Return what a link to a heading ends with."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
 def _find_tables(prose: str) -> list[tuple[str, Table]]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from readme import ROOT, Readme
+from readme import ROOT, Readme, anchor
 
 from config.clouds import CLOUDS
 from worker.sandbox import control
@@ -61,8 +61,7 @@ def test_files() -> None:
 
 def test_links() -> None:
     """Every link inside the README leads to a heading."""
-    headings = re.findall(r"^#+ (.+)$", README.prose, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    anchors = set(map(anchor, re.findall(r"^#+ (.+)$", README.prose, re.MULTILINE)))
     linked = set(re.findall(r"\]\(#([^)]+)\)", README.prose))
     assert linked
     assert linked <= anchors

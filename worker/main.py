@@ -46,6 +46,9 @@ Ended = Callable[[Means], Awaitable[bool]]
 
 VERSION = version("bulkrsvp")
 ASK_S = 0.2
+ALIVE_S = 60.0
+"""Between two lines that only say that this worker lives: whoever watches misses them."""
+
 END_S = 6.0
 """How long a part may take to come to its end: Redis is given 5 s to answer."""
 
@@ -171,6 +174,7 @@ class Process:
             self._regularly(BEAT_S, self._keep_beating),
             self._regularly(BEAT_S, self._show_life),
             self._regularly(ROUND_S, self._rescue.look_round),
+            self._regularly(ALIVE_S, self._say_alive),
             self._fetch_first_token(),
             self._stop_without_log(),
         ]
@@ -219,6 +223,10 @@ class Process:
     async def _show_life(self) -> None:
         """Touch the file of probes: apart from the heartbeat, which may wait for Redis."""
         self._liveness.touch()
+
+    async def _say_alive(self) -> None:
+        name, slices = self._means.presence.name, len(self._consumer.tasks)
+        self._log.info("worker.alive", worker=name, slices=slices)
 
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again; a Redis that is away is asked again."""

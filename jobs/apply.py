@@ -12,6 +12,7 @@ import click
 from config.errors import InputError
 from jobs import report
 from jobs.batch import Draft, draft
+from jobs.completion import offer_batches
 from jobs.console import batch_options, queue_checked, read_wishes, with_ledger
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
@@ -20,7 +21,7 @@ from jobs.rows import Row
 
 
 @click.command()
-@click.argument("plan", metavar="BATCH")
+@click.argument("plan", metavar="BATCH", shell_complete=offer_batches)
 @batch_options
 @click.pass_context
 def apply(

@@ -14,6 +14,7 @@ from config.errors import InputError
 from config.settings import Settings
 from jobs import report
 from jobs.apply import apply
+from jobs.completion import offer_batches
 from jobs.console import (
     queue_checked,
     read_status,
@@ -56,7 +57,9 @@ def submit(
     """
     Check all rows of FILE (- is standard input), queue them as one batch, print its id.
 
+    Example: bulkrsvp submit leavers.csv --dry-run
     Example: bulkrsvp submit leavers.csv --at 2026-12-01T17:00+01:00 --watch
+    Example: bulkrsvp submit - --format jsonl --batch oslo-in-may < rows.jsonl
     """
     ctx.meta["file"] = file
     settings = Settings.load()
@@ -69,7 +72,7 @@ def submit(
 
 
 @click.command()
-@click.argument("batch", required=False)
+@click.argument("batch", required=False, shell_complete=offer_batches)
 @click.option("--watch", "following", is_flag=True, help="A live bar until the batch is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -77,7 +80,9 @@ def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: b
     """
     Show how BATCH stands; without BATCH, all batches.
 
+    Example: bulkrsvp status
     Example: bulkrsvp status 5f0c9a31d2e84b67 --watch
+    Example: bulkrsvp status 5f0c9a31d2e84b67 --json | jq .outcomes
     """
     if following and batch is None:
         raise click.UsageError("--watch needs a BATCH; `bulkrsvp status` lists them")
@@ -109,7 +114,7 @@ def _show_one(batch_id: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=offer_batches)
 @click.option(
     "--outcome",
     "outcomes",
@@ -137,7 +142,9 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
     """
     Print a line for each response of BATCH: row, outcome, reason, status, request ids.
 
-    Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --format csv --output failed.csv
+    Example: bulkrsvp results 5f0c9a31d2e84b67
+    Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --outcome expired
+    Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
     """
     found = with_ledger(lambda _, batches: read_results(batches, batch, frozenset(outcomes)))
     match ResultsFormat(form):
@@ -150,7 +157,7 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
 
 
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=offer_batches)
 @click.option(
     "--outcome",
     "outcomes",
@@ -162,8 +169,9 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
     "--reason",
     "reasons",
     multiple=True,
+    metavar="REASON",
     type=click.Choice([each.value for each in Reason]),
-    help="Only with these reasons; may be repeated.",
+    help="Only with these reasons, like not_found; may be repeated.",
 )
 def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> None:
     """
@@ -172,6 +180,7 @@ def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> No
     They have all attempts before them, and the batch's deadline counts from now.
 
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
+    Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
     """
     wanted = frozenset(outcomes or (Outcome.FAILED.value, Outcome.EXPIRED.value))
     count, left, paused = with_ledger(
@@ -222,7 +231,7 @@ def _retried(line: Entry, outcomes: frozenset[str], reasons: tuple[str, ...]) ->
 
 
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=offer_batches)
 def pause(batch: str) -> None:
     """
     Send nothing more of BATCH until it is resumed; what is in flight finishes.
@@ -238,7 +247,7 @@ def _tell_paused(batch_id: str) -> None:
 
 
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=offer_batches)
 def resume(batch: str) -> None:
     """
     Go on with BATCH after a pause.
@@ -250,7 +259,7 @@ def resume(batch: str) -> None:
 
 
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=offer_batches)
 def cancel(batch: str) -> None:
     """
     End what has not been sent of BATCH; what is in flight finishes.

@@ -20,14 +20,15 @@ from jobs import report
 from jobs.batch import Draft, Refused
 from jobs.fields import User
 from jobs.ledger.batches import Batch, Batches
+from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.queue import connect, reach
 from jobs.rows import Format, Problem
 from jobs.submit import Submitted, Wishes, queue_batch
+from jobs.watching import watch
 
 T = TypeVar("T")
 
-WATCH_S = 0.5
 UNSUCCESSFUL_EXIT = 1
 INTERRUPTED = 130
 """The shell's own code for a command that was stopped by a signal."""
@@ -46,7 +47,7 @@ def check_users(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -
     return users
 
 
-class Commands(click.Group):
+class Commands(ManualGroup):
     """The console command: what goes wrong in any part of it ends here, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -172,17 +173,6 @@ def read_wishes(
 async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, int]:
     """Return a batch and how many of its mailboxes are paused. Raises `InputError`."""
     return await batches.get(batch_id), await batches.throttled(batch_id, now_ms())
-
-
-async def watch(batches: Batches, batch_id: str) -> Batch:
-    """Draw a live bar of a batch until it is finished; return how it ended."""
-    with report.Bar(report.messages()) as bar:
-        while True:
-            batch, throttled = await read_status(batches, batch_id)
-            bar.show(batch, throttled)
-            if batch.finished_at_ms:
-                return batch
-            await asyncio.sleep(WATCH_S)
 
 
 def exit_code(batch: Batch) -> int:

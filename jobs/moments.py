@@ -13,6 +13,9 @@ from jobs.fields import abbreviated
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
+_UNITS_S: Final = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+"""Units as they are written, in seconds, the largest first."""
+
 FIRST_YEAR: Final = 2000
 LAST_YEAR: Final = 2200
 
@@ -56,8 +59,20 @@ def write_moment(time_ms: int) -> str:
 
 
 def write_local(time_ms: int) -> str:
-    """Write a time for a person, in the zone of this machine."""
+    """Write a time for a person, in the reader's zone (`TZ`, else the machine's), and say which."""
     return moment(time_ms).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def write_duration(duration_ms: int) -> str:
+    """Write a duration for a person: its two largest units, like `2 h 5 min`, rounded down."""
+    rest_s, parts = max(0, duration_ms) // 1000, list[str]()
+    for unit, seconds in _UNITS_S.items():
+        count, rest_s = divmod(rest_s, seconds)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break  # `1 d 5 s` would say more than it knows
+    return " ".join(parts[:2]) or "less than 1 s"
 
 
 def moment(time_ms: int) -> datetime:

@@ -80,6 +80,8 @@ def offboard(
     Find and answer what each USER was invited to; - reads users from standard input, one a line.
 
     Example: bulkrsvp offboard ada@contoso.com --comment 'Ada has left Contoso.' --plan
+    Example: bulkrsvp offboard ada@contoso.com --organizer internal --series occurrences
+    Example: bulkrsvp offboard - --no-send-response --at 2026-12-01T17:00Z < leavers.txt
     """
     Settings.load()
     wishes = read_wishes(batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan)

@@ -9,25 +9,24 @@ from collections.abc import Iterable, Sequence
 from typing import IO, Any, Final, Self
 
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
-    TextColumn,
-    TimeElapsedColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
+from jobs import overview
 from jobs.check import Check, CheckName, CheckVerdict
 from jobs.ledger.batches import Batch, BatchState
-from jobs.moments import now_ms, write_local, write_moment
+from jobs.moments import now_ms, write_duration, write_local, write_moment
 from jobs.outcome import Outcome
 
 PIPED_WIDTH: Final = 240
-"""Columns of a table that no terminal shows: wide enough to cut nothing."""
+"""Columns of a table of results that no terminal shows: wide enough to cut nothing."""
 
 MAILS_PER_MINUTE: Final = 30
 """What Exchange Online sends from one mailbox; it queues the rest (Exchange Online limits)."""
@@ -51,7 +50,6 @@ CHECK_STYLES: Final = {
 
 _VERDICT_WIDTH: Final = max(map(len, CheckVerdict)) + 2
 _NAME_WIDTH: Final = max(map(len, CheckName)) + 2
-_NUMBERS = frozenset({"total", "open", "sent", "failed", "other"})
 
 
 def output(file: IO[str] | None = None) -> Console:
@@ -118,30 +116,27 @@ def show_batch(console: Console, batch: Batch, throttled: int) -> None:
 
 def _times(batch: Batch, now: int) -> Iterable[tuple[str, str]]:
     if batch.state(now) is BatchState.SCHEDULED:
-        yield "starts", write_local(batch.not_before_ms)
+        yield "starts", _with_distance(batch.not_before_ms, now)
     if batch.finished_at_ms:
-        yield "finished", write_local(batch.finished_at_ms)
+        took_ms = batch.finished_at_ms - max(batch.submitted_at_ms, batch.not_before_ms)
+        yield "finished", f"{write_local(batch.finished_at_ms)} (after {write_duration(took_ms)})"
         return
-    yield "deadline", write_local(batch.deadline_ms)
+    yield "deadline", _with_distance(batch.deadline_ms, now)
     if (rate := _rate_per_s(batch, now)) and (end := _estimated_end_ms(batch, now)):
         yield "rate", f"{rate} responses a second"
-        yield "estimated end", write_local(end)
+        yield "estimated end", _with_distance(end, now)
 
 
-def show_batches(console: Console, batches: Iterable[Batch]) -> None:
+def _with_distance(time_ms: int, now: int) -> str:
+    distance = f"in {write_duration(time_ms - now)}" if time_ms > now else "passed"
+    return f"{write_local(time_ms)} ({distance})"
+
+
+def show_batches(console: Console, batches: Sequence[Batch]) -> None:
     """Print a table of batches."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("batch", "state", "total", "open", "sent", "failed", "other", "submitted"):
-        table.add_column(name, justify="right" if name in _NUMBERS else "left")
-    for batch in batches:
-        sent = batch.outcomes.get(Outcome.SENT, 0)
-        failed = batch.outcomes.get(Outcome.FAILED, 0)
-        other = batch.total - batch.open - sent - failed
-        counts = (batch.total, batch.open, sent, failed, other)
-        state = batch.state(now_ms()).value
-        submitted = write_local(batch.submitted_at_ms)
-        table.add_row(batch.id, state, *map(str, counts), submitted)
-    console.print(table)
+    width = console.width if console.is_terminal else overview.PIPED_WIDTH
+    for line in overview.overview(batches, now_ms(), width):
+        console.print(line, markup=False, no_wrap=True, overflow="ignore", crop=False)
 
 
 def _rate_per_s(batch: Batch, now: int) -> float | None:
@@ -160,16 +155,15 @@ def _estimated_end_ms(batch: Batch, now: int) -> int | None:
 
 
 class Bar:
-    """A live bar of one batch; prints nothing where there is no terminal."""
+    """A live bar of one batch; draws nothing where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+        self._progress = _Progress(
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
             console=console,
+            expand=True,  # to the width that the terminal has by now
+            auto_refresh=False,
             disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
@@ -181,27 +175,43 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def tell(self, text: str) -> None:
+        """Print a line above the bar, or where it would be."""
+        self._progress.console.print(text, markup=False)
+
     def show(self, batch: Batch, throttled: int) -> None:
         """Draw the batch as it stands."""
         if self._task is None:
-            self._task = self._progress.add_task(batch.id, total=batch.total, note="")
+            self._task = self._progress.add_task(batch.id, total=batch.total)
+        self._progress.note = f"{batch.id}: {_note(batch, throttled)}"
         self._progress.update(
             self._task,
             total=batch.total,  # grows while selections find
             completed=batch.total - batch.open,
-            note=_note(batch, throttled),
         )
         self._progress.refresh()
 
 
+class _Progress(Progress):
+    """A bar with a note below it, which may take several lines on a narrow terminal."""
+
+    note = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(self.note)
+
+
 def _note(batch: Batch, throttled: int) -> str:
+    now = now_ms()
     parts = [f"{count} {outcome.value}" for outcome, count in batch.outcomes.items()]
     if throttled:
         parts.append(f"{throttled} throttled")
-    state = batch.state(now_ms())
-    if state not in {BatchState.RUNNING, BatchState.FINISHED}:
+    if (state := batch.state(now)) not in {BatchState.RUNNING, BatchState.FINISHED}:
         parts.append(state.value)
-    return ", ".join(parts)
+    if end := _estimated_end_ms(batch, now):
+        parts.append(f"about {write_duration(end - now)} left")
+    return ", ".join(parts or [state.value])
 
 
 def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:

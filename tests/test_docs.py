@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
@@ -91,13 +92,14 @@ def expected_of(option: click.Option) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_help_has_an_example(name: str) -> None:
-    """Every command has help, and its example is a call that the command can be given."""
-    shown = CliRunner().invoke(main, [name, "--help"])
-    example = re.search(r"Example: bulkrsvp (.+)", COMMANDS[name].help or "")
-
+    """Every command has help, with examples that can be pasted and that it can be given."""
+    shown = CliRunner().invoke(main, [name, "--help"], terminal_width=80)
+    examples = re.findall(r"^ +(?:\w.* \| )?bulkrsvp (.+)", shown.output, re.MULTILINE)
     assert 0 == shown.exit_code
-    assert example is not None
-    assert_callable(example[1].split("|")[0].split())
+    assert {name} == {each.split()[0] for each in examples}
+    for each in examples:
+        assert_callable(shlex.split(re.split(r" [|<>] ", each)[0]))
+    assert [] == [line for line in shown.output.splitlines() if len(line) > 80]
 
 
 @pytest.mark.parametrize("arguments", README.invocations, ids=" ".join)

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import InputError
-from jobs.moments import UNITS_MS, read_duration_ms, read_moment_ms, write_local, write_moment
+from jobs.moments import (
+    UNITS_MS,
+    read_duration_ms,
+    read_moment_ms,
+    write_duration,
+    write_local,
+    write_moment,
+)
 
 YEAR_2000_MS = 946_684_800_000
 YEAR_2201_MS = 7_289_654_400_000
@@ -108,3 +115,22 @@ def test_writing_moments() -> None:
     """A log line's time is UTC to the millisecond; a person's is in the zone of the machine."""
     assert "2026-12-01T16:00:00.250Z" == write_moment(1_796_140_800_250)
     assert write_local(1_796_140_800_250).startswith(("2026-12-01", "2026-12-02"))
+
+
+@pytest.mark.parametrize(
+    ("duration_ms", "expected"),
+    [
+        (-1, "less than 1 s"),
+        (999, "less than 1 s"),
+        (5_400, "5 s"),
+        (310_000, "5 min 10 s"),
+        (7_500_000, "2 h 5 min"),
+        (7_559_999, "2 h 5 min"),
+        (7_200_000, "2 h"),
+        (86_405_000, "1 d"),
+        (31_536_000_000 + 3_600_000, "365 d 1 h"),
+    ],
+)
+def test_writing_durations(duration_ms: int, expected: str) -> None:
+    """A person reads the two largest units, or one where the next says nothing."""
+    assert expected == write_duration(duration_ms)

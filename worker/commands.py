@@ -41,7 +41,9 @@ def main() -> None:
     """
     Answer calendar invitations in bulk through Microsoft Graph, once each.
 
-    Start with: bulkrsvp demo
+    Example: bulkrsvp demo
+    Example: bulkrsvp submit leavers.csv --watch
+    Example: bulkrsvp submit --help
     """
 
 
@@ -57,6 +59,7 @@ def worker(ctx: click.Context, *, burst: bool) -> None:
     Run a worker until SIGTERM; it logs one JSON object a line to standard output.
 
     Example: bulkrsvp worker | tee worker.log
+    Example: bulkrsvp worker --burst
     """
     from worker.main import nothing_left, run_worker
 
@@ -244,6 +247,7 @@ def demo(ctx: click.Context, responses: int, *, leavers: bool) -> None:
     Show everything at once, on the sandbox and an embedded Redis: nothing leaves this machine.
 
     Example: bulkrsvp demo
+    Example: bulkrsvp demo --leavers
     """
     from worker.demo import show_demo
     from worker.demo_leavers import show_leavers

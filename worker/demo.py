@@ -25,13 +25,14 @@ from config.children import child_environment
 from config.settings import Settings
 from jobs import report
 from jobs.batch import draft
-from jobs.console import open_ledger, watch
+from jobs.console import open_ledger
 from jobs.ledger.batches import Batch, Batches
 from jobs.ledger.entries import Entry, row_order
 from jobs.response import Response
 from jobs.results import result
 from jobs.rows import Row
 from jobs.submit import Wishes, queue_batch
+from jobs.watching import watch
 from worker.embedded import EmbeddedRedis
 
 PROGRAM: Final = (sys.executable, "-P", "-c", "from worker.commands import main; main()")

@@ -14,11 +14,12 @@ import orjson
 from jobs import report
 from jobs.apply import read_plan
 from jobs.batch import Draft, draft
-from jobs.console import open_ledger, watch
+from jobs.console import open_ledger
 from jobs.results import read_results
 from jobs.rows import Row
 from jobs.selection import Selection
 from jobs.submit import Wishes, queue_batch
+from jobs.watching import watch
 from worker.demo import Stage, staged, working
 
 PEOPLE: Final = 200

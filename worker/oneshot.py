@@ -8,10 +8,11 @@ import click
 
 from config.settings import Settings
 from jobs.batch import Draft
-from jobs.console import open_ledger, read_status, watch
+from jobs.console import open_ledger, read_status
 from jobs.ledger.batches import Batch, Batches
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch
+from jobs.watching import watch
 from worker.main import Ended, run_worker
 from worker.means import Means
 

@@ -231,11 +231,15 @@ class Batches:
 
     async def all(self) -> list[Batch]:
         """Return all batches, the latest first, and forget the names of those that expired."""
-        names: list[bytes] = await self._redis.zrevrange(keys.BATCHES, 0, -1)
-        found = [(name, await self.find(name.decode())) for name in names]
+        found = [(name, await self.find(name)) for name in await self.names()]
         if expired := [name for name, batch in found if batch is None]:
             await self._redis.zrem(keys.BATCHES, *expired)
         return [batch for _, batch in found if batch is not None]
+
+    async def names(self) -> list[str]:
+        """Return the ids of all batches, the latest first; some may have expired."""
+        names: list[bytes] = await self._redis.zrevrange(keys.BATCHES, 0, -1)
+        return [name.decode() for name in names]
 
     async def active(self) -> list[str]:
         """Return the ids of the batches that are not finished and announced."""

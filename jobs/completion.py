@@ -1,0 +1,35 @@
+"""
+What the shell offers behind the tab key where a command wants a batch.
+
+It asks the ledger, but not for long: whoever types does not wait for a Redis that is away, and is
+told of it by the command, not by the completion.
+"""
+
+import asyncio
+from typing import Final
+
+import click
+from click.shell_completion import CompletionItem
+from redis.exceptions import RedisError
+
+from config.errors import BulkrsvpError
+from config.settings import Settings
+from jobs.console import open_ledger
+
+LIMIT_S: Final = 1.0
+
+
+def offer_batches(
+    _context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Return the ids of batches that begin like what was typed, or none without a ledger."""
+    try:
+        names = asyncio.run(_read_names())
+    except (BulkrsvpError, RedisError, OSError):  # TimeoutError is one of the last
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+async def _read_names() -> list[str]:
+    async with asyncio.timeout(LIMIT_S), open_ledger(Settings.load()) as (_, batches):
+        return await batches.names()

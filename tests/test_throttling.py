@@ -107,7 +107,7 @@ def test_a_full_tenant(program: Program, sandbox: SandboxClient) -> None:
     assert (80, 0) == (sandbox.stats().taken, sandbox.stats().early)
 
 
-def test_a_small_batch_overtakes(program: Program, sandbox: SandboxClient) -> None:
+def test_a_small_batch_overtakes(program: Program) -> None:
     """A small batch that comes while a large one runs does not wait for its end."""
     everybody = [rows_for(f"person{n}@contoso.com", 1) for n in range(4_000)]
     large = program.submit([row for rows in everybody for row in rows], "--batch", "large")

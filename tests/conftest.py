@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from program import Program
 from redis import Redis
-from sandbox_client import SandboxClient, running_sandbox
+from sandbox_client import SandboxClient, SandboxHost, hosting_sandboxes
 
 from worker.embedded import EmbeddedRedis
 
@@ -70,10 +70,17 @@ def redis(redis_url: str) -> Iterator["Redis"]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def sandboxes() -> Iterator[SandboxHost]:
+    """Run a process in which each test has a sandbox of its own."""
+    with hosting_sandboxes() as host:
+        yield host
+
+
 @pytest.fixture
-def sandbox() -> Iterator[SandboxClient]:
+def sandbox(sandboxes: SandboxHost) -> Iterator[SandboxClient]:
     """Run a sandbox that answers at once."""
-    with running_sandbox() as client:
+    with sandboxes.running() as client:
         yield client
 
 

@@ -23,6 +23,23 @@ import asyncio, json, sys
 from worker.sandbox import serve
 asyncio.run(serve(lambda known: print(json.dumps(dict(known)), flush=True), **json.load(sys.stdin)))
 """
+_SERVE_IN_TURN = """
+import asyncio, json, sys
+from contextlib import AsyncExitStack
+from worker.sandbox import Sandbox
+
+async def serve_in_turn():
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as parts:
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            await parts.aclose()
+            options, known = json.loads(line), None
+            if options is not None:
+                known = (await parts.enter_async_context(Sandbox(**options))).environment()
+            print(json.dumps(known), flush=True)
+
+asyncio.run(serve_in_turn())
+"""
 _PATIENCE_S = 30
 
 
@@ -135,6 +152,41 @@ def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_PATIENCE_S)
+
+
+class SandboxHost:
+    """
+    A process that runs one sandbox after another, each a new one with ports of its own.
+
+    Starting a process costs most of what a small test takes; a sandbox itself is there at once.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    @contextlib.contextmanager
+    def running(self, **options: Any) -> Iterator[SandboxClient]:
+        """Run a sandbox, as `running_sandbox` does; one at a time."""
+        try:
+            yield SandboxClient(self._tell(options))
+        finally:
+            self._tell(None)
+
+    def _tell(self, options: dict[str, Any] | None) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(options) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@contextlib.contextmanager
+def hosting_sandboxes() -> Iterator[SandboxHost]:
+    """Run the process that runs sandboxes."""
+    command = [sys.executable, "-c", _SERVE_IN_TURN]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield SandboxHost(process)
 
 
 def _quoted(segment: str) -> str:

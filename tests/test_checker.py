@@ -378,7 +378,13 @@ CAUGHT = {
 }
 
 
-@pytest.mark.parametrize("variant", FAULTS)
+QUICK = {"no_mark", "no_look"}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.chaos) for name in FAULTS],
+)
 def test_broken_workers(variant: str, program: Program, sandbox: SandboxClient) -> None:
     """A worker that lacks one thing the promise rests on is caught."""
     ordeal = Ordeal(program, sandbox)

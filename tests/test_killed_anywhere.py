@@ -34,7 +34,7 @@ from worker.sandbox import Entry
 
 KILLED_AT: Final = Path(__file__).parent / "killed_at.py"
 KINDS: Final = ("send", "recv", "write")
-PLACES: Final = 3
+PLACES: Final = 2
 """Of each kind, from the first that a worker comes to."""
 
 LAST: Final = 0.9
@@ -195,7 +195,7 @@ def wait_until_started(*workers: Worker) -> None:
 def test_a_worker_that_runs_already_takes_over(program: Program, sandbox: SandboxClient) -> None:
     """What a killed worker leaves is finished by one that has been there all along."""
     ordeal = Ordeal(program, sandbox)
-    with ordeal.worker(command=killed_at("before-write", 5)) as dying, ordeal.worker() as other:
+    with ordeal.worker(command=killed_at("before-write", 6)) as dying, ordeal.worker() as other:
         wait_until_started(dying, other)
         other.process.send_signal(signal.SIGSTOP)  # so that the work is the dying one's
         ordeal.submit(rows_of(40, 10))

@@ -26,7 +26,9 @@ def is_committed(redis: Redis) -> bool:
     return bool(redis.exists("bulkrsvp:batches"))
 
 
-@pytest.mark.parametrize("moment", [is_staging, is_committed])
+@pytest.mark.parametrize(
+    "moment", [pytest.param(is_staging, marks=pytest.mark.chaos), is_committed]
+)
 def test_a_killed_submit(
     program: Program, sandbox: SandboxClient, redis: Redis, moment: Callable[[Redis], bool]
 ) -> None:

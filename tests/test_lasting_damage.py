@@ -33,6 +33,7 @@ def put_back(redis: Redis, copy: Copy) -> None:
         pipe.execute()
 
 
+@pytest.mark.chaos
 def test_an_older_copy_of_redis(program: Program, sandbox: SandboxClient, redis: Redis) -> None:
     """After its data went back nothing is sent twice: what is open is looked at first."""
     sandbox.options(latency_s=0.1)

@@ -177,6 +177,7 @@ def test_may_evict(program: Program, own_redis: OwnRedis, policy: str) -> None:
     assert "noeviction" in refused.err
 
 
+@pytest.mark.chaos
 def test_gone_for_good(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis) -> None:
     """A worker that is stopped while Redis is away ends all the same; a successor looks."""
     with ordeal.worker(BULKRSVP_DRAIN_S="1") as worker:

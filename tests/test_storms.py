@@ -147,6 +147,7 @@ MOST_ROUNDS: Final = 12
 """Backoff doubles: in five seconds it takes chance beyond belief to come back more often."""
 
 
+@pytest.mark.chaos
 def test_shut_again_and_again(program: Program, sandbox: SandboxClient) -> None:
     """What is throttled for all of its batch costs no attempt, no call early, and few calls."""
     sandbox.options(early_grace_s=0)
@@ -270,6 +271,7 @@ MOST_PROBES: Final = 100
 """More than backoffs leave room for in seconds, and far less than a loop without them makes."""
 
 
+@pytest.mark.chaos
 def test_all_at_once_with_absurd_waits(program: Program, sandbox: SandboxClient) -> None:
     """When all are throttled without a usable wait, few calls are made, and all expire in time."""
     everybody = people(60)

@@ -72,6 +72,7 @@ def test_an_authority_that_fails(strict: Program, sandbox: SandboxClient) -> Non
     assert min(b.at - a.at for a, b in pairwise(asked)) >= LEAST_S
 
 
+@pytest.mark.chaos
 def test_an_authority_that_is_slow(strict: Program, sandbox: SandboxClient) -> None:
     """A token that takes longer than a call may is waited for, by all together."""
     sandbox.options(token_delay_s=2)
@@ -82,6 +83,7 @@ def test_an_authority_that_is_slow(strict: Program, sandbox: SandboxClient) -> N
     assert (1, []) == (len(sandbox.token_requests()), codes(worker))
 
 
+@pytest.mark.chaos
 def test_an_authority_that_is_not_there(strict: Program, sandbox: SandboxClient) -> None:
     """While the authority cannot be reached all wait; when it is back the worker goes on."""
     with socket.create_server(("127.0.0.1", 0)) as closed:

@@ -79,6 +79,7 @@ def test_full_from_the_start(program: Program, sandbox: SandboxClient) -> None:
 
 
 @needs_a_full_disk
+@pytest.mark.chaos
 def test_nowhere_to_say_it(program: Program, sandbox: SandboxClient) -> None:
     """With standard error on the same full disk the exit code still tells it."""
     program.submit(declines(5))

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from config import urls
 from config.clouds import CLOUDS, Cloud, CloudName
 from config.errors import SettingsError
+from config.redis_address import check_redis_address, wants_token, without_password
 from config.values import (
     BareSecret,
     ReadableFile,
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    redis_url: Annotated[str, AfterValidator(urls.redis_address)] | None = Field(None, repr=False)
+    redis_url: Annotated[str, AfterValidator(check_redis_address)] | None = Field(None, repr=False)
     cloud: Annotated[CloudName, lower] = CloudName.GLOBAL
     graph_url: Annotated[str, AfterValidator(urls.graph_root)] | None = None
     api_version: Annotated[Literal["v1.0", "beta"], lower] = "v1.0"
@@ -141,9 +142,14 @@ class Settings(BaseSettings):
         return self.redis_url or DEFAULT_REDIS_URL
 
     @property
+    def redis_wants_token(self) -> bool:
+        """Whether the login at Redis is a token of the credential that the variables describe."""
+        return wants_token(self.redis_url_or_default)
+
+    @property
     def redis_url_shown(self) -> str:
         """The address of Redis as it may stand in a message: without its password."""
-        return urls.without_password(self.redis_url_or_default)
+        return without_password(self.redis_url_or_default)
 
     @property
     def graph_root(self) -> str:

@@ -1,5 +1,5 @@
 """
-What an address in the environment must look like, and how it may be shown.
+What an address of Entra ID or Graph in the environment must look like.
 
 Every function takes the text as it was set and returns it in one spelling, or raises `ValueError`
 with what to do. No message repeats the text: an address may hold a password.
@@ -7,33 +7,6 @@ with what to do. No message repeats the text: an address may hold a password.
 
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
-
-_REDIS_FORMS = "redis://[user:password@]host:6379/0, rediss://... for TLS, or unix:///path?db=0"
-
-
-def redis_address(text: str) -> str:
-    """Accept `redis://`, `rediss://` and `unix://` in a form that redis-py understands."""
-    parts = _split(text, hint="percent-encode special characters of the password")
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"must be an address like {_REDIS_FORMS}")
-    if parts.fragment:
-        raise ValueError("must have no #; percent-encode special characters of the password")
-    if parts.scheme == "unix":
-        _check_socket(parts)
-    elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-        raise ValueError("must end in the number of a database, for example /0")
-    return text
-
-
-def without_password(text: str) -> str:
-    """Return an address that may stand in a message: user and password become `***`."""
-    parts = urlsplit(text)
-    _, found, host = parts.netloc.rpartition("@")
-    # A query may carry `password=` too; only the database is worth showing.
-    database = "&".join(item for item in parts.query.split("&") if item.startswith("db="))
-    netloc = f"***@{host}" if found else host
-    shown = f"{parts.scheme}://{netloc}{parts.path}"
-    return f"{shown}?{database}" if database else shown
 
 
 def graph_root(text: str) -> str:
@@ -61,18 +34,13 @@ def authority_host(text: str) -> str:
     return f"https://{parts.netloc}"
 
 
-def _split(text: str, hint: str = "correct it") -> SplitResult:
+def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError(f"is no address that can be read (host or port): {hint}") from None
+        raise ValueError("is no address that can be read (host or port): correct it") from None
     return parts
-
-
-def _check_socket(parts: SplitResult) -> None:
-    if not parts.path.strip("/"):
-        raise ValueError("names no socket; write unix:///path/to/redis.sock?db=0")
 
 
 def _refuse_extras(parts: SplitResult) -> None:

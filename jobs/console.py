@@ -18,11 +18,12 @@ from config.errors import BulkrsvpError, InputError, LedgerUnreachable
 from config.settings import Settings
 from jobs import report
 from jobs.batch import Draft, Refused
+from jobs.connection import Logins, connected, no_login, reach
+from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batch, Batches
 from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
-from jobs.queue import connect, reach
 from jobs.rows import Format, Problem
 from jobs.submit import Submitted, Wishes, queue_batch
 from jobs.watching import watch
@@ -66,8 +67,15 @@ class Commands(ManualGroup):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except RedisError as error:
-            click.echo(f"bulkrsvp: Redis did not answer ({error}); try again", err=True)
+            click.echo(f"bulkrsvp: {_why_broken_off(error)}", err=True)
             ctx.exit(LedgerUnreachable.exit_code)
+
+
+def _why_broken_off(error: RedisError) -> str:
+    if is_forbidden(error):
+        why = why_unreachable(error, "the address in REDIS_URL")
+        return f"{why.seen}; {why.hint}"
+    return f"Redis did not answer ({error}); try again"
 
 
 def _in_file(file: str) -> Callable[[Problem], str]:
@@ -83,21 +91,21 @@ def _tell_problems(refused: Refused, locate: Callable[[Problem], str]) -> None:
 
 
 @asynccontextmanager
-async def open_ledger(settings: Settings) -> AsyncIterator[tuple[ArqRedis, Batches]]:
+async def open_ledger(
+    settings: Settings, logins: Logins = no_login
+) -> AsyncIterator[tuple[ArqRedis, Batches]]:
     """Connect to the ledger. Raises `LedgerUnreachable` with what to do."""
-    redis = connect(settings.redis_url_or_default)
-    try:
+    async with connected(settings, logins) as redis:
         await reach(redis, settings.redis_url_shown)
         yield redis, Batches(redis)
-    finally:
-        await redis.aclose(close_connection_pool=True)
 
 
 def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]]) -> T:
-    """Run one act on the ledger that the environment names."""
+    """Run one act on the ledger that the environment names, logged in as the command can."""
+    logins: Logins = click.get_current_context().obj or no_login
 
     async def run() -> T:
-        async with open_ledger(Settings.load()) as (redis, batches):
+        async with open_ledger(Settings.load(), logins) as (redis, batches):
             return await act(redis, batches)
 
     return asyncio.run(run())

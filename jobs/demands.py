@@ -13,16 +13,19 @@ from uuid import uuid4
 
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AskError,
     AuthenticationError,
     ClusterCrossSlotError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
 )
 
+from config.errors import BulkrsvpError
 from jobs.check import Check, CheckName
 from jobs.ledger import keys
 
@@ -84,7 +87,33 @@ What the ledger, its scripts and arq send, well formed; K is a key of ours, A on
 Beside these they need WATCH, UNWATCH, MULTI and EXEC, which always go together, and PING.
 """
 
-_NO_CLUSTER: Final = "use one Redis, not a cluster: the scripts touch several keys at once"
+WORKERS: Final = frozenset(
+    [
+        "HSETNX",
+        "INCRBY",
+        "PEXPIRE",
+        "SET",
+        "SREM",
+        "ZINCRBY",
+        "ZRANGEBYSCORE",
+        "ZREMRANGEBYSCORE",
+        "ZSCORE",
+    ]
+)
+ADMINISTRATORS: Final = frozenset(["PERSIST", "RENAME", "SCAN", "SISMEMBER", "ZCOUNT", "ZREVRANGE"])
+"""The commands that only a worker sends, or only who submits and asks; `run` sends both."""
+
+_LOGIN: Final = (
+    "correct its user and password; with credentials=entra, let the identity in at that Redis"
+)
+_NO_CLUSTER: Final = (
+    "use one Redis, not a cluster: the scripts touch several keys at once; replicas and Sentinel"
+    " are welcome, and in Azure Managed Redis the clustering policy NoCluster"
+)
+_CLUSTERED: Final = ("CROSSSLOT", "cluster mode")
+_FORBIDDEN_IN_SCRIPT: Final = "The user executing the script can't"
+"""How Redis 6 refuses a script's command; later ones name it."""
+
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -93,10 +122,31 @@ def why_unreachable(error: Exception, shown_url: str) -> Check:
     # redis-py hides the refusal of a password behind its own ConnectionError.
     if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
         seen = f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
-        return Check.failed(CheckName.REDIS, seen, "correct its user and password")
+        return Check.failed(CheckName.REDIS, seen, _LOGIN)
+    if isinstance(error.__cause__, BulkrsvpError):
+        seen = f"cannot log in to Redis at {shown_url}"
+        return Check.failed(CheckName.REDIS, seen, str(error.__cause__))
     what = str(error) or type(error).__name__
-    seen = f"cannot reach Redis at {shown_url} ({what})"
-    return Check.failed(CheckName.REDIS, seen, "start it, or set REDIS_URL to where it is")
+    if is_forbidden(error):
+        seen = f"Redis at {shown_url} forbids this user a command or a key ({what})"
+        hint = "give the user the rights that the README lists under Redis"
+    elif isinstance(error, ResponseError) and any(word in what for word in _CLUSTERED):
+        seen, hint = f"Redis at {shown_url} is a cluster ({what})", _NO_CLUSTER
+    elif isinstance(error, MasterNotFoundError):
+        seen = f"no Sentinel at {shown_url} knows a primary of that name that is up ({what})"
+        hint = "start them, or set REDIS_URL to where they are, and to the name they use"
+    elif "CERTIFICATE_VERIFY_FAILED" in what:
+        seen = f"cannot trust Redis at {shown_url} ({what})"
+        hint = "set SSL_CERT_FILE to the authorities to trust, and use the certificate's name"
+    else:
+        seen = f"cannot reach Redis at {shown_url} ({what})"
+        hint = "start it, or set REDIS_URL to where it is"
+    return Check.failed(CheckName.REDIS, seen, hint)
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Tell whether Redis refused a command because of this user's rights."""
+    return isinstance(error, NoPermissionError) or _FORBIDDEN_IN_SCRIPT in str(error)
 
 
 async def read_info(redis: ArqRedis) -> Mapping[str, Any]:
@@ -140,7 +190,7 @@ def _judge_layout(info: Mapping[str, Any]) -> Check:
     if cluster or mode == "cluster":
         return Check.failed(name, "is a cluster", _NO_CLUSTER)
     if mode == "sentinel":
-        hint = "set REDIS_URL to the Redis itself, for example port 6379"
+        hint = "write redis+sentinel:// with the name of the primary, or name the Redis itself"
         return Check.failed(name, "is a Sentinel, which holds no data", hint)
     return Check.passed(name, "one Redis, no cluster")
 
@@ -225,6 +275,10 @@ def _judge_commands(refused: Mapping[str, ResponseError]) -> Check:
     name = CheckName.REDIS_COMMANDS
     if not refused:
         return Check.passed(name, f"all {len(COMMANDS)} that are needed are allowed")
+    for who, others in (("a worker", ADMINISTRATORS), ("who submits and asks", WORKERS)):
+        if refused.keys() <= others and all(map(is_forbidden, refused.values())):
+            spare = f"not {', '.join(refused)}, which only others need"
+            return Check.passed(name, f"all that {who} needs is allowed; {spare}")
     error = next(iter(refused.values()))
     seen = f"{', '.join(refused)}: {error}"
     match error:

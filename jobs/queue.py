@@ -1,5 +1,5 @@
 """
-The producer's end of arq: the connection, and which slices of a batch stand in its queue.
+The producer's end of arq: which slices of a batch stand in its queue.
 
 A job carries ids only. A window of each batch's slices is in the queue at a time; the first slices
 of a batch go ahead of the later ones of others, so a small batch never waits behind a huge one.
@@ -8,17 +8,11 @@ Everything here may be said twice: a job that is already there stays as it is.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
-from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.exceptions import RedisError
 
-from config.errors import LedgerUnreachable
-from jobs.check import CheckVerdict
-from jobs.demands import REFUSED, judge_info, read_info, why_unreachable
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches
 from jobs.moments import moment, now_ms
@@ -36,48 +30,7 @@ AHEAD_MS: Final = 3_600_000
 BODY_KEPT_MS: Final = 30 * 24 * 3_600_000
 """How long past the deadline arq keeps a job's body; `rescue` renews what is lost."""
 
-ANSWER_LIMIT_S: Final = 5.0
-CONNECTIONS: Final = 64
 ENQUEUED_AT_ONCE: Final = 16
-
-
-def connect(url: str) -> ArqRedis:
-    """
-    Return a client of the Redis at `url` that speaks JSON to arq; nothing is sent yet.
-
-    It tries nothing twice by itself: what was sent and not answered is for the caller to judge.
-    """
-    pool: ConnectionPool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=ANSWER_LIMIT_S,
-        socket_timeout=ANSWER_LIMIT_S,
-        socket_connect_timeout=ANSWER_LIMIT_S,
-        health_check_interval=15,
-    )
-    return ArqRedis(
-        pool,
-        job_serializer=_to_json,
-        job_deserializer=orjson.loads,
-        default_queue_name=keys.QUEUE,
-    )
-
-
-async def reach(redis: ArqRedis, shown_url: str) -> None:
-    """
-    Make sure that Redis answers, and is one that can be worked with.
-
-    What it must be stands in `jobs/demands.py`. Raises `LedgerUnreachable` with what to do.
-    """
-    try:
-        await redis.ping()
-        checks = judge_info(await read_info(redis))
-    except (RedisError, OSError) as error:
-        why = why_unreachable(error, shown_url)
-        raise LedgerUnreachable(f"{why.seen}; {why.hint}") from error
-    for check in checks:
-        if check.name in REFUSED and check.verdict is CheckVerdict.FAILED:
-            raise LedgerUnreachable(f"Redis at {shown_url}: {check.seen}; {check.hint}")
 
 
 class Queue:
@@ -149,7 +102,3 @@ class Queue:
 def job_id(batch_id: str, number: int) -> str:
     """Name the job of one slice."""
     return f"{batch_id}:{number}"
-
-
-def _to_json(job: dict[str, Any]) -> bytes:
-    return orjson.dumps(job, default=str)

@@ -11,8 +11,9 @@ from small_ledger import NOW, Ledger, listening
 from structlog.testing import CapturingLogger
 
 from config.settings import Settings
+from jobs.connection import connect
 from jobs.ledger import keys
-from jobs.queue import Queue, connect
+from jobs.queue import Queue
 from worker.consumer import MAX_SLICES, Consumer
 from worker.main import equip
 from worker.means import Means

@@ -14,13 +14,13 @@ from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
 from jobs.batch import Slice
+from jobs.connection import connect
 from jobs.ledger import keys
 from jobs.ledger.batches import Batch, Batches, Commit, Order
 from jobs.ledger.entries import Entry
 from jobs.ledger.leases import Leases
 from jobs.ledger.slices import Answer, Closed, Kind, OpenSlice, Slices, Word
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.queue import connect
 
 NOW = 1_700_000_000_000
 """Where the hand-driven clock of a test begins, ms since the epoch."""

@@ -12,8 +12,8 @@ from sandbox_client import SandboxClient
 
 from config.errors import LedgerUnreachable
 from jobs.check import Check, CheckName, CheckVerdict
+from jobs.connection import connect, reach
 from jobs.demands import COMMANDS, check_redis, judge_info
-from jobs.queue import connect, reach
 from worker.embedded import EmbeddedRedis
 
 ALONE = ("ping", "info", "select", "watch", "unwatch", "multi", "exec", "discard")

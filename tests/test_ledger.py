@@ -665,7 +665,7 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
         await ledger.batches.announce(await ledger.batches.get("b"))
         await ledger.leases.resign("w")
 
-        assert {keys.BATCHES, keys.WRITTEN} == lasting(redis)
+        assert {keys.BATCHES, keys.WRITTEN, keys.HOME} == lasting(redis)
         assert {keys.KEEP_S} == {
             redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))
         }

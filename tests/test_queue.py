@@ -1,21 +1,17 @@
 """The producer's end of arq: which jobs stand in the queue, and what Redis must be for that."""
 
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from arq.constants import job_key_prefix
 from awaited import awaited
 from redis import Redis
 from small_ledger import Ledger, ledger_at
 
-from config.errors import LedgerUnreachable
 from jobs.ledger import keys
 from jobs.ledger.batches import PLAIN, Batch
 from jobs.moments import now_ms
-from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, connect, job_id, reach
-from worker.embedded import EmbeddedRedis
+from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, job_id
 
 DAY_MS = 86_400_000
 
@@ -162,52 +158,3 @@ async def test_waking_a_batch(redis_url: str, redis: "Redis") -> None:
         assert max(woken.values()) <= now_ms()
         assert first == woken["b:0"]
         assert woken == queued(redis)
-
-
-@awaited
-async def test_reaching_a_good_redis(redis_url: str) -> None:
-    """A Redis that answers and evicts nothing is good enough."""
-    redis = connect(redis_url)
-    await reach(redis, "shown")
-    await redis.aclose(close_connection_pool=True)
-
-
-@awaited
-async def test_a_redis_that_is_not_there(tmp_path: Path) -> None:
-    """Nobody at the address is told with the address, and what to do."""
-    redis = connect(f"unix://{tmp_path}/nobody.sock?db=0")
-    expected = r"cannot reach Redis at redis://x \(.+\); start it, or set REDIS_URL"
-    with pytest.raises(LedgerUnreachable, match=expected):
-        await reach(redis, "redis://x")
-    await redis.aclose(close_connection_pool=True)
-
-
-@pytest.mark.parametrize("login", ["", "password=wrong&"])
-@awaited
-async def test_a_redis_that_wants_another_password(tmp_path: Path, login: str) -> None:
-    """A missing or wrong password is told as such, without the password."""
-    with EmbeddedRedis(tmp_path / "r", durable=False) as server:
-        with Redis.from_url(server.url) as admin:
-            admin.config_set("requirepass", "right")
-        redis = connect(server.url.replace("?", f"?{login}"))
-        expected = "Redis at redis://x refuses the credentials in REDIS_URL"
-        with pytest.raises(LedgerUnreachable, match=expected) as caught:
-            await reach(redis, "redis://x")
-        await redis.aclose(close_connection_pool=True)
-        with Redis.from_url(server.url.replace("?", "?password=right&")) as admin:
-            admin.config_set("requirepass", "")
-
-    assert "wrong" not in str(caught.value).replace("wrong number of arguments", "")
-
-
-@awaited
-async def test_a_redis_that_evicts(tmp_path: Path) -> None:
-    """A Redis that may drop marks when it is full is refused, by the name of its policy."""
-    with EmbeddedRedis(tmp_path / "r", durable=False) as server:
-        with Redis.from_url(server.url) as admin:
-            admin.config_set("maxmemory", "100mb")
-            admin.config_set("maxmemory-policy", "allkeys-lru")
-        redis = connect(server.url)
-        with pytest.raises(LedgerUnreachable, match=r"policy allkeys-lru\).*noeviction"):
-            await reach(redis, "redis://x")
-        await redis.aclose(close_connection_pool=True)

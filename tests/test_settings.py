@@ -145,6 +145,15 @@ def test_hash_needs_a_key() -> None:
         (f"rediss://user:{SECRET}@cache.example:6380/2", "rediss://***@cache.example:6380/2"),
         (f"redis://:p%40{SECRET}@[::1]:6379", "redis://***@[::1]:6379"),
         (f"unix:///run/redis.sock?db=3&password={SECRET}", "unix:///run/redis.sock?db=3"),
+        (
+            f"rediss+sentinel://u:{SECRET}@a:1,[::1],c/main/2?sentinel_password={SECRET}",
+            "rediss+sentinel://***@a:1,[::1],c/main/2",
+        ),
+        (
+            f"rediss://cache.example?ssl_ca_certs={__file__}&ssl_check_hostname=false",
+            "rediss://cache.example",
+        ),
+        ("rediss://cache.example:10000/0?credentials=entra", "rediss://cache.example:10000/0"),
     ],
 )
 def test_redis_addresses(url: str, shown: str) -> None:
@@ -163,6 +172,27 @@ def test_redis_addresses(url: str, shown: str) -> None:
         f"redis://:{SECRET}@localhost/name",
         f"redis://:{SECRET}@[::1",
         f"unix://?password={SECRET}",
+        f"redis://:{SECRET}@localhost?socket_timeout=1",
+        f"redis://:{SECRET}@localhost?ssl_ca_certs={__file__}",
+        f"redis://localhost?sentinel_password={SECRET}",
+        f"rediss://:{SECRET}@localhost?credentials=entra",
+        f"rediss://localhost?credentials=entra&password={SECRET}",
+        f"redis://localhost?credentials=entra#{SECRET}",
+        "redis://localhost?credentials=entra",
+        "rediss://localhost?credentials=ada",
+        "rediss+sentinel://localhost/main?credentials=entra",
+        f"rediss://:{SECRET}@localhost?ssl_cert_reqs=none",
+        f"rediss://:{SECRET}@localhost?ssl_ca_certs=/nowhere/{SECRET}.pem",
+        f"rediss://:{SECRET}@localhost?ssl_check_hostname=perhaps",
+        f"rediss://:{SECRET}@localhost?ssl_certfile={__file__}",
+        f"unix:///run/redis.sock?db=name&password={SECRET}",
+        f"redis+sentinel://:{SECRET}@localhost",
+        f"redis+sentinel://:{SECRET}@localhost/main/name",
+        f"redis+sentinel://:{SECRET}@localhost:port/main",
+        f"redis+sentinel://:{SECRET}@a,,b/main",
+        f"redis+sentinel://:{SECRET}@[::1/main",
+        f"redis+sentinel://:{SECRET}@a/main?sentinels={SECRET}",
+        f"unix+sentinel://:{SECRET}@a/main",
     ],
 )
 def test_wrong_redis_addresses(url: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -20,6 +20,7 @@ from config.settings import Settings
 from jobs import report
 from jobs.check import Check
 from jobs.commands import COMMANDS
+from jobs.connection import no_login
 from jobs.console import (
     INTERRUPTED,
     Commands,
@@ -30,6 +31,7 @@ from jobs.console import (
     tell_dry_run,
 )
 from jobs.ledger.batches import Batch
+from jobs.pools import Login
 from jobs.submit import read_file
 
 STATE: Final = ".bulkrsvp"
@@ -37,7 +39,8 @@ STATE: Final = ".bulkrsvp"
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="bulkrsvp", prog_name="bulkrsvp")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """
     Answer calendar invitations in bulk through Microsoft Graph, once each.
 
@@ -45,6 +48,16 @@ def main() -> None:
     Example: bulkrsvp submit leavers.csv --watch
     Example: bulkrsvp submit --help
     """
+    ctx.obj = _log_in
+
+
+def _log_in(settings: Settings) -> AbstractAsyncContextManager[Login | None]:
+    """Log in to Redis; what fetches tokens is loaded only where the login is one."""
+    if not settings.redis_wants_token:
+        return no_login(settings)
+    from worker.login import log_in
+
+    return log_in(settings)
 
 
 for command in COMMANDS:

@@ -25,16 +25,19 @@ from structlog.typing import FilteringBoundLogger
 
 from config.logs import configure_logs
 from config.settings import Settings
+from jobs.connection import connected, reach
 from jobs.ledger.batches import Batches
+from jobs.ledger.home import Home
 from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
 from jobs.moments import now_ms
-from jobs.queue import Queue, connect, reach
+from jobs.queue import Queue
 from worker.backoff import RetryBudget
 from worker.consumer import Consumer
 from worker.credential import TokenSource, TokenUnavailable, open_credential
 from worker.graph import Graph
 from worker.liveness import LivenessFile
+from worker.login import log_in
 from worker.means import Means
 from worker.outlet import Outlet
 from worker.presence import BEAT_S, Presence
@@ -60,16 +63,13 @@ async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None
     It logs to `stream`; when that cannot be written any more it drains and returns 1.
     Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
     """
-    redis = connect(settings.redis_url_or_default)
     outlet = Outlet(stream)
     log = configure_logs(settings, cast("IO[bytes]", outlet))
-    try:
+    async with connected(settings, lambda each: log_in(each, log)) as redis:
         await reach(redis, settings.redis_url_shown)
         async with equip(settings, redis, log, outlet.lost) as means:
             _collect_seldom()
             return await Process(settings, redis, means).run(ended)
-    finally:
-        await redis.aclose(close_connection_pool=True)
 
 
 def _collect_seldom() -> None:
@@ -104,6 +104,7 @@ async def equip(
             yield Means(
                 slices=Slices(redis, now_ms),
                 batches=Batches(redis),
+                home=Home(redis),
                 leases=leases,
                 presence=Presence(leases, _facts(graph), time.monotonic, log),
                 graph=graph,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from jobs.ledger.batches import Batches
+from jobs.ledger.home import Home
 from jobs.ledger.leases import Leases
 from jobs.ledger.slices import Slices
 from worker.backoff import RetryBudget
@@ -23,11 +24,12 @@ class Means:
     The parts, the clock (ms since the epoch), and what the settings say of going on.
 
     `draining` is set when nothing more may be begun, `log_lost` when a line could not be written,
-    `went_back` when the ledger has forgotten what was written.
+    `went_back` when the ledger may have forgotten what was written.
     """
 
     slices: Slices
     batches: Batches
+    home: Home
     leases: Leases
     presence: Presence
     graph: Graph

@@ -13,6 +13,7 @@ from jobs.ledger.batches import Batch, Batches
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
+from worker.login import log_in
 from worker.main import Ended, run_worker
 from worker.means import Means
 
@@ -32,7 +33,7 @@ async def run_batch(
     Returns the batch as it stands and how many of its mailboxes are paused. It logs to `stream`;
     `following` draws a bar; into `folder` go the results, for a Redis that ends with this process.
     """
-    async with open_ledger(settings) as (redis, batches):
+    async with open_ledger(settings, log_in) as (redis, batches):
         submitted = await queue_batch(redis, checked, wishes)
         word = "queued" if submitted.created else "went on with"
         click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)

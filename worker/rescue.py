@@ -8,6 +8,7 @@ Each round may be made by every worker at once, and does nothing where nothing i
 from collections.abc import Iterable
 
 from jobs.ledger.batches import VERSIONS, Batch
+from jobs.ledger.home import Change
 from jobs.queue import Queue
 from worker import account
 from worker.means import Means
@@ -49,13 +50,20 @@ class Rescue:
                 self._means.log.critical("batch.gone", batch=batch_id)
 
     async def doubt(self) -> None:
-        """After the ledger went back, have all that is open looked at before it is sent."""
+        """When the ledger may have gone back, have what is open looked at before it is sent."""
         if not self._means.went_back.is_set():
             return
-        batches = await self._means.batches.doubt_all(self._means.now_ms())
-        self._means.slices.forget_written()
+        slices, log = self._means.slices, self._means.log
+        found = await self._means.home.judge(slices.written_ms, self._means.now_ms())
         self._means.went_back.clear()
-        self._means.log.critical("redis.went_back", batches=batches)
+        match found.change:
+            case Change.SAME:
+                return
+            case Change.WENT_BACK:
+                slices.forget_written()
+                log.critical("redis.went_back", batches=found.batches)
+            case how:
+                log.warning("redis.changed", how=how.value, batches=found.batches)
 
     async def _look_at(self, batch_id: str) -> None:
         batch = await self._means.batches.find(batch_id)

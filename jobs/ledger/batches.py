@@ -267,20 +267,6 @@ class Batches:
         """Have the slices that are at work come back as soon as they are left."""
         await self._redis.hincrby(keys.batch(batch_id), "wakes", 1)
 
-    async def doubt_all(self, now_ms: int) -> list[str]:
-        """
-        Have every response that is still open looked at before it is sent; return the batches.
-
-        For a Redis that has lost what was written: what it calls unsent may have been sent.
-        """
-        names = await self.active()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            for name in names:
-                pipe.hset(keys.batch(name), "doubted_ms", now_ms)
-            pipe.set(keys.WRITTEN, now_ms)
-            await pipe.execute()
-        return names
-
     async def claim_announcement(self, batch_id: str) -> bool:
         """Ask to be the one who logs the end of a batch; a claim ends by itself."""
         claim = keys.announcing(batch_id)

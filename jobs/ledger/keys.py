@@ -16,6 +16,7 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
     bulkrsvp:written                        string: the latest moment that anything was written, ms
+    bulkrsvp:home                           string: the history and the run of the Redis they are on
     bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
     bulkrsvp:graph                          string: every call is paused until, ms
     bulkrsvp:probe                          string, leased: the worker that tries Graph first
@@ -27,7 +28,9 @@ ACTIVE = PREFIX + "active"
 THROTTLED = PREFIX + "throttled"
 GRAPH = PREFIX + "graph"
 WRITTEN = PREFIX + "written"
+HOME = PREFIX + "home"
 PROBE = PREFIX + "probe"
+BATCH = PREFIX + "batch:"
 MAILBOX = PREFIX + "mailbox:"
 BUCKET = PREFIX + "bucket:"
 WORKER = PREFIX + "worker:"
@@ -49,7 +52,7 @@ def staging(token: str) -> str:
 
 def batch(batch_id: str) -> str:
     """Name a batch's facts, flags and counts."""
-    return f"{PREFIX}batch:{batch_id}"
+    return BATCH + batch_id
 
 
 def rows(batch_id: str) -> str:

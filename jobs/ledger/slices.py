@@ -48,6 +48,9 @@ class Answer:
     wait_ms: int = 0
 
 
+_UNKEPT: Final = frozenset({Word.WENT_BACK.encode(), Word.GONE.encode()})
+
+
 class Kind(StrEnum):
     """What a write is; the contract is in `lua/write.lua`."""
 
@@ -225,8 +228,13 @@ class Slices:
                     part.put_back(told[part])
         for writes, answer in zip(gathered.values(), answers, strict=True):
             _answer(writes, answer)
-        if all(isinstance(answer, list) for answer in answers):
+        if all(_took_note(answer) for answer in answers):
             self._written_ms = max(self._written_ms, now_ms)
+
+    @property
+    def written_ms(self) -> int:
+        """The latest moment that this worker has written at."""
+        return self._written_ms
 
     def forget_written(self) -> None:
         """Take the ledger as it is, after it went back and what it holds was put in doubt."""
@@ -276,6 +284,7 @@ class Slices:
             keys.unlogged(part.batch.id, part.number),
             keys.worker(part.worker),
             keys.WRITTEN,
+            keys.HOME,
         ]
         rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
         past = (self._written_ms, part.batch.doubted_ms)
@@ -314,6 +323,11 @@ class Slices:
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _took_note(answer: object) -> bool:
+    """Whether the ledger has kept the moment of a write."""
+    return isinstance(answer, list) and not _UNKEPT.intersection(answer)
 
 
 def _answer(writes: Iterable[_Write], answer: object) -> None:

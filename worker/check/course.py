@@ -15,12 +15,13 @@ from config.errors import SettingsError
 from config.logs import hush_credentials
 from config.settings import Settings
 from jobs.check import Check, CheckName
+from jobs.connection import connected
 from jobs.demands import check_redis
-from jobs.queue import connect
 from worker.check.mailbox import Visit
 from worker.check.token import Claims, issued, judge_audience, judge_role, read_claims, refused
 from worker.credential import open_credential, request_token
 from worker.graph import Graph
+from worker.login import log_in
 from worker.refusal import MISSED, judge_refusal
 
 CALLS: Final = 8
@@ -71,13 +72,14 @@ class Course:
             yield check
 
     async def _check_redis(self) -> list[Check]:
-        if why := self._spoilt("REDIS_URL"):
+        needed = _FOR_TOKENS if self._settings.redis_wants_token else ()
+        if why := self._spoilt("REDIS_URL", *needed):
             return [Check.left_out(CheckName.REDIS, why)]
-        redis = connect(self._settings.redis_url_or_default)
         try:
-            return await check_redis(redis, self._settings.redis_url_shown)
-        finally:
-            await redis.aclose(close_connection_pool=True)
+            async with connected(self._settings, log_in) as redis:
+                return await check_redis(redis, self._settings.redis_url_shown)
+        except SettingsError as error:
+            return [Check.failed(CheckName.REDIS, "cannot log in", str(error))]
 
     async def _fetch_token(self) -> tuple[str | None, Check]:
         """Fetch a token as a worker does, and say what came of it."""

@@ -44,6 +44,7 @@ class Claims:
     application: str | None
     roles: Sequence[str]
     ends_at: int | None
+    object_id: str | None = None
 
 
 _NOTHING: Final = Claims(None, None, None, (), None)
@@ -66,6 +67,7 @@ def read_claims(token: str) -> Claims | None:
         tenant=_text(told.get("tid")),
         application=_text(told.get("appid") or told.get("azp")),
         roles=[role for role in map(_text, roles) if role] if isinstance(roles, list) else [],
+        object_id=_text(told.get("oid")),
         ends_at=ends_at if type(ends_at) is int and 0 <= ends_at < _YEAR_9999 else None,
     )
 

@@ -5,13 +5,15 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from config.errors import SettingsError
 from config.settings import Settings
 from jobs.check import Check, CheckName
+from jobs.connection import connected
 from jobs.demands import why_unreachable
 from jobs.ledger.leases import Facts, Leases
 from jobs.moments import write_local
-from jobs.queue import connect
 from worker.check.course import judge_settings
+from worker.login import log_in
 
 _NOBODY: Final = (
     "start one: bulkrsvp worker, with the same REDIS_URL; if one is running, it stands still or is"
@@ -30,13 +32,13 @@ async def name_workers(settings: Settings, wrong: Sequence[str]) -> AsyncIterato
 
 
 async def _ask(settings: Settings) -> list[Check]:
-    redis = connect(settings.redis_url_or_default)
     try:
-        living = await Leases(redis).living()
+        async with connected(settings, log_in) as redis:
+            living = await Leases(redis).living()
+    except SettingsError as error:
+        return [Check.failed(CheckName.REDIS, "cannot log in", str(error))]
     except (RedisError, OSError) as error:
         return [why_unreachable(error, settings.redis_url_shown)]
-    finally:
-        await redis.aclose(close_connection_pool=True)
     if not living:
         return [Check.failed(CheckName.WORKER, "none lives", _NOBODY)]
     return [_tell(name, facts) for name, facts in living.items()]

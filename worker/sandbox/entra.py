@@ -38,6 +38,7 @@ from worker.sandbox.world import World
 _TOKEN_PATH: Final = "oauth2/v2.0/token"  # noqa: S105  # a path
 _BEARER_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _DEFAULT: Final = "/.default"
+_REDIS: Final = "https://redis.azure.com"
 _GRAPHS: Final = frozenset(cloud.graph_url for cloud in CLOUDS.values())
 
 
@@ -92,7 +93,7 @@ class SimulatedEntra:
     def _find_error(self, tenant: str, form: Mapping[str, str]) -> EntraError | None:
         """Check tenant, grant, scope, app and credential, in this order."""
         scope, grant = form.get("scope", ""), form.get("grant_type")
-        resources = _GRAPHS | {self._world.graph_url}
+        resources = _GRAPHS | {self._world.graph_url, _REDIS}
         for wrong, error in (
             (tenant != self._app.tenant_id, UNKNOWN_TENANT),
             (not (scope and grant and form.get("client_id")), NO_PARAMETER),
@@ -115,14 +116,14 @@ class SimulatedEntra:
 
     def _grant(self, form: Mapping[str, str]) -> dict[str, Any]:
         options, app = self._world.options, self._app
-        lifetime_s = options.token_lifetime_s
+        lifetime_s, resource = options.token_lifetime_s, form["scope"].removesuffix(_DEFAULT)
         token = self._world.tokens.issue(
-            options.token_audience or form["scope"].removesuffix(_DEFAULT),
+            options.token_audience or resource,
             app.tenant_id,
             app.client_id,
             lifetime_s,
             roles=options.token_roles,
-            foreign=bool(options.token_audience),
+            foreign=bool(options.token_audience) or resource == _REDIS,
         )
         return {
             "token_type": "Bearer",

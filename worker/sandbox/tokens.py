@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 
@@ -74,7 +74,7 @@ class Tokens:
             "exp": now + lifetime_s,
             "appid": client_id,
             "idtyp": "app",
-            "oid": str(uuid4()),
+            "oid": str(uuid5(NAMESPACE_URL, client_id)),
             **({"roles": list(roles)} if roles else {}),
             "tid": tenant,
             "uti": secrets.token_urlsafe(16),

@@ -1,6 +1,6 @@
 -- Write what has gathered for one slice: marks, records and endings, each compared and set by itself.
 --
--- KEYS  1 batch  2 slice records  3 unlogged  4 the worker's lease  5 written
+-- KEYS  1 batch  2 slice records  3 unlogged  4 the worker's lease  5 written  6 home
 -- ARGV  1 epoch  2 now, ms  3 rate of calls per mailbox, per ms  4 burst of calls per mailbox
 --       5 replies from Graph to count  6 of these, throttled
 --       7 the latest moment that this worker has written at, ms
@@ -16,7 +16,8 @@
 --       "unfound" as settle, for a selection that has found nothing and never will
 -- returns for each entry "ok", "conflict", "stale" (epoch or lease lost, or the batch put in doubt since the
 --         slice was opened), "paused", "cancelled", "gone",
---         "went_back" (this Redis has forgotten what was written: its data are older than they were),
+--         "went_back" (this Redis has forgotten what was written, or is another one than before and may have:
+--         its data are older than they were, or `home.lua` has still to judge them),
 --         or the milliseconds to wait for the mailbox's allowance, as a number
 --
 -- A repeated note or settle, after a reply that was lost, finds the record already set and answers "ok".
@@ -35,8 +36,30 @@ for i = 10, 9 + logged do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 
+-- The history that this Redis writes has an id. A replica that is promoted begins another one, and so does a
+-- server that is started; where INFO does not show it there is nothing to compare.
+local function moved()
+  local told = redis.pcall("INFO", "replication")
+  local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
+  if not history then
+    return false
+  end
+  local home = redis.call("GET", KEYS[6])
+  if not home then
+    local run = string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""
+    redis.call("SET", KEYS[6], history .. " " .. run)
+    return false
+  end
+  return string.match(home, "^%x+") ~= history
+end
+
+local asks = false
+for i = 10 + logged, #ARGV, 6 do
+  asks = asks or ARGV[i] == "mark" or ARGV[i] == "look"
+end
+
 local written = tonumber(redis.call("GET", KEYS[5]) or "0")
-local went_back = written < tonumber(ARGV[7])
+local went_back = written < tonumber(ARGV[7]) or (asks and not gone and moved())
 if now > written and not went_back and not gone then
   redis.call("SET", KEYS[5], ARGV[2])
 end

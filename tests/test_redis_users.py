@@ -1,0 +1,157 @@
+"""The users of Redis that the README describes: what they may do is enough, and no more."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from awaited import awaited
+from click.testing import CliRunner
+from ordeal import rows_of
+from own_redis import OwnRedis
+from program import Program
+from readme import Readme
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from config.children import child_environment
+from jobs.check import CheckName, CheckVerdict
+from jobs.connection import connect
+from jobs.demands import ADMINISTRATORS, COMMANDS, WORKERS, check_redis
+from jobs.ledger import keys
+from worker.commands import main
+
+LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
+WORKER, ADMINISTRATOR = LINES
+PASSWORD = "never-used-elsewhere"
+SELDOM = {"ping", "select", "unwatch", "pexpire", "get", "scan", "discard"}
+"""After a pause, for a database but the first, for a job that two want, for slices that last, for
+`check`."""
+ALONE = {"ping", "info", "select", "watch", "unwatch", "multi", "exec", "discard"}
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """Run a Redis with the users that the README describes."""
+    server = OwnRedis(tmp_path / "own")
+    server.start()
+    for line in LINES:
+        server.client.execute_command(line.replace("PASSWORD", PASSWORD))
+    yield server
+    server.close()
+
+
+def url_of(redis: OwnRedis, line: str) -> str:
+    """Give the address with which a user logs in."""
+    return redis.url.replace("?", f"?username={line.split()[2]}&password={PASSWORD}&")
+
+
+def allowed(*lines: str) -> set[str]:
+    """List the commands that such users may run."""
+    return {command for line in lines for command in re.findall(r" \+(\w+)", line)}
+
+
+def used(redis: OwnRedis) -> set[str]:
+    """List the commands that were run since it was asked before."""
+    stats = redis.client.info("commandstats")
+    redis.client.config_resetstat()
+    ours = {"info", "config", "acl", "auth"}  # the test's own, and what is never denied
+    return {name.removeprefix("cmdstat_") for name in stats} - ours | {"info"}
+
+
+class Desk:
+    """An administrator's commands, without a process for each."""
+
+    def __init__(self, program: Program, url: str) -> None:
+        self._environment = child_environment({**program.environment, "REDIS_URL": url})
+        self._folder = program.folder
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a command that ends well; return what it printed."""
+        run = CliRunner().invoke(main, arguments, env=self._environment)
+        assert 0 == run.exit_code, run.output
+        return run.stdout.strip()
+
+    def submit(self, program: Program, rows: list[dict[str, Any]], *arguments: str) -> str:
+        """Submit rows; return the batch's id."""
+        return self("submit", str(self._folder / program.write("rows.jsonl", rows)), *arguments)
+
+
+def test_users(program: Program, own_redis: OwnRedis) -> None:
+    """Whole batches go through under the README's users; nothing is denied, nothing is spare."""
+    desk = Desk(program, url_of(own_redis, ADMINISTRATOR))
+    program.environment["REDIS_URL"] = url_of(own_redis, WORKER)
+    lost = [{"user": "unlicensed@contoso.com", "event": "e", "action": "decline"}]
+    busy = [{"user": "busy@contoso.com", "event": "e", "action": "decline"}]
+    own_redis.client.config_resetstat()
+
+    batch = desk.submit(program, rows_of(60, 12) + lost + busy)
+    late = desk.submit(program, rows_of(3, 3), "--at", "2100-01-01T00:00Z")
+    plan = desk("offboard", "ada@contoso.com", "--plan")
+    for command in ("pause", "resume"):
+        desk(command, batch)
+    desk("cancel", late)
+    ran = {ADMINISTRATOR: used(own_redis)}
+    program.burst()
+    ran[WORKER] = used(own_redis)
+    own_redis.client.zadd(keys.BATCHES, {"forgotten": 1})  # as after 30 days
+    for arguments in (["status"], ["status", batch], ["results", batch], ["apply", plan]):
+        desk(*arguments)
+    desk("retry", batch, "--reason", "mailbox_unavailable")
+    ran[ADMINISTRATOR] |= used(own_redis)
+    worker = program.burst()
+    ran[WORKER] |= used(own_redis)
+
+    assert [] == own_redis.client.acl_log()
+    assert [] == worker.events("redis.away")
+    for line in LINES:
+        assert ran[line] <= allowed(line)
+        assert allowed(line) - ran[line] <= SELDOM
+
+
+@pytest.mark.parametrize(("line", "others"), [(WORKER, ADMINISTRATORS), (ADMINISTRATOR, WORKERS)])
+@awaited
+async def test_the_check_knows_them(own_redis: OwnRedis, line: str, others: frozenset[str]) -> None:
+    """The README lists what the check looks for, and each of the users passes it."""
+    assert allowed(line) == {name.lower() for name in COMMANDS.keys() - others} | ALONE
+    redis = connect(url_of(own_redis, line))
+    checks = {each.name: each for each in await check_redis(redis, "redis://x")}
+    await redis.aclose(close_connection_pool=True)
+    assert CheckVerdict.OK is checks[CheckName.REDIS_COMMANDS].verdict
+
+
+@pytest.mark.parametrize(
+    ("line", "missing", "told"),
+    [
+        (ADMINISTRATOR, "hgetall", "'hgetall'"),
+        (ADMINISTRATOR, "rename", "command"),  # a script's, which Redis 6 does not name
+        (WORKER, "set", "'set'"),
+    ],
+)
+def test_something_is_missing(
+    program: Program, own_redis: OwnRedis, line: str, missing: str, told: str
+) -> None:
+    """A command that lacks a right says so, and leaves nothing half done."""
+    own_redis.client.execute_command(f"ACL SETUSER {line.split()[2]} -{missing}")
+    program.environment["REDIS_URL"] = url_of(own_redis, line)
+    row = '{"user": "ada@contoso.com", "event": "AAMk=", "action": "decline"}'
+    command = ["worker"] if line == WORKER else ["submit", "-"]
+    refused = program(*command, given=row)
+    assert 4 == refused.code
+    assert told in refused.err
+    assert "the rights that the README lists under Redis" in refused.err
+    assert PASSWORD not in refused.err
+    assert "Traceback" not in refused.err
+    assert [] == own_redis.client.keys("bulkrsvp:batch*")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_nothing_else(own_redis: OwnRedis, line: str) -> None:
+    """Such a user reads and writes the keys of this project, and no others."""
+    own_redis.client.set("foreign", "1")
+    tried = ("GET foreign", "DEL foreign", "HSET foreign a b", "CONFIG GET *", "KEYS *", "FLUSHALL")
+    with Redis.from_url(url_of(own_redis, line)) as user:
+        for command in tried:
+            with pytest.raises(NoPermissionError):
+                user.execute_command(command)

@@ -166,7 +166,9 @@ def test_flushed(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis) ->
     assert not any(ordeal.batch in key for key in kept), kept
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+@pytest.mark.parametrize(
+    "policy", ["allkeys-lru", pytest.param("volatile-ttl", marks=pytest.mark.chaos)]
+)
 def test_may_evict(program: Program, own_redis: OwnRedis, policy: str) -> None:
     """No worker starts on a Redis that may drop a mark, and the message says what to do."""
     program.environment["REDIS_URL"] = own_redis.url

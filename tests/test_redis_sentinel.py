@@ -129,6 +129,7 @@ def test_a_replica_that_lagged(ordeal: Ordeal, servers: Watched, sandbox: Sandbo
     assert (ROWS, []) == (stats.taken, stats.duplicates)
 
 
+@pytest.mark.chaos
 def test_nobody_was_there(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
     """The same holds when all workers died with the primary."""
     with ordeal.worker() as worker:

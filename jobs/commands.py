@@ -23,8 +23,9 @@ from jobs.console import (
     watch_batch,
     with_ledger,
 )
-from jobs.ledger.batches import Batch, Batches, BatchState
+from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry
+from jobs.ledger.facts import Batch, BatchState
 from jobs.moments import now_ms
 from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason

@@ -21,7 +21,8 @@ from jobs.batch import Draft, Refused
 from jobs.connection import Logins, connected, no_login, reach
 from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
 from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.rows import Format, Problem

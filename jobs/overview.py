@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from jobs.ledger.batches import Batch
+from jobs.ledger.facts import Batch
 from jobs.moments import moment, write_local
 
 PIPED_WIDTH: Final = 80

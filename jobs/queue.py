@@ -14,7 +14,8 @@ from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
 
 from jobs.ledger import keys
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
 from jobs.moments import moment, now_ms
 
 JOB: Final = "work_on_slice"

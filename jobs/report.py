@@ -21,7 +21,7 @@ from rich.text import Text
 
 from jobs import overview
 from jobs.check import Check, CheckName, CheckVerdict
-from jobs.ledger.batches import Batch, BatchState
+from jobs.ledger.facts import Batch, BatchState
 from jobs.moments import now_ms, write_duration, write_local, write_moment
 from jobs.outcome import Outcome
 

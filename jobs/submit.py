@@ -13,7 +13,8 @@ from arq.connections import ArqRedis
 
 from config.errors import InputError
 from jobs.batch import Draft, check_batch_id, draft
-from jobs.ledger.batches import Batches, Commit, Order
+from jobs.ledger.batches import Batches, Commit
+from jobs.ledger.facts import Order
 from jobs.moments import moment, now_ms
 from jobs.queue import Queue
 from jobs.rows import Format, choose_format, read_rows

@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 
 from config.errors import LedgerUnreachable
 from jobs import report
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
 from jobs.moments import now_ms
 
 WATCH_S: Final = 0.5

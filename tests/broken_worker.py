@@ -21,7 +21,8 @@ import worker.call
 import worker.slice
 import worker.wire
 from jobs.ledger.script import Script
-from jobs.ledger.slices import Answer, Kind, Slices, Word
+from jobs.ledger.slices import Slices
+from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import next_step
 from worker.commands import main
 

@@ -21,8 +21,9 @@ from sandbox_client import SandboxClient
 from config.settings import Settings
 from jobs.console import open_ledger
 from jobs.ledger import keys
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Number
+from jobs.ledger.facts import Batch
 from jobs.record import Record
 from jobs.report import describe
 from jobs.results import read_results

@@ -15,8 +15,7 @@ from jobs.connection import connect
 from jobs.ledger import keys
 from jobs.queue import Queue
 from worker.consumer import MAX_SLICES, Consumer
-from worker.main import equip
-from worker.means import Means
+from worker.means import Means, equip
 from worker.rescue import Rescue
 
 SECRET = {

@@ -16,10 +16,13 @@ from structlog.typing import FilteringBoundLogger
 from jobs.batch import Slice
 from jobs.connection import connect
 from jobs.ledger import keys
-from jobs.ledger.batches import Batch, Batches, Commit, Order
+from jobs.ledger.batches import Batches, Commit
 from jobs.ledger.entries import Entry
+from jobs.ledger.facts import Batch, Order
 from jobs.ledger.leases import Leases
-from jobs.ledger.slices import Answer, Closed, Kind, OpenSlice, Slices, Word
+from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.slices import Closed, Slices
+from jobs.ledger.writes import Answer, Kind, Word
 from jobs.outcome import Ending, Outcome, Reason
 
 NOW = 1_700_000_000_000

@@ -29,7 +29,7 @@ from rig import queued, rigged
 from small_ledger import NOW, events
 
 from jobs.ledger import keys
-from jobs.ledger.batches import PLAIN, VERSIONS
+from jobs.ledger.facts import PLAIN, VERSIONS
 from jobs.ledger.leases import LEASE_S
 from jobs.moments import now_ms
 from jobs.outcome import Outcome

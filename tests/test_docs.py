@@ -20,8 +20,8 @@ from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
 from jobs import report
 from jobs.check import Check, CheckName, CheckVerdict
 from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
-from jobs.ledger.batches import BatchState, read_batch
 from jobs.ledger.entries import Entry
+from jobs.ledger.facts import BatchState, read_batch
 from jobs.outcome import REASONS, Outcome, Reason
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS
 from jobs.record import Record

@@ -9,9 +9,9 @@ from log_calls import written_events
 from readme import Readme
 from structlog.testing import LogCapture
 
-from jobs.ledger.batches import read_batch
 from jobs.ledger.entries import Entry
-from jobs.ledger.slices import OpenSlice
+from jobs.ledger.facts import read_batch
+from jobs.ledger.open_slice import OpenSlice
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.response import Action, Response

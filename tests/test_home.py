@@ -12,7 +12,7 @@ from small_ledger import NOW, Ledger, ledger_at
 
 from jobs.ledger import keys
 from jobs.ledger.home import Change, Home, Judgement
-from jobs.ledger.slices import Word
+from jobs.ledger.writes import Word
 
 SAME = Judgement(Change.SAME, [])
 

@@ -15,18 +15,13 @@ from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 
 from jobs.batch import Slice
 from jobs.ledger import keys
-from jobs.ledger.batches import STAGED_AT_ONCE, Batch, BatchState, Commit
+from jobs.ledger.batches import STAGED_AT_ONCE, Commit
 from jobs.ledger.entries import Entry
+from jobs.ledger.facts import Batch, BatchState
 from jobs.ledger.leases import Facts, Taken
-from jobs.ledger.slices import (
-    CALLS_BURST,
-    CALLS_PER_S,
-    Answer,
-    Closed,
-    Kind,
-    OpenSlice,
-    Word,
-)
+from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.slices import Closed
+from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
 from jobs.outcome import Ending, Outcome
 from jobs.record import State
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from program import Program
 
-from jobs.ledger.batches import Batch, read_batch
+from jobs.ledger.facts import Batch, read_batch
 from jobs.outcome import Outcome
 from jobs.overview import overview
 

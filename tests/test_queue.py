@@ -9,7 +9,7 @@ from redis import Redis
 from small_ledger import Ledger, ledger_at
 
 from jobs.ledger import keys
-from jobs.ledger.batches import PLAIN, Batch
+from jobs.ledger.facts import PLAIN, Batch
 from jobs.moments import now_ms
 from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, job_id
 

@@ -9,7 +9,7 @@ from rig import queued, rigged
 from small_ledger import FAILED, NOW, SENT, events
 
 from jobs.ledger import keys
-from jobs.ledger.batches import VERSIONS
+from jobs.ledger.facts import VERSIONS
 from jobs.moments import now_ms
 from jobs.queue import WINDOW
 from worker.rescue import ANNOUNCED_LATE_MS

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from structlog.typing import FilteringBoundLogger
 
 from jobs.choosing import Found
-from jobs.ledger.batches import Batch
 from jobs.ledger.entries import Entry
-from jobs.ledger.slices import OpenSlice
+from jobs.ledger.facts import Batch
+from jobs.ledger.open_slice import OpenSlice
 from jobs.moments import write_moment
 from jobs.outcome import Ending, Outcome
 from worker.reply import Reply

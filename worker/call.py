@@ -14,7 +14,7 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from jobs.ledger.entries import Entry
-from jobs.ledger.slices import Answer, Kind, Word
+from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import Record
 from jobs.response import Response
 from worker import account

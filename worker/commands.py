@@ -30,7 +30,7 @@ from jobs.console import (
     submit_options,
     tell_dry_run,
 )
-from jobs.ledger.batches import Batch
+from jobs.ledger.facts import Batch
 from jobs.pools import Login
 from jobs.submit import read_file
 

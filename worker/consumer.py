@@ -17,7 +17,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
-from jobs.ledger.batches import VERSIONS
+from jobs.ledger.facts import VERSIONS
 from jobs.ledger.leases import LEASE_S
 from jobs.queue import JOB, Queue
 from worker.means import Means

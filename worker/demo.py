@@ -26,8 +26,9 @@ from config.settings import Settings
 from jobs import report
 from jobs.batch import draft
 from jobs.console import open_ledger
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
+from jobs.ledger.facts import Batch
 from jobs.response import Response
 from jobs.results import result
 from jobs.rows import Row

@@ -7,47 +7,30 @@ signal drains (no new call, those in flight end and are recorded), a second one 
 
 import asyncio
 import gc
-import os
-import random as chance
 import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from socket import gethostname
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import IO, Any, cast
 
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
-from structlog.typing import FilteringBoundLogger
 
 from config.logs import configure_logs
 from config.settings import Settings
 from jobs.connection import connected, reach
-from jobs.ledger.batches import Batches
-from jobs.ledger.home import Home
-from jobs.ledger.leases import Facts, Leases
-from jobs.ledger.slices import Slices
-from jobs.moments import now_ms
 from jobs.queue import Queue
-from worker.backoff import RetryBudget
 from worker.consumer import Consumer
-from worker.credential import TokenSource, TokenUnavailable, open_credential
-from worker.graph import Graph
+from worker.credential import TokenUnavailable
 from worker.liveness import LivenessFile
 from worker.login import log_in
-from worker.means import Means
+from worker.means import VERSION, Means, equip
 from worker.outlet import Outlet
-from worker.presence import BEAT_S, Presence
+from worker.presence import BEAT_S
 from worker.rescue import ROUND_S, Rescue
-from worker.throttle import Gate, Slots, Widths
 
 Ended = Callable[[Means], Awaitable[bool]]
 """Says whether there is nothing left to do; asked several times a second."""
 
-VERSION = version("bulkrsvp")
 ASK_S = 0.2
 ALIVE_S = 60.0
 """Between two lines that only say that this worker lives: whoever watches misses them."""
@@ -80,56 +63,6 @@ def _collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-@asynccontextmanager
-async def equip(
-    settings: Settings, redis: ArqRedis, log: FilteringBoundLogger, log_lost: asyncio.Event
-) -> AsyncIterator[Means]:
-    """Put together all that a slice is worked with, and take it apart in the end."""
-    random = chance.SystemRandom()
-    leases = Leases(redis)
-    tokens = TokenSource(
-        open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
-    )
-    graph = Graph(
-        settings.graph_root,
-        settings.api_version,
-        max_calls=settings.max_calls,
-        timeout_s=settings.call_timeout_s,
-        clock=lambda: datetime.now(UTC),
-    )
-    try:
-        async with graph:
-            yield Means(
-                slices=Slices(redis, now_ms),
-                batches=Batches(redis),
-                home=Home(redis),
-                leases=leases,
-                presence=Presence(leases, _facts(graph), time.monotonic, log),
-                graph=graph,
-                tokens=tokens,
-                gate=Gate(leases, now_ms, log),
-                slots=Slots(settings.max_calls),
-                widths=Widths(settings.mailbox_concurrency, now_ms),
-                budget=RetryBudget(),
-                draining=asyncio.Event(),
-                log_lost=log_lost,
-                went_back=asyncio.Event(),
-                log=log,
-                now_ms=now_ms,
-                random=random,
-                max_attempts=settings.max_attempts,
-                settle_ms=int(settings.settle_s * 1000),
-            )
-    finally:
-        await tokens.close()
-
-
-def _facts(graph: Graph) -> Callable[[], Facts]:
-    """Return what tells the facts of this process, each time it is asked."""
-    begun = Facts(gethostname(), os.getpid(), VERSION, now_ms())
-    return lambda: replace(begun, calls=graph.calls)
 
 
 class Process:

@@ -1,21 +1,32 @@
-"""All that a slice is worked with; put together once, in `worker/main.py`."""
+"""All that a slice is worked with, put together from the settings once for each process."""
 
 import asyncio
+import os
 import random as chance
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from socket import gethostname
 
+from arq.connections import ArqRedis
 from structlog.typing import FilteringBoundLogger
 
+from config.settings import Settings
 from jobs.ledger.batches import Batches
 from jobs.ledger.home import Home
-from jobs.ledger.leases import Leases
+from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
+from jobs.moments import now_ms
 from worker.backoff import RetryBudget
-from worker.credential import TokenSource
+from worker.credential import TokenSource, open_credential
 from worker.graph import Graph
 from worker.presence import Presence
 from worker.throttle import Gate, Slots, Widths
+
+VERSION = version("bulkrsvp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +57,53 @@ class Means:
     random: chance.Random
     max_attempts: int
     settle_ms: int
+
+
+@asynccontextmanager
+async def equip(
+    settings: Settings, redis: ArqRedis, log: FilteringBoundLogger, log_lost: asyncio.Event
+) -> AsyncIterator[Means]:
+    """Put together all that a slice is worked with, and take it apart in the end."""
+    random = chance.SystemRandom()
+    leases = Leases(redis)
+    tokens = TokenSource(
+        open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
+    )
+    graph = Graph(
+        settings.graph_root,
+        settings.api_version,
+        max_calls=settings.max_calls,
+        timeout_s=settings.call_timeout_s,
+        clock=lambda: datetime.now(UTC),
+    )
+    try:
+        async with graph:
+            yield Means(
+                slices=Slices(redis, now_ms),
+                batches=Batches(redis),
+                home=Home(redis),
+                leases=leases,
+                presence=Presence(leases, _facts(graph), time.monotonic, log),
+                graph=graph,
+                tokens=tokens,
+                gate=Gate(leases, now_ms, log),
+                slots=Slots(settings.max_calls),
+                widths=Widths(settings.mailbox_concurrency, now_ms),
+                budget=RetryBudget(),
+                draining=asyncio.Event(),
+                log_lost=log_lost,
+                went_back=asyncio.Event(),
+                log=log,
+                now_ms=now_ms,
+                random=random,
+                max_attempts=settings.max_attempts,
+                settle_ms=int(settings.settle_s * 1000),
+            )
+    finally:
+        await tokens.close()
+
+
+def _facts(graph: Graph) -> Callable[[], Facts]:
+    """Return what tells the facts of this process, each time it is asked."""
+    begun = Facts(gethostname(), os.getpid(), VERSION, now_ms())
+    return lambda: replace(begun, calls=graph.calls)

@@ -9,7 +9,8 @@ import click
 from config.settings import Settings
 from jobs.batch import Draft
 from jobs.console import open_ledger, read_status
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch

@@ -7,7 +7,7 @@ Each round may be made by every worker at once, and does nothing where nothing i
 
 from collections.abc import Iterable
 
-from jobs.ledger.batches import VERSIONS, Batch
+from jobs.ledger.facts import VERSIONS, Batch
 from jobs.ledger.home import Change
 from jobs.queue import Queue
 from worker import account

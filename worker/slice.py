@@ -16,7 +16,9 @@ from typing import Final
 from jobs.choosing import Found
 from jobs.ledger.entries import Entry
 from jobs.ledger.leases import Taken
-from jobs.ledger.slices import Closed, Kind, OpenSlice, Word
+from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.slices import Closed
+from jobs.ledger.writes import Kind, Word
 from jobs.outcome import Ending
 from jobs.queue import job_id
 from jobs.record import Next, Record, Step, Terms, next_step

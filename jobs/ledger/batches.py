@@ -5,7 +5,6 @@ It keeps what was asked and what came of it; it does not know arq, Graph, or a f
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -16,16 +15,9 @@ from config.errors import InputError, LedgerUnreachable
 from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.entries import Entry, read_entries
+from jobs.ledger.facts import Batch, Order, read_batch
 from jobs.ledger.script import Script
-from jobs.outcome import UNSUCCESSFUL, Outcome
 from jobs.selection import Selection
-
-PLAIN = 1
-SELECTING = 2
-"""The forms of a batch in the ledger: responses only; with selections, or a plan."""
-
-VERSIONS = frozenset({PLAIN, SELECTING})
-"""What this program understands; a worker leaves batches of another form alone."""
 
 KEPT_AT_ONCE = 1000
 """Keys per round trip when a whole batch is touched."""
@@ -39,17 +31,6 @@ STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
 
 
-class BatchState(StrEnum):
-    """Where a batch stands, in the words of `status`."""
-
-    SCHEDULED = "scheduled"
-    FINDING = "finding"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-    FINISHED = "finished"
-
-
 class Commit(StrEnum):
     """What a commit found."""
 
@@ -57,118 +38,6 @@ class Commit(StrEnum):
     SAME = "same"
     OTHER = "other"
     UNSTAGED = "unstaged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """
-    What an administrator asks for with a batch; times in milliseconds since the epoch.
-
-    `allowed_ms` is how long after `not_before_ms` it may still be sent.
-    """
-
-    batch: str
-    fingerprint: str
-    total: int
-    duplicates: int
-    not_before_ms: int
-    allowed_ms: int
-    check_first: bool
-    plan: bool
-    selections: int
-
-    @property
-    def version(self) -> int:
-        """The form that a worker has to understand."""
-        return SELECTING if self.plan or self.selections else PLAIN
-
-    @property
-    def deadline_ms(self) -> int:
-        """The moment after which nothing is sent any more."""
-        return self.not_before_ms + self.allowed_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A batch as the ledger shows it now; times in milliseconds, 0 where there is none."""
-
-    id: str
-    version: int
-    fingerprint: str
-    total: int
-    duplicates: int
-    slices: int
-    open: int
-    submitted_at_ms: int
-    not_before_ms: int
-    deadline_ms: int
-    allowed_ms: int
-    started_at_ms: int
-    finished_at_ms: int
-    check_first: bool
-    plan: bool
-    finding: int
-    paused: bool
-    cancelled: bool
-    announced: bool
-    doubted_ms: int
-    wakes: int
-    calls: int
-    waits: int
-    outcomes: Mapping[Outcome, int]
-
-    def state(self, now_ms: int) -> BatchState:
-        """Name its state; a cancelled batch stays `cancelled` when it has ended."""
-        if self.cancelled:
-            return BatchState.CANCELLED
-        if self.finished_at_ms:
-            return BatchState.FINISHED
-        if self.paused:
-            return BatchState.PAUSED
-        if self.not_before_ms > now_ms:
-            return BatchState.SCHEDULED
-        return BatchState.FINDING if self.finding else BatchState.RUNNING
-
-    @property
-    def successful(self) -> bool:
-        """Nothing failed, is uncertain or expired."""
-        return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
-
-
-def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
-    """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
-
-    def number(field: str) -> int:
-        return int(facts.get(field.encode(), 0))
-
-    return Batch(
-        id=batch_id,
-        version=number("version"),
-        fingerprint=facts.get(b"fingerprint", b"").decode(),
-        total=number("total"),
-        duplicates=number("duplicates"),
-        slices=number("slices"),
-        open=number("open"),
-        submitted_at_ms=number("submitted_at_ms"),
-        not_before_ms=number("not_before_ms"),
-        deadline_ms=number("deadline_ms"),
-        allowed_ms=number("allowed_ms"),
-        started_at_ms=number("started_at_ms"),
-        finished_at_ms=number("finished_at_ms"),
-        check_first=bool(number("check_first")),
-        plan=bool(number("plan")),
-        finding=number("finding"),
-        paused=bool(number("paused")),
-        cancelled=bool(number("cancelled")),
-        announced=bool(number("announced")),
-        doubted_ms=number("doubted_ms"),
-        wakes=number("wakes"),
-        calls=number("calls"),
-        waits=number("waits"),
-        outcomes={
-            outcome: count for outcome in Outcome if (count := number(f"outcome:{outcome}")) > 0
-        },
-    )
 
 
 class Batches:

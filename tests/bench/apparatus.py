@@ -27,7 +27,8 @@ from yardsticks import Yardstick
 from config.children import child_environment
 from config.settings import Settings
 from jobs.console import open_ledger
-from jobs.ledger.batches import Batch, Batches
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
 from worker.embedded import EmbeddedRedis
 
 COMMAND: Final = Path(sys.executable).parent / "bulkrsvp"

@@ -71,6 +71,7 @@ def main(names: tuple[str, ...], *, small: bool, output: Path) -> None:
         show.write_json(output, measured[-1], small=small)
     for each in measured:
         show.draw(output, each)
+    show.write_table(output)
     console.print(f"written to {output}")
     sys.exit(any(each.failure for each in measured))
 

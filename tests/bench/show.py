@@ -82,6 +82,21 @@ def write_json(folder: Path, measured: Measured, *, small: bool) -> None:
     (folder / f"{measured.case}.json").write_text(json.dumps(told, indent=2) + "\n")
 
 
+def write_table(folder: Path) -> None:
+    """Write all cases that lie in the folder as one table of Markdown, for the README."""
+    lines = ["| case | figure | value | goal | |", "|---|---|---|---|---|"]
+    for path in sorted(folder.glob("*.json")):
+        told = json.loads(path.read_text())
+        part = ", a twentieth of the rows" if told["small"] else ""
+        for figure in told["figures"]:
+            goal = "" if figure["goal"] is None else f"{figure['sense']} {number(figure['goal'])}"
+            value = f"{number(figure['value'])} {figure['unit']}".strip()
+            verdict = {True: "reached", False: "missed", None: ""}[figure["reached"]]
+            note = "; ".join(filter(None, [verdict, figure["note"]]))
+            lines.append(f"| {told['case']}{part} | {figure['what']} | {value} | {goal} | {note} |")
+    (folder / "table.md").write_text("\n".join(lines) + "\n")
+
+
 def draw(folder: Path, measured: Measured) -> None:
     """Draw each series of a case, in a file of its own."""
     drawn = [figure for figure in measured.figures if figure.series]

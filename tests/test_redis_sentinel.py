@@ -99,6 +99,7 @@ def ordeal(program: Program, sandbox: SandboxClient, servers: Watched) -> Ordeal
     return ordeal
 
 
+@pytest.mark.chaos
 def test_fails_over_when_told(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
     """An operator's failover repeats nothing; a primary that has lost its replica takes nothing."""
     for server in (servers.primary, servers.replica):

@@ -180,6 +180,7 @@ def settled_s(workers: Iterable[Worker], users: Iterable[str]) -> list[float]:
     )
 
 
+@pytest.mark.chaos
 def test_two_in_a_hundred(program: Program, sandbox: SandboxClient) -> None:
     """While a few of many mailboxes are shut, all others are answered; none is called early."""
     sandbox.options(latency_s=0.05)

@@ -58,6 +58,7 @@ def assert_nothing_burnt(program: Program, sandbox: SandboxClient, batch: str) -
     assert (ROWS, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
 
 
+@pytest.mark.chaos
 def test_an_authority_that_fails(strict: Program, sandbox: SandboxClient) -> None:
     """After 5xx the authority is asked again, later each time, and nobody else is called."""
     sandbox.options(token_status=503, token_times=2)

@@ -88,7 +88,7 @@ def no_reset() -> None:
         return socket.socket(*address[:3])
 
     patch.object(worker.wire, "_resetting_socket", plain).start()
-    patch.object(worker.wire.Exchange, "_reset", lambda _: None).start()
+    patch.object(worker.wire, "_reset", lambda connection: connection.close()).start()
 
 
 def _change_write(changes: list[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from raw_peer import (
     ACCEPTED,
     BAD_GATEWAY,
+    NOW,
     RESPONSE,
     Peer,
     Script,
@@ -22,7 +23,7 @@ from raw_peer import (
 )
 
 from worker.graph import Graph, Reply, TransportEnd
-from worker.wire import MAX_BODY, Exchange, open_session
+from worker.wire import MAX_BODY, Wire
 
 UNKNOWN = [
     ("cut", saying(), TransportEnd.DISCONNECTED),
@@ -139,6 +140,67 @@ def test_a_kept_connection_that_dies_is_not_tried_again(
     asyncio.run(scenario())
 
 
+def speak_unasked(peer: Peer) -> Script:
+    """Answer a request, and a moment later one that nobody made, like a proxy that gives up."""
+
+    async def follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.take(reader)
+        writer.write(ACCEPTED)
+        await asyncio.sleep(0.05)
+        writer.write(BAD_GATEWAY + b"Content-Length: 0\r\n\r\n")
+        await peer.take(reader)
+
+    return follow
+
+
+@pytest.mark.parametrize("call", [send, look])
+def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(
+    call: Callable[[Graph], Awaitable[Reply]],
+) -> None:
+    """What comes on a kept connection before its next request is no reply to that request."""
+
+    async def scenario() -> None:
+        async with peer_that(speak_unasked) as peer, graph_at(peer.url) as graph:
+            replies = [await call(graph)]
+            await asyncio.sleep(0.3)
+            replies.append(await call(graph))
+        expected = [(202, None, True)] * 2
+        assert expected == [facts(reply) for reply in replies]
+        assert len(peer.received) == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("target", ["/a b", "/a\r\nX: y", "/a\x00"])
+def test_a_target_that_cannot_stand_in_a_request_is_not_sent(target: str) -> None:
+    """What would be another request, or none, reaches nobody."""
+
+    async def scenario() -> None:
+        async with peer_that(saying(ACCEPTED)) as peer:
+            wire = Wire(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
+            incoming = await wire.call("GET", target, {}, permitted=lambda: True)
+            await wire.close()
+        assert (incoming.end, incoming.reached) == ("bad_url", False)
+        assert not peer.received
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\rb", "a\x00"])
+def test_a_header_cannot_bring_another(value: str) -> None:
+    """A value with a line break is a fault of ours, and nothing of it goes out."""
+
+    async def scenario() -> None:
+        async with peer_that(saying(ACCEPTED)) as peer:
+            wire = Wire(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
+            with pytest.raises(ValueError, match="line break"):
+                await wire.call("GET", "/", {"X-Name": value}, permitted=lambda: True)
+            await wire.close()
+        assert not peer.received
+
+    asyncio.run(scenario())
+
+
 def test_aiohttp_alone_would_try_again() -> None:
     """The control: the server above does see a third request from a bare session."""
 
@@ -196,22 +258,14 @@ def test_waiting_for_a_free_connection_reaches_nobody() -> None:
     """A call whose time ran out in our own queue has not left this machine."""
 
     async def scenario() -> None:
-        async with (
-            peer_that(saying(then_hang=True)) as peer,
-            open_session(max_calls=1, timeout_s=30, headers={}) as session,
-        ):
-            holding = asyncio.create_task(
-                session.get(peer.url, middlewares=(Exchange(lambda: True),))
-            )
+        async with peer_that(saying(then_hang=True)) as peer:
+            wire = Wire(peer.url, max_calls=1, timeout_s=0.5, headers={}, clock=lambda: NOW)
+            holding = asyncio.create_task(wire.call("GET", "/", {}, permitted=lambda: True))
             await peer.arrived.wait()
-            exchange = Exchange(lambda: True)
-            with pytest.raises(TimeoutError) as caught:
-                await session.get(
-                    peer.url, middlewares=(exchange,), timeout=aiohttp.ClientTimeout(total=0.1)
-                )
-            assert (exchange.end(caught.value), exchange.reached) == ("connect_timeout", False)
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            waiting = await wire.call("GET", "/", {}, permitted=lambda: True)
+            assert (waiting.end, waiting.reached) == ("connect_timeout", False)
+            assert (await holding).reached
+            await wire.close()
         assert len(peer.received) == 1
 
     asyncio.run(scenario())

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-import aiohttp
 import orjson
 from yarl import URL
 
@@ -22,7 +21,7 @@ from jobs.response import Response
 from jobs.selection import Selection, Window
 from worker.page import SELECT
 from worker.reply import Event, Reply, TransportEnd, read_reply
-from worker.wire import MAX_BODY, Exchange, open_session, read_body
+from worker.wire import MAX_BODY, Wire
 
 __all__ = [
     "Event",
@@ -69,18 +68,22 @@ class Graph:
         self.calls = 0
         """How many are in flight now."""
         self._base = f"{root.rstrip('/')}/{api_version}"
+        self._path = URL(self._base).raw_path
         self._max_calls = max_calls
         self._timeout_s = timeout_s
         self._clock = clock
         self._tls = tls
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(
+        self._wire = Wire(
+            self._base,
             max_calls=self._max_calls,
             timeout_s=self._timeout_s,
             headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+            clock=self._clock,
             tls=self._tls,
         )
+
         return self
 
     async def __aexit__(
@@ -89,7 +92,7 @@ class Graph:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._wire.close()
 
     async def send(
         self,
@@ -107,8 +110,8 @@ class Graph:
         """
         return await self._call(
             "POST",
-            f"{self._base}{event_path(response)}/{response.action}",
-            headers=_headers(token, client_request_id) | {"Content-Type": "application/json"},
+            f"{self._path}{event_path(response)}/{response.action.value}",
+            _headers(token, client_request_id) | {"Content-Type": "application/json"},
             data=body(response),
             permitted=permitted,
         )
@@ -122,8 +125,8 @@ class Graph:
         With `showing` it is also asked what a person wants to see of it.
         """
         query = f"{LOOK_QUERY}{SHOWING if showing else ''}"
-        url = f"{self._base}{event_path(response)}{query}"
-        return await self._call("GET", url, headers=_headers(token, client_request_id))
+        target = f"{self._path}{event_path(response)}{query}"
+        return await self._call("GET", target, _headers(token, client_request_id))
 
     async def peek(self, user: str, *, token: str, client_request_id: str) -> Reply:
         """
@@ -131,13 +134,14 @@ class Graph:
 
         It shows of the calendar as little as there is (Graph: calendar-list-events).
         """
-        url = self.address(f"/users{_user(user)}/calendar/events?$top=1&$select=id")
-        return await self._call("GET", url, headers=_headers(token, client_request_id))
+        target = f"{self._path}/users{_user(user)}/calendar/events?$top=1&$select=id"
+        return await self._call("GET", target, _headers(token, client_request_id))
 
     async def read(self, url: str, *, token: str, client_request_id: str) -> Reply:
         """Read a page of a calendar: one GET of an address that `is_ours`, exactly as it is."""
         headers = _headers(token, client_request_id) | {"Prefer": 'outlook.timezone="UTC"'}
-        return await self._call("GET", url, headers=headers, paged=True)
+        target = URL(url, encoded=True).raw_path_qs
+        return await self._call("GET", target, headers, paged=True)
 
     def address(self, path: str) -> str:
         """Return the address of a path, from `/users` on."""
@@ -154,49 +158,42 @@ class Graph:
     async def _call(
         self,
         method: str,
-        url: str,
-        *,
+        target: str,
         headers: dict[str, str],
-        data: bytes | None = None,
+        *,
+        data: bytes = b"",
         permitted: Callable[[], bool] = lambda: True,
         paged: bool = False,
     ) -> Reply:
         begun_s = _monotonic_s()
-        exchange = Exchange(permitted)
         self.calls += 1
         try:
-            incoming = await self._session.request(
+            incoming = await self._wire.call(
                 method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=data,
-                allow_redirects=False,  # the token goes to no other origin
-                middlewares=(exchange,),
+                target,
+                headers,
+                body=data,
+                permitted=permitted,
+                limit=MAX_PAGE_BYTES if paged else MAX_BODY,
             )
-        except (aiohttp.ClientError, OSError) as error:
-            return self._broken(exchange, error, begun_s)
         finally:
             self.calls -= 1
-        arrived_at = self._clock()
-        content = await read_body(incoming, MAX_PAGE_BYTES if paged else MAX_BODY)
+        duration_ms = (_monotonic_s() - begun_s) * 1000
+        if incoming.status is None:
+            return Reply(
+                status=None,
+                code=incoming.end,
+                reached=incoming.reached,
+                arrived_at=incoming.arrived_at,
+                duration_ms=duration_ms,
+            )
         return read_reply(
             incoming.status,
             incoming.headers,
-            content,
-            arrived_at=arrived_at,
-            duration_ms=(_monotonic_s() - begun_s) * 1000,
+            incoming.body,
+            arrived_at=incoming.arrived_at,
+            duration_ms=duration_ms,
             paged=paged,
-        )
-
-    def _broken(self, exchange: Exchange, error: Exception, begun_s: float) -> Reply:
-        """Return the reply of a call whose head never came whole."""
-        status = exchange.status
-        return Reply(
-            status=status,
-            code=None if status else exchange.end(error),
-            reached=exchange.reached,
-            arrived_at=self._clock(),
-            duration_ms=(_monotonic_s() - begun_s) * 1000,
         )
 
 

@@ -1,9 +1,10 @@
 """
 One request out and one reply in, on aiohttp's connections: sent once, and given up for good.
 
-`worker/graph.py` says what goes out. aiohttp would send a GET again after a lost connection,
-forget a status line that came before a cut, and leave to the kernel what it had not delivered;
-here stands what is done about each. It knows neither Graph nor responses.
+`worker/graph.py` says what goes out. Connections, TLS, names and the parsing are aiohttp's; its
+session is not used. That would send a GET again after a lost connection, forget a status line
+that came before a cut, and leave to the kernel what it had not delivered. It knows neither Graph
+nor responses.
 """
 
 import asyncio
@@ -11,12 +12,18 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from worker.reply import TransportEnd
 
@@ -34,10 +41,10 @@ DNS_TTL_S = 30
 _MAX_HEAD = 512
 _STATUS_LINE = re.compile(rb"^HTTP/1\.[01] ([2-5][0-9]{2})(?=[ \r\n])[^\n]*\n", re.MULTILINE)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_INTERIM: Final = frozenset(range(100, 200)) - {101}
+"""Statuses that announce another one (RFC 9110 15.2); 101 is the last that HTTP says."""
 
-
-class Withdrawn(aiohttp.ClientError):
-    """The leave to call had ended by the time a connection was there; nothing was written."""
+_NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 
 
 # An error is named by its nearest class that stands here, so the order is of no weight.
@@ -57,8 +64,10 @@ TRANSPORT_ENDS: dict[type[BaseException], TransportEnd] = {
     OSError: TransportEnd.RESET,
     aiohttp.ClientConnectionError: TransportEnd.DISCONNECTED,
     aiohttp.ClientError: TransportEnd.PROTOCOL_ERROR,
-    Withdrawn: TransportEnd.WITHDRAWN,
+    HttpProcessingError: TransportEnd.PROTOCOL_ERROR,
 }
+
+_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 def transport_end(error: BaseException) -> TransportEnd:
@@ -66,135 +75,187 @@ def transport_end(error: BaseException) -> TransportEnd:
     return next(TRANSPORT_ENDS[kind] for kind in type(error).__mro__ if kind in TRANSPORT_ENDS)
 
 
-def open_session(
-    *,
-    max_calls: int,
-    timeout_s: float,
-    headers: dict[str, str],
-    tls: ssl.SSLContext | None = None,
-) -> aiohttp.ClientSession:
+@dataclass(slots=True)
+class Incoming:
     """
-    Return a session without a memory, to be used with an `Exchange` for each call.
+    What came back of one request, as far as it came.
 
-    `max_calls` bounds its connections, `timeout_s` all of a call, the wait for a connection
-    included. Without `tls` the machine's own trust counts, and `SSL_CERT_FILE` is read now.
-    """
-    return aiohttp.ClientSession(
-        connector=_Connector(limit=max_calls, tls=tls or _default_tls()),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
-        request_class=_Request,
-        timeout=aiohttp.ClientTimeout(
-            total=timeout_s, sock_connect=min(timeout_s, CONNECT_TIMEOUT_S)
-        ),
-        trust_env=False,  # a netrc file would bring credentials of its own
-    )
-
-
-class Exchange:
-    """
-    One call on the wire: a middleware around aiohttp's own sending, and what became of it.
-
-    Give a new one to each request of a session that `open_session` made. `permitted` is asked
-    last thing before the first byte is written.
+    `status` is that of a status line which came whole, even if all after it broke off; without
+    one, `end` says why. `reached` is whether a connection was given to the request: from then on
+    anything may be known. `arrived_at` (aware) is when the head, or the end, was there.
     """
 
-    def __init__(self, permitted: Callable[[], bool]) -> None:
-        self._permitted = permitted
-        self._request: _Request | None = None
+    arrived_at: datetime
+    headers: CIMultiDictProxy[str]
+    status: int | None = None
+    body: bytes = b""
+    end: TransportEnd | None = None
+    reached: bool = False
 
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """Send once; raises what aiohttp raises, but never what makes it send again."""
-        self._request = cast("_Request", request)
-        self._request.permitted = self._permitted
+
+class Wire:
+    """
+    The connections to one server, kept for whoever calls next; made in a running event loop.
+
+    `root` says scheme, host and port, and `headers` go with every call. `max_calls` bounds the
+    connections, `timeout_s` all of a call, the wait for a connection included. `clock` gives the
+    aware time. Without `tls` the machine's own trust counts, and `SSL_CERT_FILE` is read now.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        max_calls: int,
+        timeout_s: float,
+        headers: dict[str, str],
+        clock: Callable[[], datetime],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._connector = _Connector(limit=max_calls, tls=tls or _default_tls())
+        # Never sent: it tells the connector where to, and is the head that all have in common.
+        self._model = aiohttp.ClientRequest("GET", URL(root), headers=headers)
+        self._common = _lines(self._model.headers)
+        self._connecting = aiohttp.ClientTimeout(sock_connect=min(timeout_s, CONNECT_TIMEOUT_S))
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        await self._connector.close()
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        *,
+        body: bytes = b"",
+        permitted: Callable[[], bool],
+        limit: int = MAX_BODY,
+    ) -> Incoming:
+        """
+        Send one request, once, and read what comes; raises nothing of the network.
+
+        `target` is path and query as they go out. `permitted` is asked last thing before the
+        first byte is written. No more than `limit` bytes of the reply's body are read. Raises
+        `ValueError` if a header cannot stand in a request.
+        """
+        incoming = Incoming(self._clock(), _NO_HEADERS)
+        request = self._request(method, target, headers, body)
+        if request is None:
+            incoming.end = TransportEnd.BAD_URL
+            return incoming
         try:
-            return await handler(request)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            self._reset()
-            raise _Lost from error
-        except (
-            BaseException
-        ):  # whoever gives up, by time-out or cancellation, leaves nothing behind
-            self._reset()
-            raise
+            async with asyncio.timeout(self._timeout_s):
+                await self._exchange(request, incoming, permitted, limit)
+        except _ERRORS as error:
+            self._end(incoming, error)
+        return incoming
 
-    @property
-    def reached(self) -> bool:
-        """Whether a connection was handed to the request: from then on anything may be known."""
-        return self._request is not None and self._request.transport is not None
-
-    @property
-    def status(self) -> int | None:
-        """The status of a reply that broke off after its first line."""
-        if self._request is None or self._request.protocol is None:
+    def _request(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> bytes | None:
+        """Return all that goes out; None if the target cannot."""
+        if " " in target or not target.isprintable():
             return None
-        line = _STATUS_LINE.search(self._request.protocol.head)
-        return int(line[1]) if line else None
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        head = f"{method} {target} HTTP/1.1\r\n{self._common}{_lines(headers)}{length}\r\n"
+        return head.encode() + body
 
-    def end(self, error: Exception) -> TransportEnd:
-        """Return our word for the error that ended the call."""
-        cause = error.__cause__ if isinstance(error, _Lost) else None
-        end = transport_end(cause or error)
-        waiting = end is TransportEnd.TIMEOUT and not self.reached
-        return TransportEnd.CONNECT_TIMEOUT if waiting else end
+    async def _exchange(
+        self, request: bytes, incoming: Incoming, permitted: Callable[[], bool], limit: int
+    ) -> None:
+        connection = await self._connect()
+        if not permitted():  # this machine stood still: who knows what the connection is worth
+            _reset(connection)
+            incoming.end = TransportEnd.WITHDRAWN
+            return
+        incoming.reached = True
+        protocol = cast("_Protocol", connection.protocol)
+        try:
+            message, content = await protocol.exchange(request)
+            incoming.arrived_at = self._clock()
+            incoming.status, incoming.headers = message.code, message.headers
+            await _read(content, incoming, limit)
+        except BaseException:  # by time-out or cancellation too: nothing is left behind
+            incoming.status = incoming.status or protocol.status
+            _reset(connection)
+            raise
+        if protocol.should_close:
+            _reset(connection)
+        else:
+            connection.release()
 
-    def _reset(self) -> None:
-        """Drop the connection; closing alone would first deliver what is still in a buffer."""
-        if self._request is not None and self._request.transport is not None:
-            self._request.transport.abort()
+    async def _connect(self) -> aiohttp.connector.Connection:
+        """Return a connection; none of those kept on which the other side has spoken unasked."""
+        while True:
+            connection = await self._connector.connect(self._model, [], self._connecting)
+            protocol = cast("_Protocol", connection.protocol)
+            if not (protocol.used and protocol.should_close):
+                return connection
+            _reset(connection)
+
+    def _end(self, incoming: Incoming, error: BaseException) -> None:
+        """Say how it ended; after a status line that came whole nothing else counts."""
+        if incoming.status is not None:
+            return
+        incoming.arrived_at = self._clock()
+        incoming.end = transport_end(error)
+        if incoming.end is TransportEnd.TIMEOUT and not incoming.reached:
+            incoming.end = TransportEnd.CONNECT_TIMEOUT
 
 
-async def read_body(incoming: aiohttp.ClientResponse, limit: int = MAX_BODY) -> bytes:
-    """Return the body, or as much as came in time and fits; the connection is let go."""
-    content = b""
-    try:
-        while len(content) < limit and (chunk := await incoming.content.read(limit - len(content))):
-            content += chunk
-    except (aiohttp.ClientError, OSError):
-        pass  # the status has been seen, and what breaks after it changes nothing
-    finally:
-        _let_go(incoming)
-    return content
+def _lines(headers: Mapping[str, str]) -> str:
+    """Return header lines. Raises `ValueError` for what would be more lines than that."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not text.count("\r") == text.count("\n") == len(headers) or "\0" in text:
+        raise ValueError("a line break, or a null, in a header of a request")
+    return text
 
 
-def _let_go(incoming: aiohttp.ClientResponse) -> None:
-    """Drop the connection of a reply that was not read to its end; else the pool has it again."""
-    if incoming.connection is not None and incoming.connection.transport is not None:
-        incoming.connection.transport.abort()
-    incoming.close()
+async def _read(content: aiohttp.StreamReader, incoming: Incoming, limit: int) -> None:
+    """Read the body, or as much as comes and fits."""
+    with suppress(*_ERRORS):  # the status has been seen, and what breaks after it changes nothing
+        while (room := limit - len(incoming.body)) > 0 and (chunk := await content.read(room)):
+            incoming.body += chunk
 
 
-class _Lost(aiohttp.ClientError):
-    """Stands for its cause, of a kind after which aiohttp would send a GET once more."""
+def _reset(connection: aiohttp.connector.Connection) -> None:
+    """Drop a connection; closing alone would first deliver what is still in a buffer."""
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()
 
 
 class _Protocol(ResponseHandler):
     """aiohttp's protocol, which also keeps the first bytes: aiohttp drops a head that is cut."""
 
     head = b""
+    used = False
+
+    async def exchange(self, request: bytes) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+        """Write a request and wait for the head of its reply; raises aiohttp's errors."""
+        self.head, self.used = b"", True
+        self.set_response_params(read_until_eof=True)
+        if self.transport is None:
+            raise aiohttp.ServerDisconnectedError
+        self.transport.write(request)
+        while True:
+            message, content = await self.read()
+            if message.code not in _INTERIM:
+                return message, content
+
+    @property
+    def status(self) -> int | None:
+        """The status of a reply that broke off after its first line."""
+        line = _STATUS_LINE.search(self.head)
+        return int(line[1]) if line else None
 
     def data_received(self, data: bytes) -> None:
         if len(self.head) < _MAX_HEAD:
             self.head += data[:_MAX_HEAD]
         super().data_received(data)
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that knows the connection it was given; before that, nothing of it is written."""
-
-    permitted: Callable[[], bool]
-    protocol: _Protocol | None = None
-    transport: asyncio.Transport | None = None
-
-    async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        if not self.permitted():
-            raise Withdrawn
-        self.protocol = cast("_Protocol", conn.protocol)
-        self.protocol.head = b""
-        self.transport = conn.transport
-        return await super().send(conn)
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -6,6 +6,7 @@ Inside the program a time is milliseconds since the epoch.
 
 import re
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Final
 
 from config.errors import InputError
@@ -82,4 +83,4 @@ def moment(time_ms: int) -> datetime:
 
 def now_ms() -> int:
     """Return the time now."""
-    return int(datetime.now(UTC).timestamp() * 1000)
+    return time_ns() // 1_000_000

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import Connection, RedisSSLContext, parse_url
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.connection import HiredisRespSerializer
 from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as NotConnected
 
@@ -34,7 +35,20 @@ _PATIENCE: Final[dict[str, Any]] = {
 _LIMITS: Final[dict[str, Any]] = {"max_connections": CONNECTIONS, "timeout": ANSWER_LIMIT_S}
 
 
-class TlsConnection(SSLConnection):
+class PackedInC:
+    """Commands packed by hiredis; redis-py does so itself, but not where it is asynchronous."""
+
+    def pack_command(self, *command: Any) -> list[bytes]:
+        """Return the command as it goes out. Raises redis-py's `DataError`."""
+        packed: list[bytes] = HiredisRespSerializer().pack(*command)
+        return packed
+
+
+class PlainConnection(PackedInC, Connection):
+    """A connection without TLS."""
+
+
+class TlsConnection(PackedInC, SSLConnection):
     """
     A connection over TLS that shares what it trusts with the others of its pool.
 
@@ -47,7 +61,7 @@ class TlsConnection(SSLConnection):
         self.ssl_context = trust
 
 
-class PrimaryConnection(SentinelManagedConnection):
+class PrimaryConnection(PackedInC, SentinelManagedConnection):
     """A connection to the primary, found by asking Sentinel each time it is made."""
 
 
@@ -143,7 +157,8 @@ def _primary_pool(url: str) -> ConnectionPool:
         options.pop(own, None)
     tls = options.get("connection_class") is TlsConnection
     login = {name: query.get(f"sentinel_{name}", [None])[0] for name in ("username", "password")}
-    asked = {**options, "connection_class": TlsConnection if tls else Connection, "db": 0, **login}
+    kind = TlsConnection if tls else PlainConnection
+    asked = {**options, "connection_class": kind, "db": 0, **login}
     manager = Sentinel([])  # type: ignore[no-untyped-call]
     manager.sentinels = [
         Redis.from_pool(ConnectionPool(**asked, host=host, port=port))
@@ -155,7 +170,7 @@ def _primary_pool(url: str) -> ConnectionPool:
 
 def _read(url: str) -> dict[str, Any]:
     """Read an address as redis-py does, and add what is the same for all."""
-    options: dict[str, Any] = {**_PATIENCE, **parse_url(url)}
+    options: dict[str, Any] = {"connection_class": PlainConnection, **_PATIENCE, **parse_url(url)}
     options.pop("credentials", None)
     if options.get("connection_class") is SSLConnection:
         tls = {name: options.pop(name) for name in [*options] if name.startswith("ssl_")}

@@ -6,9 +6,9 @@ ride along: until when it waits, since when a call of unknown outcome is left al
 has seen. Everything here is pure; the ledger stores it, `worker/slice.py` walks it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import orjson
 
@@ -23,10 +23,9 @@ class State(StrEnum):
     SETTLED = "s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """
-    What the ledger knows of one response.
+    What the ledger knows of one response; a tuple, for three new ones are made for each call.
 
     Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
     that could have been carried out. `unclear` stays true from the first call whose outcome was
@@ -53,7 +52,7 @@ class Record:
 
     def marked(self, client_request_id: str) -> Self:
         """Return the record under the mark of the call that is about to be made."""
-        return replace(self, state=State.SENDING, client_request_id=client_request_id)
+        return self._replace(state=State.SENDING, client_request_id=client_request_id)
 
     def told(
         self, *, status: int | None, request_id: str | None, carried_out: bool = False
@@ -63,8 +62,7 @@ class Record:
 
         A call that was `carried_out`, or refused for good, is an attempt.
         """
-        return replace(
-            self,
+        return self._replace(
             state=State.QUEUED,
             attempts=self.attempts + carried_out,
             status=status,
@@ -73,8 +71,7 @@ class Record:
 
     def unknown(self, now_ms: int) -> Self:
         """Return the record after a call that may have been carried out."""
-        return replace(
-            self,
+        return self._replace(
             state=State.QUEUED,
             attempts=self.attempts + 1,
             unknown_since_ms=now_ms,
@@ -85,8 +82,7 @@ class Record:
 
     def doubted(self, doubted_ms: int, now_ms: int) -> Self:
         """Return the record that may have been sent without the ledger remembering it."""
-        return replace(
-            self,
+        return self._replace(
             state=State.QUEUED,
             unknown_since_ms=now_ms,
             unclear=True,
@@ -95,8 +91,7 @@ class Record:
 
     def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
         """Return the record that may not go on before `until_ms`."""
-        return replace(
-            self,
+        return self._replace(
             state=State.QUEUED,
             waiting_until_ms=until_ms,
             throttled=self.throttled + throttled,
@@ -104,16 +99,15 @@ class Record:
 
     def looked_in_vain(self, until_ms: int) -> Self:
         """Return the record after a look that said nothing."""
-        return replace(self.waiting(until_ms), failed_looks=self.failed_looks + 1)
+        return self.waiting(until_ms)._replace(failed_looks=self.failed_looks + 1)
 
     def shown(self, answer: str) -> Self:
         """Return the record after a look that found it not carried out: it may be sent."""
-        return replace(self, seen=answer, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
+        return self._replace(seen=answer, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
 
     def settled(self, ending: Ending, now_ms: int) -> Self:
         """Return the record as it stays."""
-        return replace(
-            self,
+        return self._replace(
             state=State.SETTLED,
             ending=ending,
             settled_at_ms=now_ms,

@@ -44,7 +44,7 @@ def no_look() -> None:
     """Send what may have been sent once more, at once and without a look."""
 
     def blind(record: Any, terms: Any, now_ms: int) -> Any:
-        return next_step(replace(record, unknown_since_ms=0), terms, now_ms)
+        return next_step(record._replace(unknown_since_ms=0), terms, now_ms)
 
     patch.object(worker.slice, "next_step", blind).start()
 

@@ -176,12 +176,11 @@ class OneResponse(RuleBasedStateMachine):
 
     def conclude(self, met: Reply) -> None:
         """Judge the reply to the call whose mark stands, and note what it has shown (`Call`)."""
-        before = replace(self.record, state=State.QUEUED)
+        before = self.record._replace(state=State.QUEUED)
         judgement = judge(met, self.response, before)
         told = self.record.told(status=met.status, request_id=None)
-        told = replace(
-            told, attempts=told.attempts + (judgement.verdict in {Verdict.SENT, Verdict.REFUSED})
-        )
+        taken = judgement.verdict in {Verdict.SENT, Verdict.REFUSED}
+        told = told._replace(attempts=told.attempts + taken)
         match judgement.verdict:
             case Verdict.SENT | Verdict.REFUSED:
                 assert judgement.ending is not None
@@ -201,7 +200,7 @@ class OneResponse(RuleBasedStateMachine):
         """Note a call of unknown outcome; what of it is still under way may arrive until then."""
         self.record = record.unknown(self.now_ms)
         if not self.looks:
-            self.record = replace(self.record, unknown_since_ms=0, unclear=False)
+            self.record = self.record._replace(unknown_since_ms=0, unclear=False)
         if self.late_until_ms is not None:
             self.late_until_ms = self.now_ms + SETTLE_MS - 1
 
@@ -210,7 +209,7 @@ class OneResponse(RuleBasedStateMachine):
         judgement = judge_look(met, self.response, self.record)
         told = self.record
         if told.client_request_id is None:
-            told = replace(told, client_request_id="look").told(status=met.status, request_id=None)
+            told = told._replace(client_request_id="look").told(status=met.status, request_id=None)
         if judgement.ending is not None:
             self.end(told, judgement.ending)
         elif judgement.verdict is Verdict.WAIT:

@@ -46,6 +46,9 @@ open_records = st.builds(
     seen=words,
     failed_looks=counts,
     doubted_ms=times,
+    showing=st.none(),
+    settled_at_ms=st.just(0),
+    ending=st.none(),
 )
 records = open_records | st.builds(
     Record.settled, open_records, ending=st.sampled_from(ENDINGS), now_ms=times
@@ -72,7 +75,7 @@ def test_a_record_is_short() -> None:
     """A response of which little is known takes little room."""
     assert b'["q"]' == QUEUED.to_json()
     assert b'["m",0,0,null,"guid"]' == QUEUED.marked("guid").to_json()
-    ended = replace(QUEUED.marked("g"), attempts=1, status=202, request_id="r")
+    ended = QUEUED.marked("g")._replace(attempts=1, status=202, request_id="r")
     ended = ended.settled(Ending(Outcome.SENT, Reason.ACCEPTED), 5)
     assert b'["s",1,0,202,"g","r",["sent","accepted"],5]' == ended.to_json()
 
@@ -156,7 +159,7 @@ ENDED = QUEUED.settled(Ending(Outcome.CANCELLED), NOW)
         (UNKNOWN, TERMS, Next(Step.LOOK)),
         (UNKNOWN, CANCELLED, Next(Step.LOOK)),
         (UNKNOWN, EXPIRED, Next(Step.LOOK)),
-        (replace(UNKNOWN, attempts=3), TERMS, Next(Step.LOOK)),
+        (UNKNOWN._replace(attempts=3), TERMS, Next(Step.LOOK)),
         (JUST_UNKNOWN, TERMS, Next(Step.WAIT, until_ms=NOW + 60_000)),
         (JUST_UNKNOWN, CANCELLED, Next(Step.WAIT, until_ms=NOW + 60_000)),
         (UNKNOWN.waiting(NOW + 9), TERMS, Next(Step.WAIT, until_ms=NOW + 9)),
@@ -164,11 +167,11 @@ ENDED = QUEUED.settled(Ending(Outcome.CANCELLED), NOW)
         (SHOWN, TERMS, Next(Step.SEND)),
         (SHOWN, CHECK_FIRST, Next(Step.SEND)),
         (SHOWN, CANCELLED, settle(Outcome.CANCELLED)),
-        (replace(SHOWN, attempts=3), TERMS, EXHAUSTED),
-        (replace(QUEUED, attempts=2), TERMS, Next(Step.SEND)),
-        (replace(QUEUED, throttled=99), TERMS, Next(Step.SEND)),
-        (replace(UNKNOWN, failed_looks=3), TERMS, settle(Outcome.UNCERTAIN)),
-        (replace(QUEUED, failed_looks=3), CHECK_FIRST, EXHAUSTED),
+        (SHOWN._replace(attempts=3), TERMS, EXHAUSTED),
+        (QUEUED._replace(attempts=2), TERMS, Next(Step.SEND)),
+        (QUEUED._replace(throttled=99), TERMS, Next(Step.SEND)),
+        (UNKNOWN._replace(failed_looks=3), TERMS, settle(Outcome.UNCERTAIN)),
+        (QUEUED._replace(failed_looks=3), CHECK_FIRST, EXHAUSTED),
         (ENDED, TERMS, Next(Step.NOTHING)),
         (ENDED, CANCELLED, Next(Step.NOTHING)),
     ],
@@ -218,7 +221,7 @@ def test_a_wait_is_no_attempt() -> None:
 
 def test_retry_forgets_attempts_but_not_doubts() -> None:
     """A reopened response has all attempts before it, and what was unclear is looked at first."""
-    tired = replace(SHOWN, attempts=3, throttled=7, status=500)
+    tired = SHOWN._replace(attempts=3, throttled=7, status=500)
     failed = tired.settled(Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED), NOW)
     doubtful = Record(unclear=True, seen="notResponded", unknown_since_ms=NOW)
     assert doubtful == failed.reopened()

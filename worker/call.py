@@ -7,7 +7,6 @@ selection reads of a calendar stands in `worker/finding.py`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
@@ -261,7 +260,7 @@ class Reading(Call):
     def _told(self, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
         if self._before.client_request_id is not None:
             return self._before
-        read = replace(self._before, client_request_id=self.id)
+        read = self._before._replace(client_request_id=self.id)
         return read.told(status=reply.status, request_id=reply.request_id)
 
     def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
@@ -289,7 +288,7 @@ class Looking(Reading, EventCall):
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
         told = super()._told(reply, judgement)
         if self._shift.part.batch.plan and reply.event is not None:
-            return replace(told, showing=reply.event.showing)
+            return told._replace(showing=reply.event.showing)
         return told
 
 

@@ -10,7 +10,12 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, SSLConnection
-from redis.asyncio.connection import Connection, RedisSSLContext, parse_url
+from redis.asyncio.connection import (
+    Connection,
+    RedisSSLContext,
+    UnixDomainSocketConnection,
+    parse_url,
+)
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.connection import HiredisRespSerializer
 from redis.credentials import CredentialProvider
@@ -46,6 +51,10 @@ class PackedInC:
 
 class PlainConnection(PackedInC, Connection):
     """A connection without TLS."""
+
+
+class UnixConnection(PackedInC, UnixDomainSocketConnection):
+    """A connection over a socket in the file system."""
 
 
 class TlsConnection(PackedInC, SSLConnection):
@@ -172,7 +181,9 @@ def _read(url: str) -> dict[str, Any]:
     """Read an address as redis-py does, and add what is the same for all."""
     options: dict[str, Any] = {"connection_class": PlainConnection, **_PATIENCE, **parse_url(url)}
     options.pop("credentials", None)
-    if options.get("connection_class") is SSLConnection:
+    if options["connection_class"] is UnixDomainSocketConnection:
+        options["connection_class"] = UnixConnection
+    if options["connection_class"] is SSLConnection:
         tls = {name: options.pop(name) for name in [*options] if name.startswith("ssl_")}
         options["trust"] = SSLConnection(**{"ssl_check_hostname": True, **tls}).ssl_context
         options["connection_class"] = TlsConnection

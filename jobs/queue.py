@@ -6,17 +6,17 @@ of a batch go ahead of the later ones of others, so a small batch never waits be
 Everything here may be said twice: a job that is already there stays as it is.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import Final
 
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
 
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
-from jobs.moments import moment, now_ms
+from jobs.moments import now_ms
 
 JOB: Final = "work_on_slice"
 """The name under which a worker knows the job."""
@@ -30,8 +30,6 @@ AHEAD_MS: Final = 3_600_000
 
 BODY_KEPT_MS: Final = 30 * 24 * 3_600_000
 """How long past the deadline arq keeps a job's body; `rescue` renews what is lost."""
-
-ENQUEUED_AT_ONCE: Final = 16
 
 
 class Queue:
@@ -81,23 +79,20 @@ class Queue:
         first_due_ms = batch.not_before_ms if later else now - AHEAD_MS
         due_ms = max(batch.not_before_ms, now)
 
-        async def enqueue(number: int) -> None:
-            name = job_id(batch.id, number)
-            # A job without its body, or a body without its place in the queue, is no job.
-            await self._redis.delete(job_key_prefix + name)
-            await self._redis.enqueue_job(
-                JOB,
-                batch.version,
-                batch.id,
-                number,
-                _job_id=name,
-                _defer_until=moment(first_due_ms if number < FIRST_SLICES else due_ms),
-                _expires=expires_ms / 1000,
-            )
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for number in numbers:
+                name = job_id(batch.id, number)
+                # As arq does it, for many at once, and without asking whether they are there.
+                pipe.psetex(job_key_prefix + name, expires_ms, self._body(batch, number))
+                score = first_due_ms if number < FIRST_SLICES else due_ms
+                pipe.zadd(keys.QUEUE, {name: score}, nx=True)
+            await pipe.execute()
 
-        waiting = list(numbers)
-        for start in range(0, len(waiting), ENQUEUED_AT_ONCE):
-            await asyncio.gather(*map(enqueue, waiting[start : start + ENQUEUED_AT_ONCE]))
+    def _body(self, batch: Batch, number: int) -> bytes:
+        arguments = (batch.version, batch.id, number)
+        return serialize_job(
+            JOB, arguments, {}, None, now_ms(), serializer=self._redis.job_serializer
+        )
 
 
 def job_id(batch_id: str, number: int) -> str:

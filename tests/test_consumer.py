@@ -228,7 +228,7 @@ async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> N
 # Redis goes away
 
 
-@pytest.mark.parametrize("command", ["ZRANGEBYSCORE", "EXISTS", "WATCH", "ZSCORE"])
+@pytest.mark.parametrize("command", ["ZRANGEBYSCORE", "ZSCORE"])
 @awaited
 async def test_a_poll_survives_redis(redis_url: str, tmp_path: Path, command: str) -> None:
     """Wherever in a poll Redis fails, no slot is lost, and the next poll goes on."""
@@ -272,23 +272,46 @@ async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Re
     assert ["redis.away"] == events(rig.heard)
 
 
-@pytest.mark.filterwarnings("ignore:Unclosed client session:ResourceWarning")  # arq's own
 @awaited
 async def test_silence_before_a_job_is_started(
     redis_url: str, redis: "Redis", tmp_path: Path
 ) -> None:
-    """A Redis that falls silent while arq passes over a job costs no slot and ends no worker."""
+    """A Redis that falls silent while jobs are claimed costs no slot, and they start later."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(redis_url) as rig:
         await rig.submit(1)
-        redis.zadd(keys.QUEUE, {"b:0": now_ms() + 3_600_000})  # put back by whoever had it
-        proxy.fail("UNWATCH", Failure.SILENCE)
+        direct = rig.consumer._pool
+        proxy.fail("ZSCORE", Failure.SILENCE)
         async with impatient(proxy.url) as pool:
             rig.consumer._pool = pool
             with pytest.raises(RedisError):
-                await rig.consumer._start_job(b"b:0")
+                await rig.consumer.start_jobs([b"b:0"])
             gc.collect()
+        silent = rig.slots_taken
+        rig.consumer._pool = direct
+        await rig.poll()
 
-        assert (0, 0) == rig.slots_taken
+        assert [(0, 0), (0, 0)] == [silent, rig.slots_taken]
+        assert [] == queued(redis)
+
+
+@pytest.mark.parametrize("later", [True, False])
+@awaited
+async def test_a_job_that_is_not_due_any_more(
+    redis_url: str, redis: "Redis", *, later: bool
+) -> None:
+    """What was put off or finished since the queue was read is not started, nor held."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, 1)
+        if later:
+            redis.zadd(keys.QUEUE, {"b:0": now_ms() + 3_600_000})
+        else:
+            redis.zrem(keys.QUEUE, "b:0")
+        await rig.consumer.start_jobs([b"b:0", b"b:1"])
+        begun = list(rig.consumer.tasks)
+        held = redis.exists(in_progress_key_prefix + "b:0")
+        await rig.poll()
+
+        assert (["b:1"], 0, (0, 0)) == (begun, held, rig.slots_taken)
 
 
 @asynccontextmanager

@@ -80,7 +80,7 @@ async def test_slots_have_room_until_they_are_wanted() -> None:
     slots.less("a", 5_000)
     rooms.append(slots.room)
 
-    assert [True, True, False, True, True] == rooms
+    assert [125, 25, 0, 1, 100] == rooms
 
 
 @awaited

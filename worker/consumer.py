@@ -7,7 +7,10 @@ what it runs already, take a job from its new owner, or do what our own heartbea
 """
 
 import asyncio
+import math
+from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -68,7 +71,6 @@ class Consumer(Worker):
         self.in_progress_timeout_s = LEASE_S
         self._means = means
         self._queue = queue
-        self._given_back = 0
         self._begun_as: dict[str, str] = {}
 
     async def _work_on_slice(
@@ -115,55 +117,67 @@ class Consumer(Worker):
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """
-        Start what runs nowhere yet, one by one, while there is room for its calls.
+        Start what runs nowhere yet, in its order, while there is room for its calls.
 
         Room comes again and again, so it ends soon: what came meanwhile may go ahead of these.
         """
         stale_ms = self._means.now_ms() + STALE_MS
-        for job_id in await self._idle(job_ids):
-            if not (self.allow_pick_jobs and self._means.slots.room):
-                return
-            if self._means.now_ms() > stale_ms:
-                return
-            await self._start_job(job_id)
-
-    async def _idle(self, job_ids: list[bytes]) -> list[bytes]:
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}
-        others = [job_id for job_id in job_ids if job_id not in ours]
-        if not others or not self._means.slots.room:
-            return []
-        async with self.pool.pipeline(transaction=False) as pipe:
-            for job_id in others:
-                pipe.exists(in_progress_key_prefix.encode() + job_id)
-            running = await pipe.execute()
-        return [job_id for job_id, runs in zip(others, running, strict=True) if not runs]
+        waiting = deque(job_id for job_id in job_ids if job_id not in ours)
+        while waiting and self.allow_pick_jobs and self._means.now_ms() <= stale_ms:
+            some = [waiting.popleft() for _ in range(min(self._places, len(waiting)))]
+            if not some:
+                return
+            await self._start_some(await self._readable(some))
 
-    async def _start_job(self, job_id: bytes) -> None:
-        try:
-            name = job_id.decode()
-        except UnicodeDecodeError:
-            await self._drop(job_id)
-            return
-        taken_before = self.job_counter + self._given_back
-        self._begun_as[name] = self._means.presence.name
-        try:
-            await super().start_jobs([job_id])
-        except (RedisError, OSError):
-            # Between taking a slot for a job and starting it arq forgets to give the slot back.
-            taken = self.job_counter + self._given_back - taken_before
-            if taken and not self._runs(name):
-                self._release_sem_dec_counter_on_complete()
-            raise
-        if self._runs(name):
+    @property
+    def _places(self) -> int:
+        """How many more slices would find calls to make."""
+        places = math.ceil(self._means.slots.room / SLICE_ROWS)
+        return min(places, self.max_jobs - self.job_counter)
+
+    async def _readable(self, job_ids: list[bytes]) -> list[str]:
+        """Return the names; what is no text is dropped."""
+        names = list[str]()
+        for job_id in job_ids:
+            try:
+                names.append(job_id.decode())
+            except UnicodeDecodeError:
+                await self._drop(job_id)
+        return names
+
+    async def _start_some(self, names: list[str]) -> None:
+        begun_as = self._means.presence.name
+        for name, score in await self._claim(names):
+            await self.sem.acquire()
+            self.job_counter += 1
+            self._begun_as[name] = begun_as
             self._means.slots.want(name, SLICE_ROWS)
-            self.tasks[name].add_done_callback(lambda _: self._means.slots.unwant(name))
+            self.tasks[name] = task = asyncio.create_task(self.run_job(name, score))
+            task.add_done_callback(partial(self._ended, name))
 
-    def _runs(self, name: str) -> bool:
-        return name in self.tasks and not self.tasks[name].done()
+    def _ended(self, name: str, _: asyncio.Task[None]) -> None:
+        self._means.slots.unwant(name)
+        self._release_sem_dec_counter_on_complete()
 
-    def _release_sem_dec_counter_on_complete(self) -> None:
-        self._given_back += 1
-        super()._release_sem_dec_counter_on_complete()
+    async def _claim(self, names: list[str]) -> list[tuple[str, int]]:
+        """Take those jobs that run nowhere and are still due; return them with their scores."""
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.set(in_progress_key_prefix + name, b"1", nx=True, px=int(LEASE_S * 1000))
+                pipe.zscore(self.queue_name, name)
+            answers = await pipe.execute()
+        taken = {
+            name: score
+            for name, took, score in zip(names, answers[::2], answers[1::2], strict=True)
+            if took
+        }
+        now_ms = self._means.now_ms()
+        # Whoever had it has finished it, or put it off, since the queue was read.
+        over = [name for name, score in taken.items() if score is None or score > now_ms]
+        if over:
+            await self.pool.delete(*(in_progress_key_prefix + name for name in over))
+        return [(name, int(score)) for name, score in taken.items() if name not in over]
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job; one that is none of ours is dropped, and does not end the process."""

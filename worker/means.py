@@ -19,6 +19,7 @@ from jobs.ledger.batches import Batches
 from jobs.ledger.home import Home
 from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
+from jobs.ledger.together import Together
 from jobs.moments import now_ms
 from worker.backoff import RetryBudget
 from worker.credential import TokenSource, open_credential
@@ -65,7 +66,8 @@ async def equip(
 ) -> AsyncIterator[Means]:
     """Put together all that a slice is worked with, and take it apart in the end."""
     random = chance.SystemRandom()
-    leases = Leases(redis)
+    together = Together(redis)
+    leases = Leases(together)
     tokens = TokenSource(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
     )
@@ -79,11 +81,11 @@ async def equip(
     try:
         async with graph:
             yield Means(
-                slices=Slices(redis, now_ms),
-                batches=Batches(redis),
+                slices=Slices(together, now_ms),
+                batches=Batches(together),
                 home=Home(redis),
                 leases=leases,
-                presence=Presence(leases, _facts(graph), time.monotonic, log),
+                presence=Presence(Leases(redis), _facts(graph), time.monotonic, log),
                 graph=graph,
                 tokens=tokens,
                 gate=Gate(leases, now_ms, log),

@@ -7,6 +7,7 @@ opens again after one call, a probe, has gone through.
 """
 
 import asyncio
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -89,9 +90,9 @@ class Slots:
         self._wanted.pop(who, None)
 
     @property
-    def room(self) -> bool:
-        """Whether another slice would find slots."""
-        return sum(self._wanted.values()) < self._limit
+    def room(self) -> int:
+        """How many more calls would find slots."""
+        return max(0, math.ceil(self._limit - sum(self._wanted.values())))
 
 
 class Leave(StrEnum):

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from jobs.ledger import keys
 from jobs.ledger.entries import Entry
@@ -121,28 +120,18 @@ class Writes:
         told = {part: part.take_told() for part in gathered}
         now_ms = self._now_ms()
         commands = [self._command(p, told[p], writes, now_ms) for p, writes in gathered.items()]
-        answers: list[object] = []
-        try:
-            answers = await self._execute(commands)
-        finally:
-            answers += [None] * (len(commands) - len(answers))
-            for part, answer in zip(gathered, answers, strict=True):
-                if not isinstance(answer, list):
-                    part.put_back(told[part])
+        answers = await self._execute(commands)
+        for part, answer in zip(gathered, answers, strict=True):
+            if not isinstance(answer, list):
+                part.put_back(told[part])
         for writes, answer in zip(gathered.values(), answers, strict=True):
             _answer(writes, answer)
         if all(_took_note(answer) for answer in answers):
             self._written_ms = max(self._written_ms, now_ms)
 
     async def _execute(self, commands: list[tuple[list[str], list[Argument]]]) -> list[object]:
-        script = self._script
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for names, arguments in commands:
-                pipe.evalsha(script.digest, len(names), *names, *arguments)
-            answers: list[object] = await pipe.execute(raise_on_error=False)
-        for index, (names, arguments) in enumerate(commands):
-            if isinstance(answers[index], NoScriptError):
-                answers[index] = await script(names, arguments)
+        running = (self._script(names, arguments) for names, arguments in commands)
+        answers: list[object] = await asyncio.gather(*running, return_exceptions=True)
         return answers
 
     def _command(

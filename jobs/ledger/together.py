@@ -1,0 +1,69 @@
+"""
+What all parts of a process have to ask of Redis, asked together.
+
+While one round trip is under way, whatever else is asked gathers, and goes out as the next. The
+busier the process, the more goes together. Who asks alone is asked at once.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+PAUSE_LIMIT_S: Final = 0.005
+"""What a question waits at most for others, beside the round trip that is under way."""
+
+_Question = tuple[tuple[Any, ...], dict[str, Any], asyncio.Future[Any]]
+
+
+class Together(Redis):
+    """
+    A client on the connections of another one, with all of redis-py's commands.
+
+    Each is answered as redis-py answers it, or with the error that it raises. They are carried out
+    in the order in which they were asked; one that was asked goes out, even if who asked is
+    cancelled. Only for commands that answer at once. Pipelines go by themselves.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(connection_pool=redis.connection_pool)
+        self._gathered: list[_Question] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    def execute_command(self, *command: Any, **options: Any) -> Any:
+        """Ask with whatever else is asked; return an awaitable of the answer."""
+        answer = asyncio.get_running_loop().create_future()
+        self._gathered.append((command, options, answer))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_all())
+        return answer
+
+    async def _ask_all(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._gathered:
+            gathered, self._gathered = self._gathered, []
+            begun_s = clock()
+            answers = await self._ask(gathered)
+            for (_, _, future), answer in zip(gathered, answers, strict=True):
+                _tell(future, answer)
+            # As long again: who was answered asks his next question meanwhile.
+            await asyncio.sleep(min(clock() - begun_s, PAUSE_LIMIT_S))
+
+    async def _ask(self, questions: list[_Question]) -> list[Any]:
+        try:
+            async with self.pipeline(transaction=False) as pipe:
+                for command, options, _ in questions:
+                    pipe.execute_command(*command, **options)
+                answers: list[Any] = await pipe.execute(raise_on_error=False)
+        except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
+            return [error] * len(questions)
+        return answers
+
+
+def _tell(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():  # nobody waits any more
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -19,7 +19,8 @@ from config.settings import Settings
 from jobs.check import Check, CheckVerdict
 from worker.check.course import judge_settings
 from worker.check.mailbox import Visit
-from worker.check.token import Claims, judge_audience, judge_role, read_claims
+from worker.check.token import judge_audience, judge_role
+from worker.claims import Claims, read_claims
 from worker.commands import main
 from worker.embedded import EmbeddedRedis
 from worker.reply import Reply, read_reply

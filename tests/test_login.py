@@ -19,7 +19,7 @@ from sandbox_client import SandboxClient
 from tls_relay import TlsRelay, tls_relay
 
 from jobs.check import CheckName
-from worker.check.token import read_claims
+from worker.claims import read_claims
 from worker.embedded import EmbeddedRedis
 
 AUTH = re.compile(rb"\r\nAUTH\r\n\$\d+\r\n([^\r]+)\r\n\$\d+\r\n([^\r]+)\r\n")

@@ -18,7 +18,7 @@ from config.errors import SettingsError
 from config.logs import hush_credentials
 from config.settings import Settings
 from jobs.pools import Login
-from worker.check.token import read_claims
+from worker.claims import read_claims
 from worker.credential import TokenSource, open_credential
 
 SCOPE: Final = "https://redis.azure.com/.default"

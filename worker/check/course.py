@@ -18,7 +18,8 @@ from jobs.check import Check, CheckName
 from jobs.connection import connected
 from jobs.demands import check_redis
 from worker.check.mailbox import Visit
-from worker.check.token import Claims, issued, judge_audience, judge_role, read_claims, refused
+from worker.check.token import issued, judge_audience, judge_role, refused
+from worker.claims import Claims, read_claims
 from worker.credential import open_credential, request_token
 from worker.graph import Graph
 from worker.login import log_in

@@ -11,7 +11,8 @@ from typing import Final
 
 from jobs.check import Check, CheckName
 from jobs.outcome import Reason
-from worker.check.token import ROLE, Claims
+from worker.check.token import ROLE
+from worker.claims import Claims
 from worker.refusal import Refusal
 from worker.reply import Reply
 from worker.verdict import Verdict, judge_peek

@@ -1,20 +1,15 @@
 """
-What a token says of itself: whom it is for, and what it allows.
+Judging a token before it is used: whom it is for, and what it allows.
 
-Its signature is not checked, for nothing is decided by it but a hint; Graph decides. A token that
-cannot be read is no fault: Microsoft calls its content Graph's own affair.
+Nothing is decided by it but a hint; Graph decides. A token that cannot be read is no fault.
 """
 
-import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from config.clouds import CLOUDS
 from jobs.check import Check, CheckName
 from jobs.moments import write_local
+from worker.claims import Claims
 from worker.refusal import Refusal
 
 ROLE: Final = "Calendars.ReadWrite"
@@ -34,47 +29,8 @@ _READS_ONLY: Final = (
     " can be read proves nothing"
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What stands in a token; None and nothing for what does not, or is of another kind."""
-
-    audience: str | None
-    tenant: str | None
-    application: str | None
-    roles: Sequence[str]
-    ends_at: int | None
-    object_id: str | None = None
-
-
 _NOTHING: Final = Claims(None, None, None, (), None)
 _HIDDEN: Final = "(not visible)"
-_YEAR_9999: Final = 253_370_764_800
-
-
-def read_claims(token: str) -> Claims | None:
-    """Return the claims of a JSON web token, or None for any other text (RFC 7519)."""
-    try:
-        part = token.split(".")[1]
-        told = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (IndexError, ValueError):
-        return None
-    if not isinstance(told, dict):
-        return None
-    roles, ends_at = told.get("roles"), told.get("exp")
-    return Claims(
-        audience=_text(told.get("aud")),
-        tenant=_text(told.get("tid")),
-        application=_text(told.get("appid") or told.get("azp")),
-        roles=[role for role in map(_text, roles) if role] if isinstance(roles, list) else [],
-        object_id=_text(told.get("oid")),
-        ends_at=ends_at if type(ends_at) is int and 0 <= ends_at < _YEAR_9999 else None,
-    )
-
-
-def _text(value: Any) -> str | None:
-    """Return a text that can stand in a line: what is read here comes from far away."""
-    return ascii(value)[1:-1] if isinstance(value, str) and value else None
 
 
 def issued(claims: Claims | None, expires_on: int) -> Check:

@@ -72,6 +72,7 @@ class Queue:
             await self._redis.zadd(keys.QUEUE, dict.fromkeys(names, now), xx=True, lt=True)
 
     async def _enqueue(self, batch: Batch, numbers: Iterable[int]) -> None:
+        """Put slices in the queue; those that are there keep their places."""
         now = now_ms()
         expires_ms = max(batch.deadline_ms - now, 0) + BODY_KEPT_MS
         # A batch for later is due at its time, and not a moment before.

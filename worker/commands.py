@@ -18,6 +18,7 @@ import click
 from config.errors import SettingsError
 from config.settings import Settings
 from jobs import report
+from jobs.batch import Draft
 from jobs.check import Check
 from jobs.commands import COMMANDS
 from jobs.connection import no_login
@@ -32,7 +33,7 @@ from jobs.console import (
 )
 from jobs.ledger.facts import Batch
 from jobs.pools import Login
-from jobs.submit import read_file
+from jobs.submit import Wishes, read_file
 
 STATE: Final = ".bulkrsvp"
 
@@ -114,33 +115,45 @@ def run(
 
     Example: bulkrsvp run leavers.csv --watch
     """
-    from worker.embedded import EmbeddedRedis
-    from worker.oneshot import run_batch
-
     ctx.meta["file"] = file
     settings = Settings.load(for_calls=not dry_run)
     wishes = read_wishes(
         form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
     )
-    with (
-        read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked,
-        ExitStack() as parts,
-    ):
+    with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
         if dry_run:
             tell_dry_run(checked, wishes, as_json=as_json)
             return
-        keep = settings.redis_url is None
-        if keep:
-            embedded = parts.enter_context(EmbeddedRedis(state))
+        finished, throttled = _run(
+            settings, checked, wishes, state, as_json=as_json, following=following
+        )
+    _summarize(finished, throttled, as_json=as_json)
+    ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
+
+
+def _run(
+    settings: Settings,
+    checked: Draft,
+    wishes: Wishes,
+    state: Path,
+    *,
+    as_json: bool,
+    following: bool,
+) -> tuple[Batch, int]:
+    """Work a checked file off, on an embedded Redis where the settings name none."""
+    from worker.embedded import EmbeddedRedis
+    from worker.oneshot import run_batch
+
+    folder = state if settings.redis_url is None else None
+    with ExitStack() as parts:
+        if folder is not None:
+            embedded = parts.enter_context(EmbeddedRedis(folder))
             settings = settings.model_copy(update={"redis_url": embedded.url})
         stream = _log_stream(parts, state, as_json=as_json, following=following)
-        folder = state if keep else None
         work = run_batch(
             settings, checked, wishes, stream=stream, following=following, folder=folder
         )
-        finished, throttled = asyncio.run(work)
-    _summarize(finished, throttled, as_json=as_json)
-    ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
+        return asyncio.run(work)
 
 
 def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:

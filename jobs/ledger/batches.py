@@ -6,6 +6,7 @@ It keeps what was asked and what came of it; it does not know arq, Graph, or a f
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +15,9 @@ from redis.asyncio import Redis
 from config.errors import InputError, LedgerUnreachable
 from jobs.batch import Slice
 from jobs.ledger import keys
+from jobs.ledger.archive import ARCHIVE, unpack
 from jobs.ledger.entries import Entry, read_entries
-from jobs.ledger.facts import Batch, Order, read_batch
+from jobs.ledger.facts import PUT_AWAY, VERSIONS, Batch, Order, read_batch
 from jobs.ledger.script import Script
 from jobs.selection import Selection
 
@@ -168,8 +170,13 @@ class Batches:
         """
         Yield the lines of a batch, slice by slice.
 
-        Raises `LedgerUnreachable` if its rows are gone from Redis.
+        Raises `LedgerUnreachable` if its rows are gone from Redis, and `InputError` if it has a
+        form that this program does not know.
         """
+        if batch.version not in VERSIONS:
+            raise InputError(
+                f"batch {batch.id} was submitted by a newer version of bulkrsvp; use that one here"
+            )
         for number in range(batch.slices):
             yield await self._slice_lines(batch.id, number)
 
@@ -192,24 +199,34 @@ class Batches:
 
         Returns how many, and how many not because no worker has logged their end yet.
         """
-        arguments: list[Any] = [batch.id, number, deadline_ms]
+        arguments: list[Any] = []
         for line in lines:
             if line.record.ending is not None:
                 before, after = line.record.to_json(), line.record.reopened().to_json()
                 outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
                 arguments += [line.row, before, after, outcome.value, int(finds)]
-        count, left = await self._scripts["reopen"](
-            [
-                keys.batch(batch.id),
-                keys.slice_records(batch.id, number),
-                keys.ACTIVE,
-                keys.released(batch.id),
-                keys.rows(batch.id),
-                keys.unlogged(batch.id, number),
-            ],
-            arguments,
-        )
+        answer = None
+        while answer is None:  # its records were put away meanwhile
+            taken_out = await self._take_out(batch.id, number)
+            answer = await self._scripts["reopen"](
+                [
+                    keys.batch(batch.id),
+                    keys.slice_records(batch.id, number),
+                    keys.ACTIVE,
+                    keys.released(batch.id),
+                    keys.rows(batch.id),
+                    keys.unlogged(batch.id, number),
+                ],
+                [batch.id, number, deadline_ms, *taken_out, *arguments],
+            )
+        count, left = answer
         return count, left
+
+    async def _take_out(self, batch_id: str, number: int) -> list[Any]:
+        """Return a slice's archive, how many records are in it, and these, row and text in turn."""
+        archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
+        records = {} if archive is None else unpack(archive)
+        return [archive or b"", len(records), *chain.from_iterable(records.items())]
 
     async def keep(self, batch: Batch) -> None:
         """Take the expiry from all records of a batch that was finished and goes on."""
@@ -222,7 +239,7 @@ class Batches:
 
 def _facts(order: Order, slices: int) -> list[str | int]:
     facts: dict[str, str | int] = {
-        "version": order.version,
+        "version": PUT_AWAY,
         "total": order.total,
         "open": order.total,
         "duplicates": order.duplicates,

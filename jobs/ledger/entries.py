@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from jobs.batch import unpack
 from jobs.choosing import Found, unpack_found
+from jobs.ledger.archive import spread
 from jobs.outcome import Ending
 from jobs.record import QUEUED, Record
 from jobs.response import Response
@@ -64,7 +65,12 @@ def row_order(row: Number) -> tuple[int, int]:
 
 
 def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]:
-    """Yield the responses of a slice. Raises `ValueError` for what is not of our making."""
+    """
+    Yield the responses of a slice, by its rows and its fields, put away or not.
+
+    Raises `ValueError` for what is not of our making.
+    """
+    records = spread(records)
     for row, response in unpack(body):
         found = records.get(f"{FOUND}{row}".encode()) if isinstance(response, Selection) else None
         if isinstance(response, Selection) and found is not None:

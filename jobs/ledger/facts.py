@@ -12,9 +12,15 @@ from jobs.outcome import UNSUCCESSFUL, Outcome
 
 PLAIN = 1
 SELECTING = 2
-"""The forms of a batch in the ledger: responses only; with selections, or a plan."""
+PUT_AWAY = 3
+"""
+The forms of a batch in the ledger: responses only; with selections, or a plan; whatever is in it,
+with slices whose records are put away when they are done. New batches are of the last one.
 
-VERSIONS = frozenset({PLAIN, SELECTING})
+To a program that does not know it, what was put away would look as if it had never been sent.
+"""
+
+VERSIONS = frozenset({PLAIN, SELECTING, PUT_AWAY})
 """What this program understands; a worker leaves batches of another form alone."""
 
 
@@ -46,11 +52,6 @@ class Order:
     check_first: bool
     plan: bool
     selections: int
-
-    @property
-    def version(self) -> int:
-        """The form that a worker has to understand."""
-        return SELECTING if self.plan or self.selections else PLAIN
 
     @property
     def deadline_ms(self) -> int:

@@ -1,5 +1,6 @@
 """A slice under way, as its worker holds it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.ledger.entries import Entry, Number
@@ -13,9 +14,9 @@ class OpenSlice:
 
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
     more, whatever the process calls itself by then. `deaths` counts those who worked on it and
-    never came to leave it. `unlogged` are responses settled by a worker
-    that may have died before it logged them. `known` are the events that have a response, if
-    selections are still looking for some.
+    never came to leave it. `lines` are all its responses, `entries` those of them that were open,
+    `unlogged` those settled by a worker that may have died before it logged them. `known` are the
+    events that have a response, if selections are still looking for some.
     """
 
     batch: Batch
@@ -23,7 +24,7 @@ class OpenSlice:
     worker: str
     epoch: int
     deaths: int
-    size: int
+    lines: dict[Number, Entry]
     entries: list[Entry]
     unlogged: list[Entry]
     logged: list[Number] = field(default_factory=list)
@@ -49,6 +50,21 @@ class OpenSlice:
         self.logged = told.logged + self.logged
         self.replies += told.replies
         self.throttled += told.throttled
+
+    def put_in_place(self, selection: Entry, found: Iterable[Entry]) -> None:
+        """Have what a selection has found count instead of the selection."""
+        self.lines.pop(selection.row, None)
+        self.lines.update({entry.row: entry for entry in found})
+
+    @property
+    def size(self) -> int:
+        """How many responses it has."""
+        return len(self.lines)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all its responses have ended, as far as its worker knows."""
+        return all(entry.record.ending is not None for entry in self.lines.values())
 
     @property
     def holder(self) -> str:

@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 
 from jobs.choosing import Found, pack_found
 from jobs.ledger import keys
+from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
 from jobs.ledger.entries import Entry, found_entries, read_entries
-from jobs.ledger.facts import read_batch
+from jobs.ledger.facts import PUT_AWAY, read_batch
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.script import Script
 from jobs.ledger.writes import Answer, Kind, Word, Writes
@@ -70,7 +71,7 @@ class Slices:
             worker=worker,
             epoch=epoch,
             deaths=int(records.get(b"begun", 1)) - 1,
-            size=len(entries),
+            lines={entry.row: entry for entry in entries},
             entries=[entry for entry in entries if entry.record.ending is None],
             unlogged=[entry for entry in entries if str(entry.row) in waiting],
             known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
@@ -82,7 +83,19 @@ class Slices:
 
         Raises redis-py's errors and `OSError`: then nobody knows whether it was written.
         """
-        return await self._writes.write(part, kind, entry, record)
+        answer = await self._writes.write(part, kind, entry, record)
+        if answer.word is not Word.CONFLICT or not await self._has_put_away(part, entry, record):
+            return answer
+        return Answer(Word.OK)
+
+    async def _has_put_away(self, part: OpenSlice, entry: Entry, record: Record) -> bool:
+        """Look whether a record was put away: its end, said again, is no conflict."""
+        archive = await self._redis.hget(keys.slice_records(part.batch.id, part.number), ARCHIVE)
+        text = record.to_json()
+        if archive is None or unpack(archive).get(str(entry.row).encode()) != text:
+            return False
+        entry.record, entry.stored = record, text
+        return True
 
     @property
     def written_ms(self) -> int:
@@ -108,8 +121,9 @@ class Slices:
         )
         if Word(answer.decode()) is not Word.OK:
             return None
-        part.size += len(found) - 1
-        return list(found_entries(entry.row, selection, found, {}))
+        entries = list(found_entries(entry.row, selection, found, {}))
+        part.put_in_place(entry, entries)
+        return entries
 
     async def count_try(self, part: OpenSlice, entry: Entry) -> int:
         """Note that a response is tried by itself; return how often it was, this time included."""
@@ -118,7 +132,11 @@ class Slices:
         return count
 
     async def close(self, part: OpenSlice) -> Closed:
-        """Leave a slice; the one who leaves the last one of a batch is told that it is finished."""
+        """
+        Leave a slice; the one who leaves the last one of a batch is told that it is finished.
+
+        When it is done, its records are put away, unless Redis has others than this worker knows.
+        """
         answer = await self._scripts["close"](
             [
                 keys.batch(part.batch.id),
@@ -134,11 +152,20 @@ class Slices:
                 keys.KEEP_S,
                 keys.slices_prefix(part.batch.id),
                 part.batch.wakes,
+                *_archive(part),
                 *part.logged,
             ],
         )
         part.logged = []
         return Closed(answer.decode())
+
+
+def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:
+    """Return the archive of a slice, the digest of the records in it, and their rows."""
+    if part.batch.version < PUT_AWAY or part.size > MOST or not part.settled:
+        return b"", "", b""
+    records = {str(row).encode(): entry.stored for row, entry in part.lines.items()}
+    return pack(records), digest(records.values()), b" ".join(records)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

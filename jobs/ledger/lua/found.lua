@@ -3,7 +3,7 @@
 --
 -- KEYS  1 batch  2 slice records
 -- ARGV  1 row  2 record expected ("" for none)  3 what was found, packed  4 how many
--- returns "ok"; "conflict" if another worker has found or ended it meanwhile; "gone"
+-- returns "ok"; "conflict" if another worker has found or ended it meanwhile, even put it away; "gone"
 --
 -- Said again after a reply that was lost, it finds the same in its place and answers "ok".
 
@@ -15,7 +15,7 @@ local known = redis.call("HGET", KEYS[2], field)
 if known then
   return known == ARGV[3] and "ok" or "conflict"
 end
-if (redis.call("HGET", KEYS[2], ARGV[1]) or "") ~= ARGV[2] then
+if redis.call("HGET", KEYS[2], "archive") or (redis.call("HGET", KEYS[2], ARGV[1]) or "") ~= ARGV[2] then
   return "conflict"
 end
 redis.call("HSET", KEYS[2], field, ARGV[3])

@@ -1,14 +1,29 @@
 -- Queue settled responses of one slice again: `retry`.
 --
--- What has not been logged yet is left alone: its line would be lost.
+-- What has not been logged yet is left alone: its line would be lost. Records that were put away are taken out.
 --
 -- KEYS  1 batch  2 slice records  3 active  4 released  5 rows  6 unlogged
--- ARGV  1 batch id  2 slice number  3 new deadline, ms, then five for each response: row, record expected, record to set,
+-- ARGV  1 batch id  2 slice number  3 new deadline, ms  4 the slice's archive, "" for none  5 how many records are in it,
+--       then row and record of each,
+--       then five for each response: row, record expected, record to set,
 --       outcome it had, and 1 for a selection that has to find its events again, else 0
--- returns {how many were queued again, how many were left alone because they are not logged}
+-- returns {how many were queued again, how many were left alone because they are not logged},
+--         or nil if the slice has another archive by now
+
+local first = 6 + 2 * ARGV[5]
+local archive = redis.call("HGET", KEYS[2], "archive")
+if archive and archive ~= ARGV[4] then
+  return nil
+end
+if archive then
+  for i = 6, first - 1, 2 do
+    redis.call("HSET", KEYS[2], ARGV[i], ARGV[i + 1])
+  end
+  redis.call("HDEL", KEYS[2], "archive")
+end
 
 local count, left = 0, 0
-for i = 4, #ARGV, 5 do
+for i = first, #ARGV, 5 do
   if redis.call("SISMEMBER", KEYS[6], ARGV[i]) == 1 then
     left = left + 1
   elseif redis.call("HGET", KEYS[2], ARGV[i]) == ARGV[i + 1] then

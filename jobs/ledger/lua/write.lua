@@ -21,6 +21,8 @@
 --         or the milliseconds to wait for the mailbox's allowance, as a number
 --
 -- A repeated note or settle, after a reply that was lost, finds the record already set and answers "ok".
+-- Where the records were put away all have ended, and every write answers "conflict"; whether it is such a
+-- repetition can be read in the archive, and `slices.py` does.
 
 local batch = redis.call("HMGET", KEYS[1], "fingerprint", "paused", "cancelled", "doubted_ms")
 local gone = not batch[1]
@@ -80,6 +82,8 @@ if not may_mark then
   may_mark = (batch[3] == "1" and "cancelled") or (batch[2] == "1" and "paused") or nil
 end
 
+local put_away = redis.call("HGET", KEYS[2], "archive")
+
 -- The allowance is a generic cell rate: one number a mailbox, the time at which it is full again.
 local function take(bucket)
   local interval = 1 / tonumber(ARGV[3])
@@ -99,6 +103,9 @@ local function write(kind, row, expected, record, outcome, bucket)
   local refused = (kind == "mark" and may_mark) or (kind == "look" and may_call)
   if refused then
     return refused
+  end
+  if put_away then
+    return "conflict"
   end
   local current = redis.call("HGET", KEYS[2], row) or ""
   if current ~= expected then

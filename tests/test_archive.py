@@ -78,7 +78,9 @@ def test_records_come_out_as_they_went_in(records: dict[bytes, bytes]) -> None:
 @example({b"1": f'"{OWN}"1700000000000'.encode(), b"2": b"\xff"})
 @example({b"1": f'"{OWN}"1700000000000'.encode(), b"2": b"\xfe"})
 @example({b"1": f'"{OWN[:20]}'.encode(), b"2": f'{OWN[20:]}"'.encode()})
+@example({b"1": f'"{OWN[:7]}A{OWN[8:]}"'.encode(), b"2": f'"{OWN.upper()}"'.encode()})
 @example({b"1": b"17000000", b"2": b"00000"})
+@example({b"1": b"0000000000001", b"2": b"17000000000000000"})
 @example({b"1": b"", b"2": b""})
 def test_any_bytes_come_out_as_they_went_in(texts: dict[bytes, bytes]) -> None:
     """Even what is no record, or has the archive's own marks in it, is kept."""

@@ -19,7 +19,7 @@ ARCHIVE: Final = b"archive"
 """The field of a slice that stands for its records; `lua/close.lua` and others know it too."""
 
 MOST: Final = 5_000
-"""Records: for so many the swap keeps Redis for some 10 ms; a bigger mailbox stays as it is."""
+"""Records: for so many the swap keeps Redis for some 20 ms; a bigger mailbox stays as it is."""
 
 MAX_UNPACKED: Final = 64 << 20
 """Bytes of an archive without its ids; the largest one has a hundredth of it."""

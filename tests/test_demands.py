@@ -16,7 +16,7 @@ from jobs.connection import connect, reach
 from jobs.demands import COMMANDS, check_redis, judge_info
 from worker.embedded import EmbeddedRedis
 
-ALONE = ("ping", "info", "select", "watch", "unwatch", "multi", "exec", "discard")
+ALONE = ("ping", "info", "select", "multi", "exec", "discard")
 GOOD = {
     "redis_version": "7.2.4",
     "redis_mode": "standalone",

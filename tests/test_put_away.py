@@ -154,7 +154,7 @@ async def test_who_knows_less_puts_nothing_away(redis_url: str, redis: Any) -> N
         await ledger.submit(2)
         part = await ledger.open()
         await settle_all(ledger, part)
-        newer = replace(part.entries[0].record, ending=FAILED)
+        newer = part.entries[0].record._replace(ending=FAILED)
         redis.hset(keys.slice_records("b", 0), "1", newer.to_json())
         closed = await ledger.slices.close(part)
 

@@ -25,10 +25,10 @@ from worker.commands import main
 LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
 WORKER, ADMINISTRATOR = LINES
 PASSWORD = "never-used-elsewhere"
-SELDOM = {"ping", "select", "unwatch", "pexpire", "get", "scan", "discard"}
-"""After a pause, for a database but the first, for a job that two want, for slices that last, for
-`check`."""
-ALONE = {"ping", "info", "select", "watch", "unwatch", "multi", "exec", "discard"}
+SELDOM = {"ping", "select", "psetex", "pexpire", "get", "scan", "del", "discard"}
+"""After a pause, for a database but the first, for slices beyond the first, for slices that last,
+for `check`, for two who submit the same at once."""
+ALONE = {"ping", "info", "select", "multi", "exec", "discard"}
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ async def read_plan(batches: Batches, plan: str) -> Draft:
         raise InputError(f"plan {plan} is not finished; see: bulkrsvp status {plan} --watch")
     found = [entry async for part in batches.lines(batch) for entry in part if _is_planned(entry)]
     found.sort(key=lambda entry: row_order(entry.row))
-    return draft(Row(number, number, entry.response) for number, entry in enumerate(found, start=1))
+    return draft(
+        Row.of(number, number, entry.response) for number, entry in enumerate(found, start=1)
+    )
 
 
 def _is_planned(entry: Entry) -> bool:

@@ -202,7 +202,8 @@ def _draft(
         if isinstance(row, Problem):
             problems.add(row)
         else:
-            digest.update(spool.add(row) + b"\n")
+            spool.add(row)
+            digest.update(row.body + b"\n")
     total = selections = duplicates = 0
     for mailbox in spool.mailboxes():
         kept = _keep_first(mailbox)

@@ -1,19 +1,18 @@
 """
 A file becomes rows: the first step in the way of a response.
 
-The stream is read once, a row at a time; each comes out as a checked `Response` or `Selection`,
-or as all that is wrong with it, by line and by the name that stands in the file. Rules between
-rows, and what becomes of them, are `jobs/batch.py`'s.
+The stream is read once, a row at a time; each comes out checked, as the canonical JSON of a
+`Response` or a `Selection`, or as all that is wrong with it, by line and by the name that stands
+in the file. Rules between rows, and what becomes of them, are `jobs/batch.py`'s.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from io import BufferedReader, TextIOWrapper
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,6 +22,7 @@ from jobs.parsing import Problem, Unreadable, encoding_of, read_jsonl, suggest
 from jobs.response import LocalTime, Response, TimeSlot
 from jobs.selection import Events, Selection
 from jobs.table import read_csv
+from jobs.usual import at_a_glance
 
 __all__ = ["Format", "Problem", "Row", "choose_format", "read_rows", "read_selection"]
 
@@ -34,13 +34,24 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A checked row: the line where it starts, and its number among the rows, from 1."""
+class Row(NamedTuple):
+    """
+    A checked row: the line where it starts, its number among the rows, from 1, and what it asks.
+
+    `target` is what is answered in the mailbox; `body` is the canonical JSON of a `Response` or
+    of a `Selection`.
+    """
 
     line: int
     number: int
-    response: Response | Selection
+    mailbox: bytes
+    target: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, line: int, number: int, asked: Response | Selection) -> Self:
+        """Return the row that asks for this."""
+        return cls(line, number, asked.mailbox.encode(), asked.target.encode(), asked.to_json())
 
 
 _SUFFIXES = {
@@ -140,17 +151,13 @@ def read_rows(
                 yield raw
                 continue
             line, fields = raw
-            if "events" in fields:
+            if body := at_a_glance(fields):
+                mailbox, target = fields["user"].lower().encode(), fields["event"].encode()
+                yield Row(line, number, mailbox, target, body)
+            elif "events" in fields:
                 yield from read_selection(line, number, fields, now=now, names=names)
-                continue
-            try:
-                response = Response.from_json(fields)
-            except ValidationError as error:
-                yield from _explain(line, error, Response, names)
-                continue
-            if not proposals_allowed and response.proposed_new_time:
-                yield Problem(line, _name(("proposedNewTime",), names), _NO_PROPOSALS)
-            yield Row(line, number, response)
+            else:
+                yield from _read_response(line, number, fields, proposals_allowed, names)
     except Unreadable as end:
         yield end.problem
     else:
@@ -159,6 +166,23 @@ def read_rows(
     finally:
         if not stream.closed:
             text.detach()  # it is the caller's to close
+
+
+def _read_response(
+    line: int,
+    number: int,
+    fields: dict[str, Any],
+    proposals_allowed: bool,  # noqa: FBT001  # as its caller has it
+    names: Mapping[str, str],
+) -> Iterator[Row | Problem]:
+    try:
+        response = Response.from_json(fields)
+    except ValidationError as error:
+        yield from _explain(line, error, Response, names)
+        return
+    if not proposals_allowed and response.proposed_new_time:
+        yield Problem(line, _name(("proposedNewTime",), names), _NO_PROPOSALS)
+    yield Row.of(line, number, response)
 
 
 def read_selection(
@@ -182,7 +206,7 @@ def read_selection(
         selection.events.window(now)
     except ValueError as error:
         return [Problem(line, _name(("events", "to"), names), str(error))]
-    return [Row(line, number, selection)]
+    return [Row.of(line, number, selection)]
 
 
 def _explain(

@@ -58,17 +58,15 @@ class Spool:
         with suppress(OSError):  # a full disk says so again when its files are closed
             self._open.close()
 
-    def add(self, row: Row) -> bytes:
-        """Store `row`, return its canonical JSON; raises `BulkrsvpError` when the disk is full."""
-        response = row.response
-        mailbox, body = response.mailbox.encode(), response.to_json()
+    def add(self, row: Row) -> None:
+        """Store `row`; raises `BulkrsvpError` when the disk is full."""
+        line, number, mailbox, target, body = row
         # neither a mailbox nor a target holds a space, and JSON holds no line break
-        line = b"%b %d %d %b %b\n" % (mailbox, row.number, row.line, response.target.encode(), body)
+        stored = b"%b %d %d %b %b\n" % (mailbox, number, line, target, body)
         try:
-            self._files[crc32(mailbox) % FILES].write(line)
+            self._files[crc32(mailbox) % FILES].write(stored)
         except OSError as error:
             raise _no_room(error) from error
-        return body
 
     def mailboxes(self) -> Iterator[list[Spooled]]:
         """Yield the rows of each mailbox in their order; raises `BulkrsvpError` as `add` does."""

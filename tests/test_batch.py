@@ -42,7 +42,7 @@ def selection(user: str = "ada@contoso.com", **fields: Any) -> Selection:
 
 def numbered(responses: Iterable[Response | Selection]) -> list[Row]:
     """Return rows as a file with a header has them."""
-    return [Row(number + 1, number, each) for number, each in enumerate(responses, 1)]
+    return [Row.of(number + 1, number, each) for number, each in enumerate(responses, 1)]
 
 
 def refusal(rows: Iterable[Row | Problem], shown_problems: int = 1000) -> Refused:
@@ -78,7 +78,7 @@ def test_slices_hold_every_row_once_and_whole_mailboxes(
     assert [(n, len(content)) for n, content in enumerate(contents)] == [
         (each.number, each.size) for each in slices
     ]
-    assert sorted((row.number, row.response.to_json()) for row in rows) == sorted(
+    assert sorted((row.number, row.body) for row in rows) == sorted(
         (number, found.to_json()) for content in contents for number, found in content
     )
     assert {1} >= set(Counter(name for place in places for name in place).values())
@@ -116,7 +116,7 @@ def test_equal_rows_are_one_response() -> None:
         (only,) = made.slices()
 
         assert (made.total, made.duplicates) == (2, 2)
-        assert [(1, rows[0].response), (2, rows[1].response)] == unpack(only.body)
+        assert [(1, response(comment="x")), (2, response(event="E2"))] == unpack(only.body)
 
 
 def test_rows_that_contradict_each_other_are_refused() -> None:
@@ -138,10 +138,8 @@ def test_rows_that_contradict_each_other_are_refused() -> None:
 def test_all_problems_are_found_and_the_first_are_shown() -> None:
     """The whole file is read although it is refused; what is shown is in the file's order."""
     wrong = [Problem(line, "user", "is missing; add it") for line in (3, 9, 12)]
-    rows = numbered([response(), response(comment="x")])
-    found = refusal(
-        [*wrong[:1], Row(2, 1, rows[0].response), Row(6, 2, rows[1].response), *wrong[1:]]
-    )
+    rows = [Row.of(2, 1, response()), Row.of(6, 2, response(comment="x"))]
+    found = refusal([*wrong[:1], *rows, *wrong[1:]])
     text = "line 2 asks something else for the same user and event; keep one of the two"
 
     assert (wrong[0], Problem(6, "event", text), *wrong[1:]) == found.problems
@@ -161,7 +159,7 @@ def test_the_fingerprint_is_that_of_the_content_in_its_order() -> None:
 
     first = fingerprint(numbered([one, two]))
 
-    assert first == fingerprint([Row(70, 1, one), Row(80, 2, two)])
+    assert first == fingerprint([Row.of(70, 1, one), Row.of(80, 2, two)])
     assert len({first, fingerprint(numbered([two, one])), fingerprint(numbered([one]))}) == 3
 
 
@@ -200,10 +198,10 @@ def test_selections_are_counted_and_come_back() -> None:
 
     assert (4, 3, 0, 4) == (made.total, made.selections, made.duplicates, only.size)
     assert (1, 0) == (plain.total, plain.selections)
-    assert sorted((row.number, row.response.to_json()) for row in rows) == sorted(
+    assert sorted((row.number, row.body) for row in rows) == sorted(
         (number, found.to_json()) for number, found in unpack(only.body)
     )
-    assert [(2, rows[1].response)] == unpack(quoted.body)
+    assert [(2, response(comment=text))] == unpack(quoted.body)
     assert 3 == sum(isinstance(found, Selection) for _, found in unpack(only.body))
 
 
@@ -301,7 +299,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 comment = "x" * 8000
 row = {"user": "a@b.c", "action": "decline", "comment": comment}
 try:
-    draft(Row(n, n, Response.from_json(row | {"event": str(n)})) for n in range(1, 9))
+    draft(Row.of(n, n, Response.from_json(row | {"event": str(n)})) for n in range(1, 9))
 except BulkrsvpError as error:
     print(error)
 """
@@ -326,7 +324,7 @@ from jobs.rows import Row
 def rows(count):
     for n in range(1, count + 1):
         row = {"user": f"u{n % 5000}@b.c", "event": "E" * 150 + str(n), "action": "decline"}
-        yield Row(n, n, Response.from_json(row))
+        yield Row.of(n, n, Response.from_json(row))
 def peak(count):
     with draft(rows(count)) as made:
         assert sum(each.size for each in made.slices()) == count
@@ -396,7 +394,7 @@ def test_a_slice_that_would_fill_the_memory_is_refused() -> None:
 def test_a_mailbox_that_no_slice_can_hold_is_refused() -> None:
     """What the worker would not unpack is not queued in the first place."""
     comment = "x" * 8192
-    rows = (Row(n + 1, n, response(event=f"E{n}", comment=comment)) for n in range(1, 8_101))
+    rows = (Row.of(n + 1, n, response(event=f"E{n}", comment=comment)) for n in range(1, 8_101))
     text = "asks for 8100 responses, 64 MiB of JSON, too much for one batch; use several files"
 
     assert (Problem(2, "user", text),) == refusal(rows).problems

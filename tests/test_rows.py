@@ -37,7 +37,7 @@ def jsonl(*objects: dict[str, Any]) -> str:
 
 def row(line: int, number: int, **changes: Any) -> Row:
     """Return the row that ROW with `changes` must become."""
-    return Row(line, number, Response.from_json(ROW | changes))
+    return Row.of(line, number, Response.from_json(ROW | changes))
 
 
 SLOT = {
@@ -345,7 +345,7 @@ def test_reading_may_end_before_the_file_does() -> None:
 def selection(line: int, number: int, events: dict[str, Any], **changes: Any) -> Row:
     """Return the selection row that ROW with `events` in the place of its event must become."""
     fields = {"user": ROW["user"], "events": events, "action": "decline"} | changes
-    return Row(line, number, Selection.from_json(fields))
+    return Row.of(line, number, Selection.from_json(fields))
 
 
 EVERYTHING: dict[str, Any] = {
@@ -447,8 +447,8 @@ def test_selections_in_results_can_be_fed_back_in() -> None:
     writer.writerow({"user": ROW["user"], "action": "decline", "calendar": "default"} | cells)
     writer.writerow(found | {"row": "12.1"})
 
-    assert [Row(1, 1, told), row(2, 2)] == read(lines, Format.JSONL)
-    assert [Row(2, 1, told), row(3, 2)] == read(table.getvalue())
+    assert [Row.of(1, 1, told), row(2, 2)] == read(lines, Format.JSONL)
+    assert [Row.of(2, 1, told), row(3, 2)] == read(table.getvalue())
 
 
 @pytest.mark.parametrize(

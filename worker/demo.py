@@ -157,7 +157,7 @@ def _child(
 
 async def _answer(settings: Settings, made_up: Iterator[dict[str, Any]]) -> Batch:
     responses = (Response.from_json(row) for row in made_up)
-    numbered = (Row(number, number, response) for number, response in enumerate(responses, 1))
+    numbered = (Row.of(number, number, response) for number, response in enumerate(responses, 1))
     with draft(numbered) as checked:
         async with open_ledger(settings) as (redis, batches):
             await queue_batch(redis, checked, WISHES)

@@ -59,7 +59,7 @@ def _selections(leavers: list[dict[str, Any]]) -> Iterator[Row]:
     for number, leaver in enumerate(leavers, start=1):
         comment = f"{leaver['name']} has left Contoso."
         row = {"user": leaver["address"], "events": {}, "action": "decline", "comment": comment}
-        yield Row(number, number, Selection.from_json(row))
+        yield Row.of(number, number, Selection.from_json(row))
 
 
 async def _carry_out(stage: Stage, checked: Draft, batch: str) -> None:

@@ -59,19 +59,26 @@ def _delimiter(header: str) -> str:
 def _read_cells(
     lines: Iterator[str], delimiter: str, skipped: int
 ) -> Iterator[tuple[int, list[str]] | Problem]:
-    """Yield rows that hold anything, each with the line where it starts, and broken ones."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        line = skipped + reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Problem(line, "row", _why_no_csv(str(error)))
+    """
+    Yield rows that hold anything, each with the line where it starts, and broken ones.
+
+    A line without quotes is a row, and needs no reader of CSV to be cut.
+    """
+    line, longest = skipped + 1, csv.field_size_limit()
+    for first in lines:
+        taken, cells = 1, list[str]()
+        if '"' not in first and len(first) < longest:
+            cells = first.rstrip("\r\n").split(delimiter)
         else:
-            if any(cells):
-                yield line, cells
+            reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+            try:
+                cells = next(reader)
+            except csv.Error as error:
+                yield Problem(line, "row", _why_no_csv(str(error)))
+            taken = reader.line_num
+        if any(cells):
+            yield line, cells
+        line += taken
 
 
 def _why_no_csv(error: str) -> str:

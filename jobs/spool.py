@@ -16,7 +16,7 @@ from zlib import crc32
 from config.errors import BulkrsvpError
 from jobs.rows import Row
 
-__all__ = ["SELECTS", "Spool", "Spooled"]
+__all__ = ["SELECTS", "Spool", "Spooled", "no_room"]
 
 FILES = 64
 """A million rows leave 16,000 in each, some 10 MB; 256 open files are all that macOS allows."""
@@ -29,19 +29,24 @@ class Spooled(NamedTuple):
     """
     A row on disk, as its bytes stand there.
 
-    `target` is what is answered, an event or a selection of them; `body` is canonical JSON.
+    `target` is what is answered, an event or a selection of them; `entry` is the JSON that stands
+    for the row in a slice: its number, and what it asks.
     """
 
     mailbox: bytes
-    number: bytes
-    line: bytes
     target: bytes
-    body: bytes
+    line: bytes
+    entry: bytes
 
     @property
     def selects(self) -> bool:
         """Whether it is a selection, which has no event yet."""
         return self.target[:1] == SELECTS
+
+    @property
+    def body(self) -> bytes:
+        """The canonical JSON of what it asks."""
+        return self.entry[self.entry.index(b",") + 1 : -1]
 
 
 class Spool:
@@ -62,27 +67,33 @@ class Spool:
         """Store `row`; raises `BulkrsvpError` when the disk is full."""
         line, number, mailbox, target, body = row
         # neither a mailbox nor a target holds a space, and JSON holds no line break
-        stored = b"%b %d %d %b %b\n" % (mailbox, number, line, target, body)
+        stored = b"%b %b %d [%d,%b]\n" % (mailbox, target, line, number, body)
         try:
             self._files[crc32(mailbox) % FILES].write(stored)
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
 
     def mailboxes(self) -> Iterator[list[Spooled]]:
-        """Yield the rows of each mailbox in their order; raises `BulkrsvpError` as `add` does."""
+        """
+        Yield the rows of each mailbox in their order, once, and take them from the disk.
+
+        Raises `BulkrsvpError` as `add` does.
+        """
         for file in self._files:
             try:
                 file.seek(0)  # writes out what is still in memory
             except OSError as error:
-                raise _no_room(error) from error
+                raise no_room(error) from error
             found: dict[bytes, list[Spooled]] = {}
-            for line in file.read().splitlines():
-                row = Spooled._make(line.split(b" ", 4))
+            for stored in file.read().splitlines():
+                row = Spooled._make(stored.split(b" ", 3))
                 found.setdefault(row.mailbox, []).append(row)
+            file.truncate(0)
             yield from found.values()
 
 
-def _no_room(error: OSError) -> BulkrsvpError:
+def no_room(error: OSError) -> BulkrsvpError:
+    """Return what is told of a disk that took no more rows."""
     return BulkrsvpError(
         f"the rows could not be kept in {gettempdir()} ({error.strerror}); "
         "make room there, or set TMPDIR to a folder that has some"

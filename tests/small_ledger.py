@@ -13,7 +13,6 @@ from arq.connections import ArqRedis
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
-from jobs.batch import Slice
 from jobs.connection import connect
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches, Commit
@@ -24,6 +23,7 @@ from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed, Slices
 from jobs.ledger.writes import Answer, Kind, Word
 from jobs.outcome import Ending, Outcome, Reason
+from jobs.packing import Slice
 
 NOW = 1_700_000_000_000
 """Where the hand-driven clock of a test begins, ms since the epoch."""

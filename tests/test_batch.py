@@ -16,15 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import InputError
-from jobs.batch import (
-    MAX_UNPACKED,
-    SELECTION_WEIGHT,
-    SLICE_SIZE,
-    Refused,
-    check_batch_id,
-    draft,
-    unpack,
-)
+from jobs.batch import Refused, check_batch_id, draft
+from jobs.packing import MAX_UNPACKED, SELECTION_WEIGHT, SLICE_SIZE, unpack
 from jobs.response import Response
 from jobs.rows import Problem, Row
 from jobs.selection import Selection
@@ -270,14 +263,18 @@ def test_nothing_stays_on_disk(
     """The rows, which hold what was written to people, are gone when the draft is."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
+    def watched() -> Iterable[Row]:
+        yield from numbered([response()])
+        assert list(tmp_path.iterdir()) != []
+
     def broken() -> Iterable[Row]:
         yield from numbered([response()])
         raise InputError("the stream broke")
 
     match closing:
         case "closed":
-            with draft(numbered([response()])) as made:
-                assert list(tmp_path.iterdir()) != []
+            with draft(watched()) as made:
+                assert list(tmp_path.iterdir()) == []
                 assert made.total == 1
         case "refused":
             refusal([Problem(1, "file", "x")])
@@ -291,29 +288,35 @@ def test_nothing_stays_on_disk(
 
 FULL_DISK = """
 import resource
+from random import randbytes
 from config.errors import BulkrsvpError
 from jobs.batch import draft
 from jobs.response import Response
 from jobs.rows import Row
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-comment = "x" * 8000
-row = {"user": "a@b.c", "action": "decline", "comment": comment}
-try:
-    draft(Row.of(n, n, Response.from_json(row | {"event": str(n)})) for n in range(1, 9))
-except BulkrsvpError as error:
-    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+def rows(users):
+    for n in range(1, 65):
+        row = {"user": f"u{n % users}@b.c", "event": str(n), "action": "decline"}
+        yield Row.of(n, n, Response.from_json(row | {"comment": randbytes(4096).hex()}))
+for users in (1, 64):  # what is full: a file of rows, or the one of slices
+    try:
+        draft(rows(users))
+    except BulkrsvpError as error:
+        print(error)
 """
 
 
 def test_a_full_disk_is_a_message() -> None:
-    """Where the rows find no room, the administrator is told what to do about it."""
+    """Where rows or slices find no room, the administrator is told what to do about it."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=True
     )
+    told = done.stdout.splitlines()
 
     assert done.stderr == ""
-    assert done.stdout.startswith("the rows could not be kept in ")
-    assert done.stdout.endswith("set TMPDIR to a folder that has some\n")
+    assert 2 == len(told)
+    assert all(line.startswith("the rows could not be kept in ") for line in told)
+    assert all(line.endswith("set TMPDIR to a folder that has some") for line in told)
 
 
 LONG_FILE = """

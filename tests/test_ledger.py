@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 from redis_proxy import redis_proxy
 from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 
-from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.batches import STAGED_AT_ONCE, Commit
 from jobs.ledger.entries import Entry
@@ -23,6 +22,7 @@ from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed
 from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
 from jobs.outcome import Ending, Outcome
+from jobs.packing import Slice
 from jobs.record import State
 
 WINDOW_MS = 600_000

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
-from jobs.batch import unpack
 from jobs.ledger import keys
+from jobs.packing import unpack
 from jobs.selection import Selection
 from worker.commands import main
 

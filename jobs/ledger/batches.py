@@ -13,12 +13,12 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from config.errors import InputError, LedgerUnreachable
-from jobs.batch import Slice
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, unpack
 from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.facts import PUT_AWAY, VERSIONS, Batch, Order, read_batch
 from jobs.ledger.script import Script
+from jobs.packing import Slice
 from jobs.selection import Selection
 
 KEPT_AT_ONCE = 1000

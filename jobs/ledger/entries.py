@@ -8,10 +8,10 @@ The same reading serves the worker that opens a slice and the administrator who 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jobs.batch import unpack
 from jobs.choosing import Found, unpack_found
 from jobs.ledger.archive import spread
 from jobs.outcome import Ending
+from jobs.packing import unpack
 from jobs.record import QUEUED, Record
 from jobs.response import Response
 from jobs.selection import Selection

@@ -21,6 +21,9 @@ __all__ = ["SELECTS", "Spool", "Spooled", "no_room"]
 FILES = 64
 """A million rows leave 16,000 in each, some 10 MB; 256 open files are all that macOS allows."""
 
+BUFFER = 1 << 16
+"""Bytes of a file that gather in memory, 4 MB in all."""
+
 SELECTS = b"?"
 """What the targets of selections begin with, and no event's id."""
 
@@ -56,7 +59,7 @@ class Spool:
         self._open = ExitStack()
         folder = self._open.enter_context(TemporaryDirectory(prefix="bulkrsvp-"))
         paths = [Path(folder, str(n)) for n in range(FILES)]
-        self._files = [self._open.enter_context(path.open("w+b")) for path in paths]
+        self._files = [self._open.enter_context(path.open("w+b", BUFFER)) for path in paths]
 
     def close(self) -> None:
         """Remove the rows from the disk."""

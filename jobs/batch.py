@@ -19,7 +19,7 @@ from jobs.packing import MAX_UNPACKED, SLICE_SIZE, Packer, Slice
 from jobs.response import Response
 from jobs.rows import Problem, Row
 from jobs.selection import Selection
-from jobs.spool import SELECTS, Spool, Spooled
+from jobs.spool import SELECTS, Mailbox, Spool, Stored
 
 __all__ = ["Draft", "Refused", "check_batch_id", "draft"]
 
@@ -138,17 +138,15 @@ def _draft(
     fingerprint = _gather(spool, rows, problems, _PLAN if plan else b"")
     total = selections = duplicates = 0
     for mailbox in spool.mailboxes():
-        kept = _keep_first(mailbox)
-        selecting = _count_selections(kept)
-        total += len(kept)
+        selecting = mailbox.selections
+        total += len(mailbox.first)
         selections += selecting
-        duplicates += len(mailbox) - len(kept)
-        if len(kept) < len(mailbox):
-            _find_conflicts(mailbox, kept, problems)
-        if len(kept) > SLICE_SIZE:
-            _check_size(kept, problems)
+        duplicates += len(mailbox.later)
+        _find_conflicts(mailbox, problems)
+        if len(mailbox.first) > SLICE_SIZE:
+            _check_size(mailbox, problems)
         if not problems.total:
-            packer.add(kept, selecting)
+            packer.add(mailbox.entries, selecting)
     problems.refuse_if_any()
     packer.seal()
     return Draft(
@@ -172,43 +170,33 @@ def _gather(spool: Spool, rows: Iterable[Row | Problem], problems: _Problems, fi
     return digest.hexdigest()
 
 
-def _keep_first(mailbox: list[Spooled]) -> list[Spooled]:
-    """Return the first row for each target."""
-    first: dict[bytes, Spooled] = {}
-    for row in mailbox:
-        first.setdefault(row.target, row)
-    return list(first.values())
-
-
-def _count_selections(rows: Iterable[Spooled]) -> int:
-    return [row.target[:1] for row in rows].count(SELECTS)
-
-
-def _find_conflicts(mailbox: list[Spooled], kept: list[Spooled], problems: _Problems) -> None:
-    first = {row.target: row for row in kept}
-    for row in mailbox:
-        earlier = first[row.target]
-        if not _say_the_same(row, earlier):
-            what, field = ("events", "row") if row.selects else ("event", "event")
+def _find_conflicts(mailbox: Mailbox, problems: _Problems) -> None:
+    for target, row in mailbox.later:
+        earlier = mailbox.first[target]
+        selects = target[:1] == SELECTS
+        if not _say_the_same(row, earlier, Selection if selects else Response):
+            what, field = ("events", "row") if selects else ("event", "event")
             text = f"line {int(earlier.line)} asks something else for the same user and {what}"
             problems.add(Problem(int(row.line), field, f"{text}; keep one of the two"))
 
 
-def _check_size(kept: list[Spooled], problems: _Problems) -> None:
+def _check_size(mailbox: Mailbox, problems: _Problems) -> None:
     """Note a mailbox whose slice `unpack` would refuse."""
-    size = sum(len(row.entry) + len(",") for row in kept)
+    entries = mailbox.entries
+    size = sum(map(len, entries)) + len(entries)
     if size >= MAX_UNPACKED:
-        text = f"asks for {len(kept)} responses, {size >> 20} MiB of JSON, too much for one batch"
-        problems.add(Problem(int(kept[0].line), "user", f"{text}; use several files"))
+        text = (
+            f"asks for {len(entries)} responses, {size >> 20} MiB of JSON, too much for one batch"
+        )
+        line = next(iter(mailbox.first.values())).line
+        problems.add(Problem(int(line), "user", f"{text}; use several files"))
 
 
-def _say_the_same(row: Spooled, earlier: Spooled) -> bool:
+def _say_the_same(row: Stored, earlier: Stored, kind: type[Response | Selection]) -> bool:
     if row.body == earlier.body:
         return True
-    if row.selects:
-        selections = Selection.from_json(row.body), Selection.from_json(earlier.body)
-        return _differ_in_case(*selections, "user", "events")
-    return _differ_in_case(Response.from_json(row.body), Response.from_json(earlier.body), "user")
+    fields = ("user", "events") if kind is Selection else ("user",)
+    return _differ_in_case(kind.from_json(row.body), kind.from_json(earlier.body), *fields)
 
 
 def _differ_in_case(later: Asked, former: Asked, *fields: str) -> bool:

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from jobs.response import Response
 from jobs.selection import Selection
-from jobs.spool import Spooled, no_room
+from jobs.spool import no_room
 
 __all__ = ["MAX_UNPACKED", "SELECTION_WEIGHT", "SLICE_SIZE", "Packer", "Slice", "unpack"]
 
@@ -55,7 +55,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._file = TemporaryFile(prefix="bulkrsvp-")  # noqa: SIM115  # closed by `close`
-        self._rows: list[Spooled] = []
+        self._entries: list[bytes] = []
         self._filled = 0
 
     def close(self) -> None:
@@ -63,22 +63,22 @@ class Packer:
         with suppress(OSError):  # a full disk says so again when its file is closed
             self._file.close()
 
-    def add(self, mailbox: Sequence[Spooled], selections: int) -> None:
+    def add(self, entries: Sequence[bytes], selections: int) -> None:
         """
-        Pack the rows of a mailbox, so many of which are selections.
+        Pack the rows of a mailbox, so many of which are selections, by their JSON.
 
         A slice has at most `SLICE_SIZE` responses, or is one bigger mailbox alone; a selection
         counts as `SELECTION_WEIGHT` of them. Raises `BulkrsvpError` when the disk is full.
         """
-        weight = len(mailbox) + (SELECTION_WEIGHT - 1) * selections
-        if self._rows and self._filled + weight > SLICE_SIZE:
+        weight = len(entries) + (SELECTION_WEIGHT - 1) * selections
+        if self._entries and self._filled + weight > SLICE_SIZE:
             self._store()
-        self._rows += mailbox
+        self._entries += entries
         self._filled += weight
 
     def seal(self) -> None:
         """Let the last slice be one; raises `BulkrsvpError` as `add` does."""
-        if self._rows:
+        if self._entries:
             self._store()
         try:
             self._file.flush()
@@ -95,17 +95,12 @@ class Packer:
             yield Slice(number, size, self._file.read(length))
 
     def _store(self) -> None:
-        body = _pack(self._rows)
+        body = zlib.compress(b"[%b]" % b",".join(self._entries), COMPRESSION)
         try:
-            self._file.write(b"%d %d\n%b" % (len(self._rows), len(body), body))
+            self._file.write(b"%d %d\n%b" % (len(self._entries), len(body), body))
         except OSError as error:
             raise no_room(error) from error
-        self._rows, self._filled = [], 0
-
-
-def _pack(rows: list[Spooled]) -> bytes:
-    text = b",".join([row.entry for row in rows])
-    return zlib.compress(b"[%b]" % text, COMPRESSION)
+        self._entries, self._filled = [], 0
 
 
 def unpack(body: bytes) -> list[tuple[int, Response | Selection]]:

@@ -6,6 +6,7 @@ whole, so memory is bounded by the fullest of them and not by the length of what
 Knows neither slices nor the ledger.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from zlib import crc32
 from config.errors import BulkrsvpError
 from jobs.rows import Row
 
-__all__ = ["SELECTS", "Spool", "Spooled", "no_room"]
+__all__ = ["SELECTS", "Mailbox", "Spool", "Stored", "no_room"]
 
 FILES = 64
 """A million rows leave 16,000 in each, some 10 MB; 256 open files are all that macOS allows."""
@@ -28,28 +29,40 @@ SELECTS = b"?"
 """What the targets of selections begin with, and no event's id."""
 
 
-class Spooled(NamedTuple):
+class Stored(NamedTuple):
     """
-    A row on disk, as its bytes stand there.
+    A row on disk, as its bytes stand there: the line where it starts, and its entry.
 
-    `target` is what is answered, an event or a selection of them; `entry` is the JSON that stands
-    for the row in a slice: its number, and what it asks.
+    The entry is the JSON that stands for the row in a slice: its number, and what it asks.
     """
 
-    mailbox: bytes
-    target: bytes
     line: bytes
     entry: bytes
 
     @property
-    def selects(self) -> bool:
-        """Whether it is a selection, which has no event yet."""
-        return self.target[:1] == SELECTS
-
-    @property
     def body(self) -> bytes:
         """The canonical JSON of what it asks."""
-        return self.entry[self.entry.index(b",") + 1 : -1]
+        return self.entry.partition(b",")[2][:-1]
+
+
+class Mailbox:
+    """The rows of a mailbox: the first for each target, and the later ones for the same."""
+
+    __slots__ = ("first", "later")
+
+    def __init__(self) -> None:
+        self.first: dict[bytes, Stored] = {}
+        self.later: list[tuple[bytes, Stored]] = []
+
+    @property
+    def selections(self) -> int:
+        """How many of the first rows are selections, which have no event yet."""
+        return [target[:1] for target in self.first].count(SELECTS)
+
+    @property
+    def entries(self) -> list[bytes]:
+        """What stands in a slice for the first rows."""
+        return [entry for _, entry in self.first.values()]
 
 
 class Spool:
@@ -76,9 +89,9 @@ class Spool:
         except OSError as error:
             raise no_room(error) from error
 
-    def mailboxes(self) -> Iterator[list[Spooled]]:
+    def mailboxes(self) -> Iterator[Mailbox]:
         """
-        Yield the rows of each mailbox in their order, once, and take them from the disk.
+        Yield each mailbox with its rows in their order, once, and take them from the disk.
 
         Raises `BulkrsvpError` as `add` does.
         """
@@ -87,10 +100,12 @@ class Spool:
                 file.seek(0)  # writes out what is still in memory
             except OSError as error:
                 raise no_room(error) from error
-            found: dict[bytes, list[Spooled]] = {}
+            found = defaultdict[bytes, Mailbox](Mailbox)
             for stored in file.read().splitlines():
-                row = Spooled._make(stored.split(b" ", 3))
-                found.setdefault(row.mailbox, []).append(row)
+                mailbox, target, line, entry = stored.split(b" ", 3)
+                row, rows = Stored(line, entry), found[mailbox]
+                if rows.first.setdefault(target, row) is not row:
+                    rows.later.append((target, row))
             file.truncate(0)
             yield from found.values()
 

@@ -24,6 +24,7 @@ WINDOW = frozenset({"from", "to", "series"})
 """Columns that only a selection has."""
 
 _BETWEEN = re.compile(r"[\s,;]+")
+_LONGEST = csv.field_size_limit()
 _SLOT = frozenset({"proposedStart", "proposedEnd", "timeZone"})
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -62,23 +63,34 @@ def _read_cells(
     """
     Yield rows that hold anything, each with the line where it starts, and broken ones.
 
-    A line without quotes is a row, and needs no reader of CSV to be cut.
+    A reader of CSV is started for those that cannot be cut without one.
     """
-    line, longest = skipped + 1, csv.field_size_limit()
+    line = skipped + 1
     for first in lines:
-        taken, cells = 1, list[str]()
-        if '"' not in first and len(first) < longest:
-            cells = first.rstrip("\r\n").split(delimiter)
-        else:
+        taken, cells = 1, _cut(first, delimiter)
+        if cells is None:
             reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
             try:
                 cells = next(reader)
             except csv.Error as error:
                 yield Problem(line, "row", _why_no_csv(str(error)))
+                cells = []
             taken = reader.line_num
         if any(cells):
             yield line, cells
         line += taken
+
+
+def _cut(line: str, delimiter: str) -> list[str] | None:
+    """Return the cells of a line where none has quotes, or each has a pair round it; else None."""
+    text = line.rstrip("\r\n")
+    if len(text) > _LONGEST:
+        return None
+    if '"' not in text:
+        return text.split(delimiter)
+    cells = text[1:-1].split(f'"{delimiter}"')
+    paired = text[0] == text[-1] == '"' and text.count('"') == 2 * len(cells)
+    return cells if paired else None
 
 
 def _why_no_csv(error: str) -> str:

@@ -42,6 +42,7 @@ def by_one_reader(text: str) -> list[tuple[int, dict[str, Any] | None]]:
 @example(f'{"x" * 131_073}\n"a"\n')
 @example(f'{"x" * 131_072}\n"{"x" * 131_073}"\na\n')
 @example('a,"b\n\nc",d\n"e"f,g\nh,"i')
+@example('"a","b,c","","d"\n"a""b","c"\n""\n"a"",""b"\n"a",b","c"\n"')
 def test_rows_are_those_of_one_reader(rest: str) -> None:
     """Quotes or none, broken or whole: each row starts where it does, and holds what it does."""
     text = f"{','.join(NAMES)}\n{rest}"

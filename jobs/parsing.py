@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from jobs.fields import abbreviated
+from jobs.usual import Usual, line_at_a_glance
 
 __all__ = [
     "COLUMNS",
@@ -93,8 +94,8 @@ class Problem:
         return f"{file}:{self.line}: {self.field}: {self.text}"
 
 
-RawRow = tuple[int, dict[str, Any]]
-"""The line where a row starts, and its fields as a JSON object would hold them."""
+RawRow = tuple[int, dict[str, Any] | Usual]
+"""The line where a row starts, and its fields as a JSON object would hold them, if it is read."""
 
 
 class Unreadable(Exception):  # ends the reading here; nobody else meets it
@@ -118,9 +119,15 @@ def suggest(name: str, known: tuple[str, ...]) -> str:
 
 
 def read_jsonl(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
-    """Yield each object of `text` without its nulls and result keys; raises `Unreadable`."""
+    """
+    Yield each object of `text` without its nulls and result keys; raises `Unreadable`.
+
+    Objects that are seen to be usual are not read.
+    """
     for number, line in enumerate(read_lines(text), 1):
-        if not line.isspace():
+        if usual := line_at_a_glance(line):
+            yield number, usual
+        elif not line.isspace():
             yield _read_object(number, line)
 
 

@@ -22,7 +22,7 @@ from jobs.parsing import Problem, Unreadable, encoding_of, read_jsonl, suggest
 from jobs.response import LocalTime, Response, TimeSlot
 from jobs.selection import Events, Selection
 from jobs.table import read_csv
-from jobs.usual import at_a_glance
+from jobs.usual import Usual, at_a_glance
 
 __all__ = ["Format", "Problem", "Row", "choose_format", "read_rows", "read_selection"]
 
@@ -151,7 +151,9 @@ def read_rows(
                 yield raw
                 continue
             line, fields = raw
-            if body := at_a_glance(fields):
+            if isinstance(fields, Usual):
+                yield Row(line, number, *fields)
+            elif body := at_a_glance(fields):
                 mailbox, target = fields["user"].lower().encode(), fields["event"].encode()
                 yield Row(line, number, mailbox, target, body)
             elif "events" in fields:

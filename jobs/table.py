@@ -15,6 +15,7 @@ from typing import Any
 
 from jobs.fields import abbreviated
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS, TOLD, Problem, RawRow, read_lines, suggest
+from jobs.usual import cells_at_a_glance
 
 __all__ = ["read_csv"]
 
@@ -130,12 +131,15 @@ def _name_cells(
     header: list[str], table: Iterator[tuple[int, list[str]] | Problem]
 ) -> Iterator[RawRow | Problem]:
     passed_over = [name for name in header if name in RESULTS - TOLD]
-    width, shapes = len(header), _shapes(header)
+    width, shapes, glance = len(header), _shapes(header), cells_at_a_glance(header)
     for entry in table:
         if isinstance(entry, Problem):
             yield entry
             continue
         line, cells = entry
+        if glance and (usual := glance(cells)):
+            yield line, usual
+            continue
         if len(cells) > width:
             text = f"has {len(cells)} cells, and the header {width}"
             yield Problem(line, "row", f"{text}; quote a cell that holds the separator")

@@ -1,34 +1,59 @@
 """
-Most rows are usual, and their own canonical JSON shows at a glance that nothing is wrong.
+Most rows are usual, and their JSON shows at a glance that nothing is wrong with them.
 
-One pattern over the whole text stands for the checks of `jobs/response.py`, at a quarter of their
+A pattern over the whole text stands for the checks of `jobs/response.py`, at a quarter of their
 price. It knows a part of what they accept and nothing of what they refuse: what it matches, a
-`Response` reads without a complaint and writes back byte by byte; of all else it says nothing.
+`Response` reads without a complaint and writes in these bytes; of all else it says nothing.
 """
 
 import re
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from jobs.fields import ID, MAX_COMMENT_BYTES, OBJECT_ID, PLAIN_USER
 from jobs.response import Action
 
-__all__ = ["at_a_glance"]
+__all__ = ["Usual", "at_a_glance", "cells_at_a_glance", "line_at_a_glance"]
 
 _SILENT = dict.fromkeys(("user", "event", "action")) | {"sendResponse": True}
 _TELLING = dict.fromkeys(("user", "event", "action", "comment")) | {"sendResponse": True}
 """The fields in the order of `Response`, for a row's own to be laid over."""
 
+_USER = rf"{PLAIN_USER}|{OBJECT_ID}"
+_EVENT = rf'(?!\.\.?(?:["\n]|\Z)){ID}'
+_ACTION = "|".join(Action)
 _COMMENT = r'(?:[^"\\]++|\\[^u])++'
 """A text in JSON; NUL is not in it, which would be written as an escape with u."""
 
+_PLAIN_COMMENT = r'[^"\\\x00-\x1f\ud800-\udfff]++'
+"""A text that stands in JSON as it is, and in UTF-8."""
+
 _USUAL = re.compile(
-    rf'{{"user":"(?:{PLAIN_USER}|{OBJECT_ID})",'
-    rf'"event":"(?!\.\.?"){ID}",'
-    rf'"action":"(?:{"|".join(Action)})",'
+    rf'{{"user":"(?:{_USER})","event":"{_EVENT}","action":"(?:{_ACTION})",'
     rf'(?:"comment":"{_COMMENT}","sendResponse":true|"sendResponse":(?:true|false))}}'.encode()
 )
+_USUAL_LINE = re.compile(
+    rf'{{"user": ?"({_USER})", ?"event": ?"({_EVENT})", ?"action": ?"({_ACTION})"'
+    rf'(?:, ?"comment": ?"({_PLAIN_COMMENT})")?(?:, ?"sendResponse": ?true)?}}[ \t\r\n]*'
+)
+_CELLS = {
+    "user": f"(?P<user>{_USER})",
+    "event": f"(?P<event>{_EVENT})",
+    "action": f"(?P<action>{_ACTION})",
+    "comment": f"(?P<comment>(?:{_PLAIN_COMMENT})?)",
+}
+_BETWEEN_CELLS = "\n"
+"""Stands in none of the above."""
+
+
+class Usual(NamedTuple):
+    """A usual row: whose it is, the event that it answers, and its canonical JSON."""
+
+    mailbox: bytes
+    event: bytes
+    body: bytes
 
 
 def at_a_glance(fields: dict[str, Any]) -> bytes | None:
@@ -41,3 +66,38 @@ def at_a_glance(fields: dict[str, Any]) -> bytes | None:
     if len(body) < MAX_COMMENT_BYTES and _USUAL.fullmatch(body):
         return body
     return None
+
+
+def line_at_a_glance(line: str) -> Usual | None:
+    """Return the response that stands in a line of JSON, or None to have the line read."""
+    if (match := _USUAL_LINE.fullmatch(line)) is None:
+        return None
+    return _usual(*match.groups())
+
+
+def cells_at_a_glance(header: Sequence[str]) -> Callable[[list[str]], Usual | None] | None:
+    """
+    Return what looks at the cells under a `header`, as `line_at_a_glance` does at a line.
+
+    Where the header has other columns than most have, that is None.
+    """
+    missing = _CELLS.keys() - header
+    if not missing <= {"comment"} or not _CELLS.keys() >= set(header):
+        return None
+    pattern = _BETWEEN_CELLS.join(_CELLS[name] for name in header)
+    usual = re.compile(pattern + "(?P<comment>)" if missing else pattern)
+
+    def glance(cells: list[str]) -> Usual | None:
+        match = usual.fullmatch(_BETWEEN_CELLS.join(cells))
+        return _usual(*match.group(*_CELLS)) if match else None
+
+    return glance
+
+
+def _usual(user: str, event: str, action: str, comment: str | None) -> Usual | None:
+    told = f'"comment":"{comment}",' if comment else ""
+    text = f'{{"user":"{user}","event":"{event}","action":"{action}",{told}"sendResponse":true}}'
+    body = text.encode()
+    if len(body) >= MAX_COMMENT_BYTES:
+        return None
+    return Usual(user.lower().encode(), event.encode(), body)

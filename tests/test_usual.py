@@ -1,5 +1,7 @@
 """What passes at a glance is what the whole check would have made of it."""
 
+import json
+from io import BufferedReader, BytesIO
 from typing import Any
 
 import pytest
@@ -7,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.response import Action, Response
-from jobs.rows import Row
-from jobs.usual import at_a_glance
+from jobs.rows import Format, Problem, Row, read_rows
+from jobs.usual import at_a_glance, cells_at_a_glance, line_at_a_glance
 
 PLAIN: dict[str, Any] = {"user": "ada@contoso.com", "event": "AAMkAGI2", "action": "decline"}
 GUID = "6f1c0b1e-3F0a-4c59-9d3e-0a8f5d1c2b3a"
@@ -46,6 +48,63 @@ def test_what_passes_at_a_glance_passes_the_check(
         assert whole[2:] == seen
 
 
+def read(text: str) -> list[Row | Problem]:
+    """Return what comes of JSON Lines."""
+    raw: Any = BytesIO(text.encode(errors="surrogateescape"))
+    return list(read_rows(BufferedReader(raw), format=Format.JSONL))
+
+
+NAMES = ["user", "event", "action", "comment"]
+GIVEN = st.fixed_dictionaries({name: VALUES[name] for name in NAMES})
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    GIVEN,
+    st.sampled_from([PLAIN, {}]),
+    st.sets(st.sampled_from(NAMES)),
+    st.sampled_from([{}, {"sendResponse": True}, {"sendResponse": False}]),
+    st.tuples(st.integers(0, 200), st.sampled_from('"\\,}\0\t\udcff ')),
+)
+@example(PLAIN | {"comment": "\x7f\u2028\U0001f600"}, {}, set(), {}, (0, ""))
+@example(PLAIN | {"comment": "x" * 8192}, {}, set(), {}, (0, ""))
+def test_a_line_seen_at_a_glance_is_what_it_is_when_read(
+    row: dict[str, Any],
+    over: dict[str, Any],
+    dropped: set[str],
+    silence: dict[str, bool],
+    planted: tuple[int, str],
+) -> None:
+    """However a line is written or damaged, a glance takes it for what the whole reading does."""
+    fields = {name: (row | over)[name] for name in NAMES if name not in dropped} | silence
+    text = json.dumps(fields, ensure_ascii=False).encode(errors="replace").decode()
+    place, letter = planted
+    for line in (text, text[:place] + letter + text[place:]):
+        seen = line_at_a_glance(line)
+        if seen is not None:
+            whole = read(f" {line}")  # for the space before it, it is read
+            assert [Row(1, 1, *seen)] == whole
+
+
+@settings(deadline=None, max_examples=500)
+@given(GIVEN, st.sampled_from([PLAIN, {}]), st.permutations(NAMES), st.integers(3, 4))
+@example(PLAIN | {"comment": "a\nb"}, {}, NAMES, 4)
+@example(PLAIN | {"event": "..", "comment": ""}, {}, NAMES, 4)
+@example(PLAIN | {"event": ".", "comment": ""}, {}, NAMES[::-1], 4)
+def test_cells_seen_at_a_glance_are_what_they_are_when_read(
+    row: dict[str, str], over: dict[str, Any], order: list[str], width: int
+) -> None:
+    """In whatever order the columns stand, a glance takes cells for what their fields are."""
+    header = order[:width]
+    cells = [(row | over)[name] for name in header]
+    glance = cells_at_a_glance(header)
+    seen = glance(cells) if glance else None
+    if glance and seen:
+        fields = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+        assert Row.of(1, 1, Response.from_json(fields)) == Row(1, 1, *seen)
+        assert [None, None] == [glance(cells[:-1]), glance([*cells, "x"])]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -64,3 +123,29 @@ def test_usual_rows_pass_at_a_glance(changes: dict[str, Any]) -> None:
     backwards = dict(reversed(fields.items()))
 
     assert Response.from_json(fields).to_json() == at_a_glance(fields) == at_a_glance(backwards)
+
+
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_usual_lines_pass_at_a_glance(separators: tuple[str, str]) -> None:
+    """Lines as most programs write them are not read as JSON."""
+    for changes in ({}, {"comment": "é, } [x]", "sendResponse": True}, {"user": GUID}):
+        line = json.dumps(PLAIN | changes, separators=separators, ensure_ascii=False) + "\r\n"
+        seen = line_at_a_glance(line)
+
+        assert seen is not None
+        assert Row.of(1, 1, Response.from_json(PLAIN | changes)) == Row(1, 1, *seen)
+
+
+def test_usual_cells_pass_at_a_glance() -> None:
+    """Cells of plain columns in any order are not made an object of."""
+    glance = cells_at_a_glance(["event", "comment", "user", "action"])
+    assert glance is not None
+    for comment in ("", "è, } [x]"):
+        fields = PLAIN | ({"comment": comment} if comment else {})
+        seen = glance(["AAMkAGI2", comment, "ada@contoso.com", "decline"])
+
+        assert seen is not None
+        assert Row.of(1, 1, Response.from_json(fields)) == Row(1, 1, *seen)
+    assert None is cells_at_a_glance(["event", "user", "action", "calendar"])
+    assert None is cells_at_a_glance(["event", "user", "comment"])
+    assert None is not cells_at_a_glance(["event", "user", "action"])

@@ -109,7 +109,7 @@ def test_a_full_tenant(program: Program, sandbox: SandboxClient) -> None:
 
 def test_a_small_batch_overtakes(program: Program) -> None:
     """A small batch that comes while a large one runs does not wait for its end."""
-    everybody = [rows_for(f"person{n}@contoso.com", 1) for n in range(4_000)]
+    everybody = [rows_for(f"person{n}@contoso.com", 1) for n in range(16_000)]
     large = program.submit([row for rows in everybody for row in rows], "--batch", "large")
     with program.worker():
         program.wait_for(large, lambda status: status["open"] < len(everybody))

@@ -70,6 +70,6 @@ CELERY: Final = Yardstick(
     share=5,
     waiting=_waiting_in_celery,
 )
-REQUESTS: Final = Yardstick("e", "requests, one by one", (PYTHON, "yard_requests.py"), share=20)
+REQUESTS: Final = Yardstick("e", "requests, one by one", (PYTHON, "yard_requests.py"), share=100)
 
 REMEMBERING_LITTLE: Final = (MSGRAPH, ARQ, CELERY, REQUESTS)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -96,6 +97,27 @@ def test_a_status_line_counts_whatever_follows(
         expected = (status, None, True)
         assert expected == facts(reply)
         assert len(peer.received) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 429 Too Many\r\nRetry-After: 9"])
+def test_a_call_that_breaks_off_arrived_at_its_end(said: bytes) -> None:
+    """Waits are counted from when the call was given up, whether its first line came or not."""
+    later = NOW + timedelta(seconds=9)
+
+    async def scenario() -> None:
+        async with peer_that(saying(said, then_hang=True)) as peer:
+            wire = Wire(
+                peer.url,
+                max_calls=1,
+                timeout_s=0.3,
+                headers={},
+                clock=lambda: later if peer.arrived.is_set() else NOW,
+            )
+            incoming = await wire.call("GET", "/", {}, permitted=lambda: True)
+            await wire.close()
+        assert later == incoming.arrived_at
 
     asyncio.run(scenario())
 

@@ -144,13 +144,14 @@ class Wire:
         incoming = Incoming(self._clock(), _NO_HEADERS)
         request = self._request(method, target, headers, body)
         if request is None:
-            incoming.end = TransportEnd.BAD_URL
+            self._end(incoming, TransportEnd.BAD_URL)
             return incoming
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._exchange(request, incoming, permitted, limit)
         except _ERRORS as error:
-            self._end(incoming, error)
+            if incoming.status is None:  # else it has come, and nothing else counts
+                self._end(incoming, transport_end(error))
         return incoming
 
     def _request(
@@ -169,7 +170,7 @@ class Wire:
         connection = await self._connect()
         if not permitted():  # this machine stood still: who knows what the connection is worth
             _reset(connection)
-            incoming.end = TransportEnd.WITHDRAWN
+            self._end(incoming, TransportEnd.WITHDRAWN)
             return
         incoming.reached = True
         protocol = cast("_Protocol", connection.protocol)
@@ -179,7 +180,8 @@ class Wire:
             incoming.status, incoming.headers = message.code, message.headers
             await _read(content, incoming, limit)
         except BaseException:  # by time-out or cancellation too: nothing is left behind
-            incoming.status = incoming.status or protocol.status
+            if incoming.status is None:  # the head is not there, but perhaps its first line
+                incoming.status, incoming.arrived_at = protocol.status, self._clock()
             _reset(connection)
             raise
         if protocol.should_close:
@@ -196,14 +198,11 @@ class Wire:
                 return connection
             _reset(connection)
 
-    def _end(self, incoming: Incoming, error: BaseException) -> None:
-        """Say how it ended; after a status line that came whole nothing else counts."""
-        if incoming.status is not None:
-            return
+    def _end(self, incoming: Incoming, end: TransportEnd) -> None:
+        """Say how it ended, and that it ended now."""
         incoming.arrived_at = self._clock()
-        incoming.end = transport_end(error)
-        if incoming.end is TransportEnd.TIMEOUT and not incoming.reached:
-            incoming.end = TransportEnd.CONNECT_TIMEOUT
+        waiting = end is TransportEnd.TIMEOUT and not incoming.reached
+        incoming.end = TransportEnd.CONNECT_TIMEOUT if waiting else end
 
 
 def _lines(headers: Mapping[str, str]) -> str:
@@ -236,8 +235,9 @@ class _Protocol(ResponseHandler):
 
     async def exchange(self, request: bytes) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         """Write a request and wait for the head of its reply; raises aiohttp's errors."""
+        if not self.used:
+            self.set_response_params(read_until_eof=True)
         self.head, self.used = b"", True
-        self.set_response_params(read_until_eof=True)
         if self.transport is None:
             raise aiohttp.ServerDisconnectedError
         self.transport.write(request)

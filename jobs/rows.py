@@ -153,9 +153,6 @@ def read_rows(
             line, fields = raw
             if isinstance(fields, Usual):
                 yield Row(line, number, *fields)
-            elif body := at_a_glance(fields):
-                mailbox, target = fields["user"].lower().encode(), fields["event"].encode()
-                yield Row(line, number, mailbox, target, body)
             elif "events" in fields:
                 yield from read_selection(line, number, fields, now=now, names=names)
             else:
@@ -177,6 +174,10 @@ def _read_response(
     proposals_allowed: bool,  # noqa: FBT001  # as its caller has it
     names: Mapping[str, str],
 ) -> Iterator[Row | Problem]:
+    if body := at_a_glance(fields):
+        mailbox, target = fields["user"].lower().encode(), fields["event"].encode()
+        yield Row(line, number, mailbox, target, body)
+        return
     try:
         response = Response.from_json(fields)
     except ValidationError as error:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from config.children import child_environment
 from config.settings import Settings
 from jobs.console import open_ledger, read_status
 from jobs.report import describe
+from worker.commands import main
 
 COMMAND = Path(sys.executable).parent / "bulkrsvp"
 PATIENCE_S = 60
@@ -104,9 +107,13 @@ class Program:
 
     def submit(self, rows: list[dict[str, Any]], *arguments: str) -> str:
         """Submit rows; return the batch's id."""
-        submitted = self("submit", self.write("rows.jsonl", rows), *arguments)
-        assert submitted.code == 0, submitted.err
-        return submitted.out.strip()
+        return self.ask("submit", str(self.folder / self.write("rows.jsonl", rows)), *arguments)
+
+    def ask(self, *arguments: str) -> str:
+        """Run a command that ends well, without a process for it; return what it printed."""
+        run = CliRunner().invoke(main, arguments, env=child_environment(self.environment))
+        assert run.exit_code == 0, run.output
+        return run.stdout.strip()
 
     @contextmanager
     def worker(

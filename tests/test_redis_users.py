@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from awaited import awaited
-from click.testing import CliRunner
 from ordeal import rows_of
 from own_redis import OwnRedis
 from program import Program
@@ -15,12 +13,10 @@ from readme import Readme
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from config.children import child_environment
 from jobs.check import CheckName, CheckVerdict
 from jobs.connection import connect
 from jobs.demands import ADMINISTRATORS, COMMANDS, WORKERS, check_redis
 from jobs.ledger import keys
-from worker.commands import main
 
 LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
 WORKER, ADMINISTRATOR = LINES
@@ -60,45 +56,28 @@ def used(redis: OwnRedis) -> set[str]:
     return {name.removeprefix("cmdstat_") for name in stats} - ours | {"info"}
 
 
-class Desk:
-    """An administrator's commands, without a process for each."""
-
-    def __init__(self, program: Program, url: str) -> None:
-        self._environment = child_environment({**program.environment, "REDIS_URL": url})
-        self._folder = program.folder
-
-    def __call__(self, *arguments: str) -> str:
-        """Run a command that ends well; return what it printed."""
-        run = CliRunner().invoke(main, arguments, env=self._environment)
-        assert 0 == run.exit_code, run.output
-        return run.stdout.strip()
-
-    def submit(self, program: Program, rows: list[dict[str, Any]], *arguments: str) -> str:
-        """Submit rows; return the batch's id."""
-        return self("submit", str(self._folder / program.write("rows.jsonl", rows)), *arguments)
-
-
 def test_users(program: Program, own_redis: OwnRedis) -> None:
     """Whole batches go through under the README's users; nothing is denied, nothing is spare."""
-    desk = Desk(program, url_of(own_redis, ADMINISTRATOR))
+    as_administrator = {"REDIS_URL": url_of(own_redis, ADMINISTRATOR)}
+    desk = Program(program.environment | as_administrator, program.folder)
     program.environment["REDIS_URL"] = url_of(own_redis, WORKER)
     lost = [{"user": "unlicensed@contoso.com", "event": "e", "action": "decline"}]
     busy = [{"user": "busy@contoso.com", "event": "e", "action": "decline"}]
     own_redis.client.config_resetstat()
 
-    batch = desk.submit(program, rows_of(60, 12) + lost + busy)
-    late = desk.submit(program, rows_of(3, 3), "--at", "2100-01-01T00:00Z")
-    plan = desk("offboard", "ada@contoso.com", "--plan")
+    batch = desk.submit(rows_of(60, 12) + lost + busy)
+    late = desk.submit(rows_of(3, 3), "--at", "2100-01-01T00:00Z")
+    plan = desk.ask("offboard", "ada@contoso.com", "--plan")
     for command in ("pause", "resume"):
-        desk(command, batch)
-    desk("cancel", late)
+        desk.ask(command, batch)
+    desk.ask("cancel", late)
     ran = {ADMINISTRATOR: used(own_redis)}
     program.burst()
     ran[WORKER] = used(own_redis)
     own_redis.client.zadd(keys.BATCHES, {"forgotten": 1})  # as after 30 days
     for arguments in (["status"], ["status", batch], ["results", batch], ["apply", plan]):
-        desk(*arguments)
-    desk("retry", batch, "--reason", "mailbox_unavailable")
+        desk.ask(*arguments)
+    desk.ask("retry", batch, "--reason", "mailbox_unavailable")
     ran[ADMINISTRATOR] |= used(own_redis)
     worker = program.burst()
     ran[WORKER] |= used(own_redis)

@@ -71,13 +71,7 @@ async def equip(
     tokens = TokenSource(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
     )
-    graph = Graph(
-        settings.graph_root,
-        settings.api_version,
-        max_calls=settings.max_calls,
-        timeout_s=settings.call_timeout_s,
-        clock=lambda: datetime.now(UTC),
-    )
+    graph = _graph(settings)
     try:
         async with graph:
             yield Means(
@@ -103,6 +97,16 @@ async def equip(
             )
     finally:
         await tokens.close()
+
+
+def _graph(settings: Settings) -> Graph:
+    return Graph(
+        settings.graph_root,
+        settings.api_version,
+        max_calls=settings.max_calls,
+        timeout_s=settings.call_timeout_s,
+        clock=lambda: datetime.now(UTC),
+    )
 
 
 def _facts(graph: Graph) -> Callable[[], Facts]:

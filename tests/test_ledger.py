@@ -131,8 +131,9 @@ async def test_a_paused_batch_releases_nothing(redis_url: str) -> None:
 async def test_a_slice_is_opened_with_all_that_is_known(redis_url: str) -> None:
     """Whoever opens a slice finds its rows, its records, and a higher epoch than the last one."""
     async with ledger_at(redis_url) as ledger:
-        batch = await ledger.submit(3)
+        await ledger.submit(3)
         first = await ledger.open()
+        batch = await ledger.batches.get("b")
         await ledger.mark(first, first.entries[1])
         await ledger.settle(first, first.entries[2])
         second = await ledger.open(worker="v")
@@ -641,6 +642,25 @@ async def test_a_paused_mailbox(redis_url: str) -> None:
         assert Taken(held=frozenset(MAILBOXES)) == after
 
 
+# The start
+
+
+@awaited
+async def test_a_batch_starts_once(redis_url: str) -> None:
+    """The first opening of any of its slices starts a batch, and no later one."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.submit(1, 1)
+        before = await ledger.batches.get("b")
+        parts = [await ledger.open(number) for number in (1, 0, 1)]
+        ledger.now_ms += 5
+        again = await ledger.open(0)
+        after = await ledger.batches.get("b")
+
+        assert [True, False, False, False] == [part.starts for part in (*parts, again)]
+        assert (0, NOW) == (before.started_at_ms, after.started_at_ms)
+        assert NOW == parts[0].batch.started_at_ms
+
+
 # What is left
 
 
@@ -650,7 +670,6 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(2, 1)
         await ledger.batches.release("b", 9)
-        await ledger.batches.start("b", NOW)
         await ledger.leases.pause_mailbox("b", "user0@contoso.com", NOW + 5, NOW)
         part = await ledger.open()
         await ledger.leases.take("w", part.holder, ["user0@contoso.com"], NOW)

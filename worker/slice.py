@@ -59,8 +59,9 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
     if part is None:
         means.log.critical("batch.gone", batch=batch_id, slice=number)
         return None
+    if part.starts:
+        account.batch_submitted(means.log, part.batch)
     shift = Shift(means, part)
-    await shift.begin()
     await take_over(shift)
     await shift.walk_lanes()
     return await shift.leave()
@@ -87,12 +88,6 @@ class Shift:
             max_attempts=means.max_attempts,
             settle_ms=means.settle_ms,
         )
-
-    async def begin(self) -> None:
-        """Say that the batch has started, if this is the first of its slices."""
-        batch = self.part.batch
-        if await insist(lambda: self.means.batches.start(batch.id, self.means.now_ms())):
-            account.batch_submitted(self.means.log, batch)
 
     async def walk_lanes(self) -> None:
         """Walk a lane for each mailbox that could be leased, all of them at once."""

@@ -130,10 +130,6 @@ class Batches:
         """Raise the flag that ends what has not been sent; it ends a pause too."""
         await self._redis.hset(keys.batch(batch_id), mapping={"cancelled": 1, "paused": 0})
 
-    async def start(self, batch_id: str, now_ms: int) -> bool:
-        """Note that a batch has started; true for the first who says so."""
-        return bool(await self._redis.hsetnx(keys.batch(batch_id), "started_at_ms", now_ms))
-
     async def wake(self, batch_id: str) -> None:
         """Have the slices that are at work come back as soon as they are left."""
         await self._redis.hincrby(keys.batch(batch_id), "wakes", 1)

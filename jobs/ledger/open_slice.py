@@ -13,10 +13,11 @@ class OpenSlice:
     A slice under way: what was read when it was opened, and what is to be told at the next write.
 
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
-    more, whatever the process calls itself by then. `deaths` counts those who worked on it and
-    never came to leave it. `lines` are all its responses, `entries` those of them that were open,
-    `unlogged` those settled by a worker that may have died before it logged them. `known` are the
-    events that have a response, if selections are still looking for some.
+    more, whatever the process calls itself by then. `starts` is whether nobody has opened a slice
+    of the batch before. `deaths` counts those who worked on it and never came to leave it. `lines`
+    are all its responses, `entries` those of them that were open, `unlogged` those settled by a
+    worker that may have died before it logged them. `known` are the events that have a response,
+    if selections are still looking for some.
     """
 
     batch: Batch
@@ -27,6 +28,7 @@ class OpenSlice:
     lines: dict[Number, Entry]
     entries: list[Entry]
     unlogged: list[Entry]
+    starts: bool = False
     logged: list[Number] = field(default_factory=list)
     replies: int = 0
     throttled: int = 0

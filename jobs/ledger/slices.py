@@ -7,7 +7,7 @@ How writes gather on their way to Redis is `jobs/ledger/writes.py`'s.
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -21,6 +21,9 @@ from jobs.ledger.script import Script
 from jobs.ledger.writes import Answer, Kind, Word, Writes
 from jobs.record import Record
 from jobs.selection import Selection
+
+READ_IN_PASSING: Final = 32 << 10
+"""Bytes of compressed rows, of some 300 responses: to start a thread for less takes longer."""
 
 
 class Closed(StrEnum):
@@ -55,14 +58,13 @@ class Slices:
                 keys.slice_records(batch_id, number),
                 keys.unlogged(batch_id, number),
             ],
-            [number],
+            [number, self._now_ms()],
         )
         if opened is None:
             return None
-        epoch, body, facts, flat, unlogged = opened
+        epoch, body, facts, flat, unlogged, starts = opened
         records = _pairs(flat)
-        # A big mailbox takes a while to check; the heartbeat must not wait for it.
-        entries = await asyncio.to_thread(lambda: list(read_entries(body, records)))
+        entries = await _read_in_time(body, records)
         batch = read_batch(batch_id, _pairs(facts))
         waiting = {row.decode() for row in unlogged}
         return OpenSlice(
@@ -70,6 +72,7 @@ class Slices:
             number=number,
             worker=worker,
             epoch=epoch,
+            starts=bool(starts),
             deaths=int(records.get(b"begun", 1)) - 1,
             lines={entry.row: entry for entry in entries},
             entries=[entry for entry in entries if entry.record.ending is None],
@@ -158,6 +161,13 @@ class Slices:
         )
         part.logged = []
         return Closed(answer.decode())
+
+
+async def _read_in_time(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:
+    """Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it."""
+    if len(body) <= READ_IN_PASSING:
+        return list(read_entries(body, records))
+    return await asyncio.to_thread(lambda: list(read_entries(body, records)))
 
 
 def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:

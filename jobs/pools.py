@@ -37,6 +37,7 @@ _PATIENCE: Final[dict[str, Any]] = {
     "lib_name": None,  # what is not said at each connection needs no permission
     "lib_version": None,
 }
+_PACKER: Final = HiredisRespSerializer()
 _LIMITS: Final[dict[str, Any]] = {"max_connections": CONNECTIONS, "timeout": ANSWER_LIMIT_S}
 
 
@@ -45,7 +46,7 @@ class PackedInC:
 
     def pack_command(self, *command: Any) -> list[bytes]:
         """Return the command as it goes out. Raises redis-py's `DataError`."""
-        packed: list[bytes] = HiredisRespSerializer().pack(*command)
+        packed: list[bytes] = _PACKER.pack(*command)
         return packed
 
 

@@ -23,7 +23,7 @@ from jobs.record import Record
 from jobs.selection import Selection
 
 READ_IN_PASSING: Final = 32 << 10
-"""Bytes of compressed rows, of some 300 responses: to start a thread for less takes longer."""
+"""Bytes of rows, and of all that is known of them: to start a thread for less takes longer."""
 
 
 class Closed(StrEnum):
@@ -165,7 +165,7 @@ class Slices:
 
 async def _read_in_time(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:
     """Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it."""
-    if len(body) <= READ_IN_PASSING:
+    if len(body) + sum(map(len, records.values())) <= READ_IN_PASSING:
         return list(read_entries(body, records))
     return await asyncio.to_thread(lambda: list(read_entries(body, records)))
 

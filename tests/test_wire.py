@@ -281,16 +281,13 @@ def test_waiting_for_a_free_connection_reaches_nobody() -> None:
 
     async def scenario() -> None:
         async with peer_that(saying(then_hang=True)) as peer:
-            wire = Wire(peer.url, max_calls=1, timeout_s=30, headers={}, clock=lambda: NOW)
-            holding = asyncio.create_task(wire.call("GET", "/", {}, permitted=lambda: True))
-            await peer.arrived.wait()
-            wire._timeout_s = 0.1
+            wire = Wire(peer.url, max_calls=1, timeout_s=0.1, headers={}, clock=lambda: NOW)
+            held = await wire._connect()
             waiting = await wire.call("GET", "/", {}, permitted=lambda: True)
             assert (waiting.end, waiting.reached) == ("connect_timeout", False)
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            held.close()
             await wire.close()
-        assert len(peer.received) == 1
+        assert peer.received == []
 
     asyncio.run(scenario())
 

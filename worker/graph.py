@@ -6,6 +6,7 @@ It knows Graph's paths, bodies and headers. How a request is sent once and given
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,9 @@ MAX_PAGE_BYTES = 64 << 20
 PAGE_SIZE = 500
 MAX_VIEW = timedelta(days=1825)
 """The longest time that a view of a calendar may show (Graph: calendarView)."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]+")
+"""All that is not unreserved (RFC 3986 2.3): most ids end with a few of them."""
 
 USER_AGENT = f"bulkrsvp/{version('bulkrsvp')}"
 
@@ -267,7 +271,8 @@ def _calendar(response: Response | Selection) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(text, safe="")
+    """Quote for one segment of a path; `quote` takes long over a text as long as an id."""
+    return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)
 
 
 def _headers(token: str, client_request_id: str) -> dict[str, str]:

@@ -26,9 +26,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from worker.reply import TransportEnd
+from worker.timelimit import TimeLimit
 
 MAX_BODY = 65_536
 """Bytes of a body that are read; Graph's errors and the events of a look are far smaller."""
+
+READ_BYTES = 65_536
+"""Bytes that are read at once; most replies have less than a thousand."""
 
 CONNECT_TIMEOUT_S = 15.0
 """One TCP connection and its TLS handshake; the time-out of the whole call bounds it too."""
@@ -112,7 +116,7 @@ class Wire:
         clock: Callable[[], datetime],
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._timeout_s = timeout_s
+        self._limit = TimeLimit(timeout_s)
         self._clock = clock
         self._connector = _Connector(limit=max_calls, tls=tls or _default_tls())
         # Never sent: it tells the connector where to, and is the head that all have in common.
@@ -122,6 +126,7 @@ class Wire:
 
     async def close(self) -> None:
         """Drop all connections."""
+        self._limit.close()
         await self._connector.close()
 
     async def call(
@@ -147,7 +152,7 @@ class Wire:
             self._end(incoming, TransportEnd.BAD_URL)
             return incoming
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._limit.begin():
                 await self._exchange(request, incoming, permitted, limit)
         except _ERRORS as error:
             if incoming.status is None:  # else it has come, and nothing else counts
@@ -227,11 +232,27 @@ def _reset(connection: aiohttp.connector.Connection) -> None:
     connection.close()
 
 
-class _Protocol(ResponseHandler):
-    """aiohttp's protocol, which also keeps the first bytes: aiohttp drops a head that is cut."""
+class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
+    """
+    aiohttp's protocol, which also keeps the first bytes: aiohttp drops a head that is cut.
+
+    All read into one buffer, each whenever there is something to be read. Otherwise asyncio makes
+    one of 256 KB for each read, of which the few bytes that came are cut off: the holes that this
+    leaves between them make a process grow for hours.
+    """
 
     head = b""
     used = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, room: memoryview) -> None:
+        super().__init__(loop)
+        self._room = room
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # what asyncio would like
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._room[:nbytes]))
 
     async def exchange(self, request: bytes) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         """Write a request and wait for the head of its reply; raises aiohttp's errors."""
@@ -269,7 +290,8 @@ class _Connector(aiohttp.TCPConnector):
             keepalive_timeout=KEEPALIVE_S,
             socket_factory=_resetting_socket,
         )
-        self._factory = cast("Any", partial(_Protocol, loop=self._loop))
+        room = memoryview(bytearray(READ_BYTES))
+        self._factory = cast("Any", partial(_Protocol, loop=self._loop, room=room))
 
 
 def _resetting_socket(address: aiohttp.AddrInfoType) -> socket.socket:

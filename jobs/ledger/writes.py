@@ -45,6 +45,7 @@ class Answer:
     wait_ms: int = 0
 
 
+_ANSWERS: Final = {word.encode(): Answer(word) for word in Word}
 _UNKEPT: Final = frozenset({Word.WENT_BACK.encode(), Word.GONE.encode()})
 
 
@@ -58,7 +59,7 @@ class Kind(StrEnum):
     UNFOUND = "unfound"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Write:
     kind: Kind
     entry: Entry
@@ -176,7 +177,7 @@ def _answer(writes: Iterable[_Write], answer: object) -> None:
 def _read_answer(word: bytes | int) -> Answer:
     if isinstance(word, int):
         return Answer(Word.LATER, word)
-    return Answer(Word(word.decode()))
+    return _ANSWERS[word]
 
 
 def _fail(gathered: dict[OpenSlice, list[_Write]], error: Exception) -> None:

@@ -6,7 +6,6 @@ signal drains (no new call, those in flight end and are recorded), a second one 
 """
 
 import asyncio
-import gc
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -27,6 +26,7 @@ from worker.means import VERSION, Means, equip
 from worker.outlet import Outlet
 from worker.presence import BEAT_S
 from worker.rescue import ROUND_S, Rescue
+from worker.tuning import collect_seldom, read_little
 
 Ended = Callable[[Means], Awaitable[bool]]
 """Says whether there is nothing left to do; asked several times a second."""
@@ -46,23 +46,14 @@ async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None
     It logs to `stream`; when that cannot be written any more it drains and returns 1.
     Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
     """
+    read_little()
     outlet = Outlet(stream)
     log = configure_logs(settings, cast("IO[bytes]", outlet))
     async with connected(settings, lambda each: log_in(each, log)) as redis:
         await reach(redis, settings.redis_url_shown)
         async with equip(settings, redis, log, outlet.lost) as means:
-            _collect_seldom()
+            collect_seldom()
             return await Process(settings, redis, means).run(ended)
-
-
-def _collect_seldom() -> None:
-    """
-    Let Python look for garbage cycles less often, and not at all among what stays.
-
-    Calls leave few of them, and the search costs a tenth of the time that a call takes.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 class Process:

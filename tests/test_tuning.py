@@ -1,0 +1,41 @@
+"""What a worker's process spares: measured, on connections as a worker has them."""
+
+import asyncio
+import tracemalloc
+from asyncio.sslproto import SSLProtocol
+
+import pytest
+from raw_peer import NOW, certificates, peer_that, saying
+
+from worker.tuning import read_little
+from worker.wire import Wire
+
+CONNECTIONS = 20
+
+
+def test_connections_with_tls_hold_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends of 20 connections hold less than what one end of each would hold otherwise."""
+    monkeypatch.setattr(SSLProtocol, "max_size", untouched := SSLProtocol.max_size)
+    read_little()
+    server, client = certificates()
+
+    async def scenario() -> int:
+        async with peer_that(saying(then_hang=True), tls=server) as peer:
+            wire = Wire(
+                peer.url,
+                max_calls=CONNECTIONS,
+                timeout_s=60,
+                headers={},
+                clock=lambda: NOW,
+                tls=client,
+            )
+            tracemalloc.start()
+            connections = [await wire._connect() for _ in range(CONNECTIONS)]
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            for connection in connections:
+                connection.close()
+            await wire.close()
+        return held
+
+    assert asyncio.run(scenario()) < CONNECTIONS * untouched

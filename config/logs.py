@@ -10,6 +10,7 @@ import hmac
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, BinaryIO, cast
@@ -23,6 +24,9 @@ from config.errors import SettingsError
 from config.settings import Settings
 
 SERVICE = "bulkrsvp"
+
+HEAD = {"timestamp": "", "level": "", "event": "", "service": SERVICE}
+"""What each line begins with, in this order; a field that is filled in keeps its place."""
 
 NEVER_LOGGED = frozenset(
     {
@@ -47,13 +51,14 @@ _ADDRESS = re.compile(r"[\w.!$&+~%#'-]+@[\w-]+(?:\.[\w-]+)+")
 def configure_logs(
     settings: Settings,
     stream: IO[bytes] | IO[str],
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], int] = time.time_ns,
 ) -> FilteringBoundLogger:
     """
     Send all lines of this process to the stream, and return the logger to hand to its parts.
 
     A text stream must have a `buffer`. Libraries are heard from `WARNING` on: below it they log
-    addresses, headers and arguments. Their lines carry their logger's name as `logger`.
+    addresses, headers and arguments. Their lines carry their logger's name as `logger`. `clock`
+    gives nanoseconds since the epoch.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     chain = _chain(settings, stream, clock)
@@ -65,18 +70,18 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     _listen_to_libraries(_LibraryHandler(chain, structlog.BytesLogger(binary)), level)
-    return structlog.get_logger().bind()  # type: ignore[no-any-return]
+    return structlog.get_logger(**HEAD).bind()  # type: ignore[no-any-return]
 
 
 def _chain(
-    settings: Settings, stream: IO[bytes] | IO[str], clock: Callable[[], datetime]
+    settings: Settings, stream: IO[bytes] | IO[str], clock: Callable[[], int]
 ) -> list[Processor]:
     console = settings.log_format == "console" or (settings.log_format is None and stream.isatty())
     return [
         structlog.processors.format_exc_info,
         *_user_policy(settings),
         _without_forbidden,
-        _Head(clock),
+        _Stamp(clock),
         *(_console(colours=stream.isatty()) if console else [_as_json]),
     ]
 
@@ -112,7 +117,7 @@ class _LibraryHandler(logging.Handler):
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> Any:
-        line: Any = {"event": record.getMessage(), "logger": record.name}
+        line: Any = HEAD | {"event": record.getMessage(), "logger": record.name}
         if record.exc_info:
             line["exc_info"] = record.exc_info
         for processor in self._chain:
@@ -120,21 +125,22 @@ class _LibraryHandler(logging.Handler):
         return line
 
 
-class _Head:
-    """Put first what every line begins with."""
+class _Stamp:
+    """Fill in when a line was written, and how grave it is."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
+        self._latest = (-1, "")  # thousands of lines a second begin with the same one
 
     def __call__(self, _: WrappedLogger, level: str, line: EventDict) -> EventDict:
-        moment = self._clock().isoformat(timespec="microseconds")
-        return {
-            "timestamp": f"{moment.removesuffix('+00:00')}Z",
-            "level": level,
-            "event": line.pop("event"),
-            "service": SERVICE,
-            **line,
-        }
+        second, rest_ns = divmod(self._clock(), 1_000_000_000)
+        latest, text = self._latest
+        if latest != second:
+            text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._latest = second, text
+        line["timestamp"] = f"{text}.{rest_ns // 1000:06d}Z"
+        line["level"] = level
+        return line
 
 
 def _without_forbidden(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

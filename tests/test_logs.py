@@ -19,7 +19,7 @@ from config.errors import SettingsError
 from config.logs import NEVER_LOGGED, configure_logs
 from config.settings import Settings
 
-NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
+NOON_NS = int(datetime(2026, 12, 2, 12, tzinfo=UTC).timestamp()) * 10**9
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ class Output:
     def __init__(self, **environ: str) -> None:
         self.stream = BytesIO()
         settings = Settings.load({f"BULKRSVP_{name}": value for name, value in environ.items()})
-        self.log = configure_logs(settings, self.stream, lambda: NOON)
+        self.log = configure_logs(settings, self.stream, lambda: NOON_NS)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what has arrived so far."""
@@ -53,6 +53,20 @@ def test_a_line_of_ours() -> None:
         '{"timestamp":"2026-12-02T12:00:00.000000Z","level":"warning","event":"mailbox.paused",'
         '"service":"bulkrsvp","user":"åsa@contoso.com","retry_after_s":2.5}\n'
     )
+
+
+def test_each_line_has_its_own_moment() -> None:
+    """Lines of one second and of the next are told apart, to the microsecond."""
+    stream, moments = BytesIO(), iter([NOON_NS - 1, NOON_NS, NOON_NS + 1_999, NOON_NS + 10**9])
+    log = configure_logs(Settings.load({}), stream, lambda: next(moments))
+    for _ in range(4):
+        log.info("x")
+    assert [orjson.loads(line)["timestamp"] for line in stream.getvalue().splitlines()] == [
+        "2026-12-02T11:59:59.999999Z",
+        "2026-12-02T12:00:00.000000Z",
+        "2026-12-02T12:00:00.000001Z",
+        "2026-12-02T12:00:01.000000Z",
+    ]
 
 
 def test_a_line_of_a_library() -> None:

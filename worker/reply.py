@@ -54,10 +54,10 @@ class Event:
     showing: tuple[str | None, ...] = (None, None, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that is three times as long in the making
 class Reply:
     """
-    What one call brought back.
+    What one call brought back; nobody changes it.
 
     `status` is None when no status line came; `code` is then a `TransportEnd`, else Graph's
     error code. `message` is for the verdict only and never logged. `reached` is false only when

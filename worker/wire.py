@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, cast
 
@@ -48,6 +48,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _INTERIM: Final = frozenset(range(100, 200)) - {101}
 """Statuses that announce another one (RFC 9110 15.2); 101 is the last that HTTP says."""
 
+_NOT_YET: Final = datetime.min.replace(tzinfo=UTC)
 _NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 
 
@@ -146,7 +147,7 @@ class Wire:
         first byte is written. No more than `limit` bytes of the reply's body are read. Raises
         `ValueError` if a header cannot stand in a request.
         """
-        incoming = Incoming(self._clock(), _NO_HEADERS)
+        incoming = Incoming(_NOT_YET, _NO_HEADERS)
         request = self._request(method, target, headers, body)
         if request is None:
             self._end(incoming, TransportEnd.BAD_URL)

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from awaited import awaited
 from redis import Redis
@@ -13,6 +15,7 @@ from redis.exceptions import RedisError
 from redis_proxy import redis_proxy
 from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 
+from jobs.choosing import Found
 from jobs.ledger import keys
 from jobs.ledger.batches import STAGED_AT_ONCE, Commit
 from jobs.ledger.entries import Entry
@@ -24,6 +27,7 @@ from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
 from jobs.outcome import Ending, Outcome
 from jobs.packing import Slice
 from jobs.record import State
+from jobs.selection import Selection
 
 WINDOW_MS = 600_000
 """Graph counts a mailbox's calls over 10 minutes."""
@@ -457,6 +461,37 @@ async def test_a_batch_is_finished_once(redis_url: str) -> None:
         assert [Closed.DONE, Closed.DONE, Closed.FINISHED, Closed.DONE, Closed.DONE] == answers
         assert (0, NOW, {Outcome.SENT: 4}) == (batch.open, batch.finished_at_ms, batch.outcomes)
         assert BatchState.FINISHED is batch.state(NOW)
+
+
+@awaited
+async def test_a_slice_is_not_done_while_its_heir_is_at_what_was_found(redis_url: str) -> None:
+    """Who still counts a selection as one response closes nothing that others have found for it."""
+    december = {"from": "2026-12-01T00:00:00Z", "to": "2026-12-31T00:00:00Z"}
+    given = {"user": "ada@c.com", "action": "decline", "sendResponse": True}
+    rows = [[1, given | {"events": december}], [2, given | {"event": "E"}]]
+    body = zlib.compress(orjson.dumps(rows))
+    shown = (None, "2026-12-02T10:00:00Z", "olga@c.com")
+    found = [
+        Found(event=event, quiet=False, seen="none", ending=None, series=None, shown=shown)
+        for event in ("F", "G")
+    ]
+    async with ledger_at(redis_url) as ledger:
+        await ledger.batches.commit(order(2, selections=1), [Slice(0, 2, body)], NOW)
+        await ledger.batches.release("b", 9)
+        late, heir = await ledger.open(), await ledger.open(worker="v")
+        first = heir.entries[0]
+        assert isinstance(first.response, Selection)
+        ahead = await ledger.slices.keep_found(heir, first, first.response, found)
+        assert ahead is not None
+        await ledger.settle(late, late.entries[1])
+        await ledger.settle(heir, ahead[0])
+        late.logged += [2, "1.1"]
+        answers = [await ledger.slices.close(late)]
+        await ledger.settle(heir, ahead[1])
+        heir.logged += ["1.2"]
+        answers.append(await ledger.slices.close(heir))
+
+        assert [Closed.OPEN, Closed.FINISHED] == answers
 
 
 @awaited

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from jobs.ledger.entries import Entry, Number
 from jobs.ledger.facts import Batch
+from jobs.selection import Selection
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +63,13 @@ class OpenSlice:
     def size(self) -> int:
         """How many responses it has."""
         return len(self.lines)
+
+    @property
+    def selections(self) -> list[Number]:
+        """The rows of the selections that have found nothing yet, each of which counts as one."""
+        if not self.batch.finding:  # nor had when it was opened, so there are none
+            return []
+        return [row for row, entry in self.lines.items() if isinstance(entry.response, Selection)]
 
     @property
     def settled(self) -> bool:

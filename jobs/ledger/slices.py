@@ -156,6 +156,7 @@ class Slices:
                 keys.slices_prefix(part.batch.id),
                 part.batch.wakes,
                 *_archive(part),
+                " ".join(str(row) for row in part.selections),
                 *part.logged,
             ],
         )

@@ -5,7 +5,7 @@
 -- ARGV  1 slice number  2 how many responses it has  3 now, ms  4 how long to keep a finished batch, s
 --       5 the slices' keys without their numbers  6 the batch's wakes when the slice was opened
 --       7 the archive of its records, "" for none  8 the digest of the records in it  9 their rows, with blanks between
---       10.. rows that have been logged
+--       10 rows of the selections that count as one response in 2, with blanks between  11.. rows that have been logged
 -- returns "open", "woken" (open, and the batch was changed meanwhile: come back now), "done", "finished" (this slice was the last), or "gone"
 
 -- Redis takes some thousand arguments at most from a table.
@@ -45,8 +45,13 @@ end
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return "gone"
 end
-for i = 10, #ARGV do
+for i = 11, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
+end
+for row in string.gmatch(ARGV[10], "%S+") do
+  if redis.call("HEXISTS", KEYS[2], "found:" .. row) == 1 then
+    return "open" -- another worker has found what it counts for, and is at it
+  end
 end
 redis.call("HDEL", KEYS[2], "begun")
 local done = tonumber(redis.call("HGET", KEYS[2], "done") or "0")

@@ -21,7 +21,7 @@ from jobs.ledger.facts import Batch, Order
 from jobs.ledger.leases import Leases
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed, Slices
-from jobs.ledger.writes import Answer, Kind, Word
+from jobs.ledger.writes import Answer, Kind, Word, Written
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.packing import Slice
 
@@ -71,7 +71,8 @@ class Ledger:
         self.redis: Any = redis  # redis-py types each command as both sync and async
         self.batches = Batches(redis)
         self.leases = Leases(redis)
-        self.slices = Slices(redis, lambda: self.now_ms)
+        self.written = Written()
+        self.slices = Slices(redis, lambda: self.now_ms, self.written)
 
     async def submit(self, *sizes: int, batch: str = "b", **changes: Any) -> Batch:
         """Commit a batch with slices of these sizes."""

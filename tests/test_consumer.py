@@ -28,14 +28,18 @@ from redis_proxy import Failure, redis_proxy
 from rig import queued, rigged
 from small_ledger import NOW, events
 
+from config.settings import Settings
 from jobs.ledger import keys
 from jobs.ledger.facts import PLAIN, VERSIONS
 from jobs.ledger.leases import LEASE_S
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
-from jobs.queue import JOB
+from jobs.queue import FIRST_SLICES, JOB
 from worker.consumer import READ_LIMIT, SLICE_ROWS, Consumer
 from worker.slice import Shift
+from worker.throttle import AHEAD_OVERBOOKED, OVERBOOKED
+
+MAX_CALLS = Settings().max_calls
 
 FIRST_STEP = "INCR"
 """With this command arq begins to run a job that it has started."""
@@ -159,19 +163,31 @@ async def test_no_job_is_started_without_room(redis_url: str, redis: "Redis") ->
         assert (0, 0) == rig.slots_taken
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (int(MAX_CALLS * AHEAD_OVERBOOKED), 0),
+        (int(MAX_CALLS * AHEAD_OVERBOOKED) - 2 * SLICE_ROWS + 1, 2),
+        (int(MAX_CALLS * OVERBOOKED), FIRST_SLICES),
+        (int(MAX_CALLS * OVERBOOKED) - 6 * SLICE_ROWS, 6),
+    ],
+    ids=["no room", "for two of the first", "for the first", "for all"],
+)
 @awaited
-async def test_slices_are_taken_one_by_one(redis_url: str, tmp_path: Path) -> None:
-    """Of many slices only as many are begun as would find calls to make."""
+async def test_slices_are_taken_as_far_as_there_is_room(
+    redis_url: str, tmp_path: Path, wanted: int, expected: int
+) -> None:
+    """Of many slices only as many are begun as would find calls; a batch's first find more."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        rig.means.slots.want("others", int(rig.means.slots._limit) - 2 * SLICE_ROWS + 1)
-        await rig.submit(*[1] * 5)
+        rig.means.slots.want("others", wanted)
+        await rig.submit(*[1] * 8)
         proxy.fail(FIRST_STEP, Failure.HOLD)
         await rig.consumer._poll_iteration()
         begun = len(rig.consumer.tasks)
         proxy.fail(None)
         await rig.poll()
 
-        assert 2 == begun
+        assert expected == begun
 
 
 @awaited

@@ -25,7 +25,7 @@ async def ask(ledger: Ledger, worker: str = "w") -> Word:
 
 async def judge(ledger: Ledger) -> Judgement:
     """Judge the data for a worker that has written as much as this one."""
-    return await Home(ledger.redis).judge(ledger.slices.written_ms, ledger.now_ms)
+    return await Home(ledger.redis).judge(ledger.written.ms, ledger.now_ms)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from arq.constants import job_key_prefix
 from awaited import awaited
 from redis import Redis
@@ -11,7 +12,7 @@ from small_ledger import Ledger, ledger_at
 from jobs.ledger import keys
 from jobs.ledger.facts import PUT_AWAY, Batch
 from jobs.moments import now_ms
-from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, job_id
+from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, goes_ahead, job_id
 
 DAY_MS = 86_400_000
 
@@ -89,6 +90,24 @@ async def test_first_slices_go_ahead(redis_url: str, redis: "Redis") -> None:
 
     assert ahead == set(names[: len(ahead)])
     assert now_ms() - AHEAD_MS >= queued(redis)[names[len(ahead) - 1]]
+
+
+@pytest.mark.parametrize(
+    ("job", "ahead"),
+    [
+        (job_id("b", 0), True),
+        (job_id("b", FIRST_SLICES - 1), True),
+        (job_id("b", FIRST_SLICES), False),
+        (job_id("b", 10 * FIRST_SLICES), False),
+        ("b", False),
+        ("b:", False),
+        ("b:-1", False),
+        ("b:" + "9" * 5_000, False),
+    ],
+)
+def test_the_first_slices_are_known_by_their_names(job: str, *, ahead: bool) -> None:
+    """Who reads the queue can tell them, whatever else stands there."""
+    assert ahead is goes_ahead(job.encode())
 
 
 @awaited

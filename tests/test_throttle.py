@@ -12,6 +12,7 @@ from small_ledger import NOW, Ledger, events, ledger_at, listening
 
 from jobs.ledger import keys
 from worker.throttle import (
+    AHEAD_OVERBOOKED,
     NARROW_MS,
     NARROWED_KEPT,
     OVERBOOKED,
@@ -67,20 +68,32 @@ def test_narrower_lanes_are_forgotten() -> None:
 async def test_slots_have_room_until_they_are_wanted() -> None:
     """There is room for another slice while what is wanted does not exceed what there is by far."""
     slots = Slots(100)
-    rooms = [slots.room]
+    rooms = [slots.room()]
     slots.want("a", 100)
-    rooms.append(slots.room)
+    rooms.append(slots.room())
     slots.want("b", int(100 * OVERBOOKED) - 100)
-    rooms.append(slots.room)
+    rooms.append(slots.room())
     slots.less("a", 1)
-    rooms.append(slots.room)
+    rooms.append(slots.room())
     slots.want("a", 1_000)
     slots.unwant("a")
     slots.unwant("a")
     slots.less("a", 5_000)
-    rooms.append(slots.room)
+    rooms.append(slots.room())
 
     assert [125, 25, 0, 1, 100] == rooms
+
+
+@awaited
+async def test_slices_that_go_ahead_find_more_room() -> None:
+    """They are taken while others have to wait for room, but not without any end."""
+    slots = Slots(100)
+    slots.want("others", int(100 * OVERBOOKED))
+    rooms = [(slots.room(), slots.room(ahead=True))]
+    slots.want("first", int(100 * AHEAD_OVERBOOKED) - int(100 * OVERBOOKED))
+    rooms.append((slots.room(), slots.room(ahead=True)))
+
+    assert [(0, 75), (0, 0)] == rooms
 
 
 @awaited

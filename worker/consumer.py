@@ -11,6 +11,7 @@ import math
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -22,7 +23,7 @@ from redis.exceptions import RedisError
 
 from jobs.ledger.facts import VERSIONS
 from jobs.ledger.leases import LEASE_S
-from jobs.queue import JOB, Queue
+from jobs.queue import JOB, Queue, goes_ahead
 from worker.means import Means
 from worker.slice import work
 
@@ -80,7 +81,7 @@ class Consumer(Worker):
             self._means.log.error("slice.foreign", batch=batch_id, slice=number, version=version)
             raise Retry(defer=60)
         try:
-            comeback_ms = await work(self._means, batch_id, number)
+            comeback_ms = await work(self._means.for_slice(number), batch_id, number)
         except (RedisError, OSError) as error:
             self._means.presence.away(error)
             raise Retry(defer=AWAY_S) from error
@@ -125,15 +126,16 @@ class Consumer(Worker):
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}
         waiting = deque(job_id for job_id in job_ids if job_id not in ours)
         while waiting and self.allow_pick_jobs and self._means.now_ms() <= stale_ms:
-            some = [waiting.popleft() for _ in range(min(self._places, len(waiting)))]
+            ahead = sum(1 for _ in takewhile(goes_ahead, waiting))
+            places = max(self._places(), min(ahead, self._places(ahead=True)))
+            some = [waiting.popleft() for _ in range(min(places, len(waiting)))]
             if not some:
                 return
             await self._start_some(await self._readable(some))
 
-    @property
-    def _places(self) -> int:
-        """How many more slices would find calls to make."""
-        places = math.ceil(self._means.slots.room / SLICE_ROWS)
+    def _places(self, *, ahead: bool = False) -> int:
+        """Return how many more slices would find calls to make."""
+        places = math.ceil(self._means.slots.room(ahead=ahead) / SLICE_ROWS)
         return min(places, self.max_jobs - self.job_counter)
 
     async def _readable(self, job_ids: list[bytes]) -> list[str]:

@@ -20,7 +20,9 @@ from jobs.ledger.home import Home
 from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
 from jobs.ledger.together import Together
+from jobs.ledger.writes import Written
 from jobs.moments import now_ms
+from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
 from worker.credential import TokenSource, open_credential
 from worker.graph import Graph
@@ -40,9 +42,10 @@ class Means:
     """
 
     slices: Slices
+    leases: Leases
     batches: Batches
     home: Home
-    leases: Leases
+    written: Written
     presence: Presence
     graph: Graph
     tokens: TokenSource
@@ -58,6 +61,12 @@ class Means:
     random: chance.Random
     max_attempts: int
     settle_ms: int
+    ahead: "Means | None" = None
+    """The same with a way to Redis of its own, for slices that go ahead of the others."""
+
+    def for_slice(self, number: int) -> "Means":
+        """Return what a slice is worked with: a batch's first do not wait for what others ask."""
+        return self.ahead if self.ahead is not None and number < FIRST_SLICES else self
 
 
 @asynccontextmanager
@@ -66,7 +75,7 @@ async def equip(
 ) -> AsyncIterator[Means]:
     """Put together all that a slice is worked with, and take it apart in the end."""
     random = chance.SystemRandom()
-    together = Together(redis)
+    together, written = Together(redis), Written()
     leases = Leases(together)
     tokens = TokenSource(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
@@ -74,11 +83,12 @@ async def equip(
     graph = _graph(settings)
     try:
         async with graph:
-            yield Means(
-                slices=Slices(together, now_ms),
+            means = Means(
+                slices=Slices(together, now_ms, written),
+                leases=leases,
                 batches=Batches(together),
                 home=Home(redis),
-                leases=leases,
+                written=written,
                 presence=Presence(Leases(redis), _facts(graph), time.monotonic, log),
                 graph=graph,
                 tokens=tokens,
@@ -95,8 +105,13 @@ async def equip(
                 max_attempts=settings.max_attempts,
                 settle_ms=int(settings.settle_s * 1000),
             )
+            yield replace(means, ahead=_ahead(means, Together(redis)))
     finally:
         await tokens.close()
+
+
+def _ahead(means: Means, apart: Together) -> Means:
+    return replace(means, slices=Slices(apart, means.now_ms, means.written), leases=Leases(apart))
 
 
 def _graph(settings: Settings) -> Graph:

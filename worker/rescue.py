@@ -53,14 +53,14 @@ class Rescue:
         """When the ledger may have gone back, have what is open looked at before it is sent."""
         if not self._means.went_back.is_set():
             return
-        slices, log = self._means.slices, self._means.log
-        found = await self._means.home.judge(slices.written_ms, self._means.now_ms())
+        written, log = self._means.written, self._means.log
+        found = await self._means.home.judge(written.ms, self._means.now_ms())
         self._means.went_back.clear()
         match found.change:
             case Change.SAME:
                 return
             case Change.WENT_BACK:
-                slices.forget_written()
+                written.ms = 0
                 log.critical("redis.went_back", batches=found.batches)
             case how:
                 log.warning("redis.changed", how=how.value, batches=found.batches)

@@ -37,6 +37,9 @@ NARROW_MS = 600_000
 OVERBOOKED = 1.25
 """Slices are taken for so many more calls than there are slots, so that no slot waits for one."""
 
+AHEAD_OVERBOOKED = 2.0
+"""The same for slices that go ahead of others: they need not wait until one of those is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Narrowed:
@@ -73,7 +76,7 @@ class Slots:
 
     def __init__(self, max_calls: int) -> None:
         self.free = asyncio.Semaphore(max_calls)
-        self._limit = max_calls * OVERBOOKED
+        self._max_calls = max_calls
         self._wanted: dict[Hashable, int] = {}
 
     def want(self, who: Hashable, calls: int) -> None:
@@ -89,10 +92,10 @@ class Slots:
         """Forget a slice that has been left."""
         self._wanted.pop(who, None)
 
-    @property
-    def room(self) -> int:
-        """How many more calls would find slots."""
-        return max(0, math.ceil(self._limit - sum(self._wanted.values())))
+    def room(self, *, ahead: bool = False) -> int:
+        """Return how many more calls slices may be taken for."""
+        limit = self._max_calls * (AHEAD_OVERBOOKED if ahead else OVERBOOKED)
+        return max(0, math.ceil(limit - sum(self._wanted.values())))
 
 
 class Leave(StrEnum):

@@ -18,7 +18,7 @@ from jobs.ledger.entries import Entry, found_entries, read_entries
 from jobs.ledger.facts import PUT_AWAY, read_batch
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.script import Script
-from jobs.ledger.writes import Answer, Kind, Word, Writes
+from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
 from jobs.selection import Selection
 
@@ -37,13 +37,13 @@ class Closed(StrEnum):
 
 
 class Slices:
-    """The slices that one worker has open."""
+    """Slices that one worker has open; `written` is shared by all that write for it."""
 
-    def __init__(self, redis: Redis, now_ms: Callable[[], int]) -> None:
+    def __init__(self, redis: Redis, now_ms: Callable[[], int], written: Written) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._now_ms = now_ms
         self._scripts = {name: Script(redis, name) for name in ("open", "close", "found")}
-        self._writes = Writes(redis, now_ms)
+        self._writes = Writes(redis, now_ms, written)
 
     async def open(self, worker: str, batch_id: str, number: int) -> OpenSlice | None:
         """
@@ -99,15 +99,6 @@ class Slices:
             return False
         entry.record, entry.stored = record, text
         return True
-
-    @property
-    def written_ms(self) -> int:
-        """The latest moment that this worker has written at."""
-        return self._writes.written_ms
-
-    def forget_written(self) -> None:
-        """Take the ledger as it is, after it went back and what it holds was put in doubt."""
-        self._writes.forget_written()
 
     async def keep_found(
         self, part: OpenSlice, entry: Entry, selection: Selection, found: list[Found]

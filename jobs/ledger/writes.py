@@ -68,16 +68,28 @@ class _Write:
     answer: asyncio.Future[Answer]
 
 
-class Writes:
-    """The writes of one worker, to all slices that it has open."""
+@dataclass(slots=True)
+class Written:
+    """
+    The latest moment that a worker has written at, in ms since the epoch.
 
-    def __init__(self, redis: Redis, now_ms: Callable[[], int]) -> None:
+    The ledger must not know of an earlier one only. With 0 it is taken as it is: after it went
+    back, and what it holds was put in doubt.
+    """
+
+    ms: int = 0
+
+
+class Writes:
+    """Writes of one worker, to slices that it has open; `written` is that of all its writes."""
+
+    def __init__(self, redis: Redis, now_ms: Callable[[], int], written: Written) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._now_ms = now_ms
         self._script = Script(redis, "write")
         self._gathered: dict[OpenSlice, list[_Write]] = {}
         self._flushing: asyncio.Task[None] | None = None
-        self._written_ms = 0
+        self._written = written
 
     async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
         """
@@ -100,15 +112,6 @@ class Writes:
             entry.record, entry.stored = record, write.record
         return answer
 
-    @property
-    def written_ms(self) -> int:
-        """The latest moment that this worker has written at."""
-        return self._written_ms
-
-    def forget_written(self) -> None:
-        """Take the ledger as it is, after it went back and what it holds was put in doubt."""
-        self._written_ms = 0
-
     async def _flush(self) -> None:
         while self._gathered:
             gathered, self._gathered = self._gathered, {}
@@ -128,7 +131,7 @@ class Writes:
         for writes, answer in zip(gathered.values(), answers, strict=True):
             _answer(writes, answer)
         if all(_took_note(answer) for answer in answers):
-            self._written_ms = max(self._written_ms, now_ms)
+            self._written.ms = max(self._written.ms, now_ms)
 
     async def _execute(self, commands: list[tuple[list[str], list[Argument]]]) -> list[object]:
         running = (self._script(names, arguments) for names, arguments in commands)
@@ -147,7 +150,7 @@ class Writes:
             keys.HOME,
         ]
         rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
-        past = (self._written_ms, part.batch.doubted_ms)
+        past = (self._written.ms, part.batch.doubted_ms)
         head: list[Argument] = [part.epoch, now_ms, *rate, *counts, *past]
         arguments = [*head, len(told.logged), *told.logged]
         for write in writes:

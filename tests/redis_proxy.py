@@ -26,6 +26,7 @@ class RedisProxy:
         self._command: bytes | None = None
         self._failure = Failure.CUT
         self._released = asyncio.Event()
+        self.failing = asyncio.Event()
         self.failed = 0
 
     def fail(self, command: str | None, failure: Failure = Failure.CUT) -> None:
@@ -44,6 +45,7 @@ class RedisProxy:
             while data := await reader.read(65_536):
                 if self._command is not None and self._command in data:
                     self.failed += 1
+                    self.failing.set()
                     if self._failure is Failure.CUT:
                         break
                     if self._failure is Failure.SILENCE:

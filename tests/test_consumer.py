@@ -41,6 +41,8 @@ from worker.throttle import AHEAD_OVERBOOKED, OVERBOOKED
 
 MAX_CALLS = Settings().max_calls
 
+PATIENCE_S = 60.0
+
 FIRST_STEP = "INCR"
 """With this command arq begins to run a job that it has started."""
 
@@ -188,6 +190,26 @@ async def test_slices_are_taken_as_far_as_there_is_room(
         await rig.poll()
 
         assert expected == begun
+
+
+@awaited
+async def test_first_slices_do_not_wait_for_what_others_ask(redis_url: str, tmp_path: Path) -> None:
+    """While the answer to others' questions is held up, a batch's first slices go on."""
+    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
+        await rig.ledger.submit(*[1] * (FIRST_SLICES + 1))
+        name, later = rig.means.presence.name, rig.means.for_slice(FIRST_SLICES)
+        proxy.fail(keys.batch("another"), Failure.HOLD)
+        held = asyncio.create_task(later.batches.find("another"))
+        await proxy.failing.wait()
+        behind = asyncio.create_task(later.slices.open(name, "b", FIRST_SLICES))
+        ahead = rig.means.for_slice(FIRST_SLICES - 1)
+        first = await asyncio.wait_for(ahead.slices.open(name, "b", 0), PATIENCE_S)
+        waited = not behind.done()
+        proxy.fail(None)
+        last = await behind
+
+        assert (0, FIRST_SLICES) == (first and first.number, last and last.number)
+        assert (True, None) == (waited, await held)
 
 
 @awaited

@@ -49,7 +49,7 @@ for i = 11, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 for row in string.gmatch(ARGV[10], "%S+") do
-  if redis.call("HEXISTS", KEYS[2], "found:" .. row) == 1 then
+  if redis.call("HGET", KEYS[2], "found:" .. row) then
     return "open" -- another worker has found what it counts for, and is at it
   end
 end

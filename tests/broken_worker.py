@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import worker.call
-import worker.slice
+import worker.shift
 import worker.wire
 from jobs.ledger.script import Script
 from jobs.ledger.slices import Slices
@@ -46,7 +46,7 @@ def no_look() -> None:
     def blind(record: Any, terms: Any, now_ms: int) -> Any:
         return next_step(record._replace(unknown_since_ms=0), terms, now_ms)
 
-    patch.object(worker.slice, "next_step", blind).start()
+    patch.object(worker.shift, "next_step", blind).start()
 
 
 def no_settle_time() -> None:
@@ -55,7 +55,7 @@ def no_settle_time() -> None:
     def hasty(record: Any, terms: Any, now_ms: int) -> Any:
         return next_step(record, replace(terms, settle_ms=0), now_ms)
 
-    patch.object(worker.slice, "next_step", hasty).start()
+    patch.object(worker.shift, "next_step", hasty).start()
 
 
 def no_wait() -> None:
@@ -78,7 +78,7 @@ def no_fence() -> None:
         ]
     )
     patch.object(worker.call.Sending, "_permitted", lambda *_: True).start()
-    patch.object(worker.slice, "SHIFT_MS", 600_000).start()
+    patch.object(worker.shift, "SHIFT_MS", 600_000).start()
 
 
 def no_reset() -> None:

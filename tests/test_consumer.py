@@ -36,7 +36,7 @@ from jobs.moments import now_ms
 from jobs.outcome import Outcome
 from jobs.queue import FIRST_SLICES, JOB
 from worker.consumer import READ_LIMIT, SLICE_ROWS, Consumer
-from worker.slice import Shift
+from worker.shift import Shift
 from worker.throttle import AHEAD_OVERBOOKED, OVERBOOKED
 
 MAX_CALLS = Settings().max_calls

@@ -10,7 +10,8 @@ from small_ledger import FAILED, events
 
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
-from worker.slice import Shift, work
+from worker.shift import Shift
+from worker.slice import work
 
 HOUR_MS = 3_600_000
 

@@ -7,7 +7,7 @@ selection reads of a calendar stands in `worker/finding.py`.
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -21,11 +21,9 @@ from worker.backoff import backoff_s, retry_after_s, wait_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.reply import Reply
+from worker.shift import Shift
 from worker.throttle import Leave
 from worker.verdict import Judgement, Verdict, judge, judge_look
-
-if TYPE_CHECKING:
-    from worker.slice import Shift
 
 UNREACHED_MS = 500
 """When to come back after Redis did not take a mark: the call was not made."""
@@ -40,7 +38,7 @@ class Call(ABC):
     kind: ClassVar = Kind.LOOK
     method: ClassVar = "GET"
 
-    def __init__(self, shift: "Shift", lane: Lane, entry: Entry) -> None:
+    def __init__(self, shift: Shift, lane: Lane, entry: Entry) -> None:
         self.id = str(uuid4())
         self._shift = shift
         self._means = shift.means
@@ -216,7 +214,7 @@ class Call(ABC):
 class EventCall(Call):
     """A call about one event."""
 
-    def __init__(self, shift: "Shift", lane: Lane, entry: Entry) -> None:
+    def __init__(self, shift: Shift, lane: Lane, entry: Entry) -> None:
         super().__init__(shift, lane, entry)
         if not isinstance(entry.response, Response):
             raise TypeError(f"row {entry.row} has to find its events first")

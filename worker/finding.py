@@ -20,17 +20,17 @@ from worker.call import Reading
 from worker.graph import master_path, view_paths
 from worker.lane import Lane
 from worker.reply import Reply
+from worker.shift import Shift
 from worker.verdict import Judgement, judge_page
 
 if TYPE_CHECKING:
     from worker.page import Page
-    from worker.slice import Shift
 
 
 class PageCall(Reading):
     """The call that reads one page; `page` is what it brought, if it did."""
 
-    def __init__(self, shift: "Shift", lane: Lane, entry: Entry, url: str, *, first: bool) -> None:
+    def __init__(self, shift: Shift, lane: Lane, entry: Entry, url: str, *, first: bool) -> None:
         super().__init__(shift, lane, entry)
         self.page: Page | None = None
         self._url = url
@@ -54,7 +54,7 @@ class PageCall(Reading):
 class Finding:
     """One selection on its way to its responses."""
 
-    def __init__(self, shift: "Shift", lane: Lane, entry: Entry, selection: Selection) -> None:
+    def __init__(self, shift: Shift, lane: Lane, entry: Entry, selection: Selection) -> None:
         self._shift = shift
         self._lane = lane
         self._entry = entry

@@ -6,16 +6,13 @@ forgetful Redis calls unsent is put in doubt.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from jobs.record import State
 from worker import account
-
-if TYPE_CHECKING:
-    from worker.slice import Shift
+from worker.shift import Shift
 
 
-async def take_over(shift: "Shift") -> None:
+async def take_over(shift: Shift) -> None:
     """Put right what was left in the slice of a shift that begins."""
     means, part = shift.means, shift.part
     for entry in part.unlogged:

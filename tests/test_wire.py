@@ -24,7 +24,7 @@ from raw_peer import (
 )
 
 from worker.graph import Graph, Reply, TransportEnd
-from worker.wire import MAX_BODY, Wire
+from worker.wire import MAX_BODY, READ_BYTES, Wire
 
 UNKNOWN = [
     ("cut", saying(), TransportEnd.DISCONNECTED),
@@ -416,5 +416,42 @@ def test_a_trusted_server_is_called_over_tls() -> None:
             reply = await send(graph)
         expected = (202, None, True)
         assert expected == facts(reply)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_a_long_reply_comes_whole(*, over_tls: bool) -> None:
+    """What is read piece by piece into one buffer is put together again, for each of two calls."""
+    server, client = certificates()
+    bodies = {f"/{letter}": letter.encode() * 3 * READ_BYTES for letter in "ab"}
+
+    def script(peer: Peer) -> Script:
+        async def follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await peer.take(reader)
+            content = bodies[peer.received[-1].split()[1].decode()]
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+            for at in range(0, len(content), 10_000):  # so that they come at the same time
+                writer.write(content[at : at + 10_000])
+                await writer.drain()
+                await asyncio.sleep(0)
+
+        return follow
+
+    async def scenario() -> None:
+        async with peer_that(script, tls=server if over_tls else None) as peer:
+            wire = Wire(
+                peer.url, max_calls=2, timeout_s=60, headers={}, clock=lambda: NOW, tls=client
+            )
+            replies = await asyncio.gather(
+                *(
+                    wire.call("GET", path, {}, permitted=lambda: True, limit=1 << 20)
+                    for path in bodies
+                )
+            )
+            await wire.close()
+        assert [(200, content) for content in bodies.values()] == [
+            (reply.status, reply.body) for reply in replies
+        ]
 
     asyncio.run(scenario())

@@ -21,7 +21,7 @@ from jobs.spool import no_room
 
 __all__ = ["MAX_UNPACKED", "SELECTION_WEIGHT", "SLICE_SIZE", "Packer", "Slice", "unpack"]
 
-SLICE_SIZE = 100
+SLICE_SIZE = 200
 """Responses; a slice is fuller only where one mailbox alone has more."""
 
 SELECTION_WEIGHT = 25

@@ -23,6 +23,8 @@ from jobs.connection import connect, reach
 
 ROWS, MAILBOXES = 160, 12
 LATENCY_S = 0.1
+SLOW_S = 2.0
+"""So that there is something left to do when an operator's failover is over."""
 PASSWORD = "never-used-elsewhere"
 SENTINEL = """
 sentinel monitor main 127.0.0.1 {port} 1
@@ -104,6 +106,7 @@ def test_fails_over_when_told(ordeal: Ordeal, servers: Watched, sandbox: Sandbox
     """An operator's failover repeats nothing; a primary that has lost its replica takes nothing."""
     for server in (servers.primary, servers.replica):
         server.client.config_set("min-replicas-to-write", 1)
+    sandbox.options(latency_s=SLOW_S)
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(40)
         servers.sentinel.client.execute_command("SENTINEL FAILOVER main")

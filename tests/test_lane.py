@@ -37,9 +37,11 @@ async def test_a_lane_is_never_wider(count: int, width: int, expected: int) -> N
 
     lane = Lane("ada@c.com", entries(count), width)
     assert expected == lane.width
-    await lane.walk(answer)
+    changes = list[int]()
+    await lane.walk(answer, changes.append)
 
     assert (list(range(count)), expected) == (answered, most)
+    assert [-1] * expected == changes
 
 
 @awaited
@@ -54,9 +56,43 @@ async def test_a_closed_lane_begins_nothing() -> None:
         await asyncio.sleep(0)
         ended.append(entry.row)
 
-    await Lane("ada@c.com", entries(9), 2).walk(answer)
+    changes = list[int]()
+    await Lane("ada@c.com", entries(9), 2).walk(answer, changes.append)
 
     assert [0, 1, 2, 3] == begun == ended
+    assert [-1, -1] == changes
+
+
+@awaited
+async def test_a_lane_tells_when_its_end_comes_into_sight() -> None:
+    """As soon as nothing is ahead it wants fewer calls, not when the slowest has ended."""
+    changes, slow = list[int](), asyncio.Event()
+
+    async def answer(_: Lane, entry: Entry) -> None:
+        if entry.row == 0:
+            await slow.wait()
+
+    walk = asyncio.create_task(Lane("ada@c.com", entries(9), 4).walk(answer, changes.append))
+    await asyncio.sleep(0.01)
+    assert [-1, -1, -1] == changes
+    slow.set()
+    await walk
+
+    assert [-1] * 4 == changes
+
+
+@awaited
+async def test_a_lane_becomes_wider_with_what_is_added() -> None:
+    """One entry that brings others in its place is one call, then as many as the lane is wide."""
+    changes = list[int]()
+
+    async def answer(lane: Lane, entry: Entry) -> None:
+        if entry.row == 0:
+            lane.add(entries(9)[1:])
+
+    await Lane("ada@c.com", entries(1), 4).walk(answer, changes.append)
+
+    assert [-1, 4, -1, -1, -1, -1] == changes
 
 
 @awaited

@@ -73,15 +73,15 @@ async def test_slots_have_room_until_they_are_wanted() -> None:
     rooms.append(slots.room())
     slots.want("b", int(100 * OVERBOOKED) - 100)
     rooms.append(slots.room())
-    slots.less("a", 1)
+    slots.change("a", -1)
     rooms.append(slots.room())
     slots.want("a", 1_000)
     slots.unwant("a")
     slots.unwant("a")
-    slots.less("a", 5_000)
+    slots.change("a", -5_000)
     rooms.append(slots.room())
 
-    assert [125, 25, 0, 1, 100] == rooms
+    assert [150, 50, 0, 1, 100] == rooms
 
 
 @awaited

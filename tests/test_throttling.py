@@ -1,10 +1,15 @@
 """Graph's throttling, obeyed: nobody called early, nobody else held up, never five in flight."""
 
+import time
 from datetime import datetime
 from typing import Any
 
 from program import Program, Worker
+from redis import Redis
 from sandbox_client import SandboxClient
+
+from jobs.ledger import keys
+from jobs.moments import now_ms
 
 
 def rows_for(user: str, count: int, action: str = "tentativelyAccept") -> list[dict[str, Any]]:
@@ -43,6 +48,41 @@ def test_one_mailbox_holds_nobody_up(program: Program, sandbox: SandboxClient) -
     stats = sandbox.stats()
     assert (36, 0, []) == (stats.taken, stats.early, stats.duplicates)
     assert {"slow@contoso.com"} == {line["user"] for line in worker.events("mailbox.paused")}
+
+
+def test_a_mark_is_taken_back_when_its_mailbox_is_throttled(
+    program: Program, sandbox: SandboxClient
+) -> None:
+    """A call that is marked and waits for a slot is not made in a mailbox that has closed."""
+    sandbox.options(latency_s=0.3, early_grace_s=0)
+    sandbox.faults([{"user": "ada@*", "status": 429, "headers": {"Retry-After": "2"}}])
+    program.submit(rows_for("ada@contoso.com", 3))
+    worker = program.burst(BULKRSVP_MAX_CALLS="1")
+
+    stats = sandbox.stats()
+    assert (3, 0, 1) == (stats.taken, stats.early, stats.throttled)
+    calls = worker.events("call.finished")
+    assert ["wait", "sent", "sent", "sent"] == [call["verdict"] for call in calls]
+    assert {1} == {line["attempts"] for line in worker.events("response.settled")}
+
+
+def test_a_mark_is_taken_back_when_everything_pauses(
+    program: Program, sandbox: SandboxClient, redis: "Redis"
+) -> None:
+    """A call that is marked and waits for a slot is not made when the gate closes meanwhile."""
+    sandbox.options(latency_s=2)
+    rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
+    with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
+        batch = program.submit(rows)
+        while not redis.hexists(keys.slice_records(batch, 0), "2"):
+            time.sleep(0.01)
+        until_ms = now_ms() + 4_000
+        redis.set(keys.GRAPH, until_ms)
+        program.wait_until_finished(batch)
+
+    first, second = (call.arrived_at * 1000 for call in sandbox.journal())
+    assert first < until_ms <= second
+    assert {1} == {line["attempts"] for line in worker.events("response.settled")}
 
 
 SHAPES = ["1", "1.6", "1,2", "0", "-1", "soon", "", "date+2", "Wed, 21 Oct 2020 07:28:00 GMT"]

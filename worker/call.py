@@ -55,11 +55,22 @@ class Call(ABC):
             token = await self._means.tokens.token()
         except TokenUnavailable as unavailable:
             return self._await_token(unavailable)
-        async with self._means.slots.free:
-            if not self._goes_on() or not await self._admitted():
-                return not (self._shift.stopped or self._lane.closed)
-            reply = await self._exchange(token)
+        async with self._means.ready:
+            reply = await self._admitted_exchange(token) if self._goes_on() else None
+        if reply is None:
+            return not (self._shift.stopped or self._lane.closed)
         return await self._conclude(reply, token)
+
+    async def _admitted_exchange(self, token: str) -> Reply | None:
+        """Make the request in a slot, once the mark is written; return None if it may not be."""
+        if not await self._admitted():
+            return None
+        async with self._means.slots.free:
+            if not self._overtaken():
+                self._means.gate.begun(self._lane.mailbox)
+                return await self._exchange(token)
+        await self._withdraw()
+        return None
 
     @abstractmethod
     async def _exchange(self, token: str) -> Reply:
@@ -91,20 +102,26 @@ class Call(ABC):
         except (RedisError, OSError):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
-        over = self._overtaken() or self._means.log_lost.is_set()
-        if answer.word is Word.OK and not over:
-            self._means.gate.begun(self._lane.mailbox)
+        if answer.word is Word.OK:
             return True
         self._means.gate.give_back(self._leave)
-        if answer.word is not Word.OK:
-            self._obey(answer)
-        elif self.kind is Kind.MARK:  # it was over while the mark was written
-            await self._shift.note(self._entry, self._before)
+        self._obey(answer)
         return False
 
     def _overtaken(self) -> bool:
-        # The gate closes a lane to all but its probe: the others beside it have asked in vain.
-        return self._lane.refused if self._leave is Leave.PROBE else self._lane.closed
+        """Whether it was over before it could begin: while its mark was written, or with it."""
+        if self._means.log_lost.is_set():
+            return True
+        if self._leave is Leave.PROBE:
+            # The gate closes a lane to all but its probe: the others beside it have asked in vain.
+            return self._lane.refused
+        return self._lane.closed or self._means.gate.closed
+
+    async def _withdraw(self) -> None:
+        """Take back the mark of a call that was not made."""
+        self._means.gate.give_back(self._leave)
+        if self.kind is Kind.MARK:
+            await self._shift.note(self._entry, self._before)
 
     async def _mark(self) -> Answer:
         record = self._before.marked(self.id) if self.kind is Kind.MARK else self._before

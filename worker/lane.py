@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from jobs.ledger.entries import Entry
 
 Answer = Callable[["Lane", Entry], Awaitable[None]]
+Changed = Callable[[int], None]
 
 
 class Lane:
@@ -60,17 +61,26 @@ class Lane:
         self.refused = True
         self.close()
 
-    async def walk(self, answer: Answer) -> None:
-        """Answer entry by entry, a few at a time, and whatever is added meanwhile."""
-        while self._ahead and not self.closed:
-            await all_of([self._walk(answer, self._added) for _ in range(self.width)])
+    async def walk(self, answer: Answer, changed: Changed) -> None:
+        """
+        Answer entry by entry, a few at a time, and whatever is added meanwhile.
 
-    async def _walk(self, answer: Answer, added: int) -> None:
-        while self._ahead and self._added == added:  # else the lane may be walked wider now
-            for entry in self._ahead.popleft():
-                if self.closed:
-                    return
-                await answer(self, entry)
+        `changed` is told by how many, from `width` on, those under way become more or fewer.
+        """
+        while self._ahead and not self.closed:
+            await all_of([self._walk(answer, changed, self._added) for _ in range(self.width)])
+            if self._ahead and not self.closed:
+                changed(self.width)
+
+    async def _walk(self, answer: Answer, changed: Changed, added: int) -> None:
+        try:
+            while self._ahead and self._added == added:  # else the lane may be walked wider now
+                for entry in self._ahead.popleft():
+                    if self.closed:
+                        return
+                    await answer(self, entry)
+        finally:
+            changed(-1)
 
 
 async def all_of(walks: Iterable[Coroutine[None, None, None]]) -> None:

@@ -51,6 +51,7 @@ class Means:
     tokens: TokenSource
     gate: Gate
     slots: Slots
+    ready: asyncio.Semaphore
     widths: Widths
     budget: RetryBudget
     draining: asyncio.Event
@@ -62,7 +63,7 @@ class Means:
     max_attempts: int
     settle_ms: int
     ahead: "Means | None" = None
-    """The same with a way to Redis of its own, for slices that go ahead of the others."""
+    """The same with a way to Redis and places of its own, for slices that go ahead of others."""
 
     def for_slice(self, number: int) -> "Means":
         """Return what a slice is worked with: a batch's first do not wait for what others ask."""
@@ -76,6 +77,7 @@ async def equip(
     """Put together all that a slice is worked with, and take it apart in the end."""
     random = chance.SystemRandom()
     together, written = Together(redis), Written()
+    slots = Slots(settings.max_calls)
     leases = Leases(together)
     tokens = TokenSource(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
@@ -93,7 +95,8 @@ async def equip(
                 graph=graph,
                 tokens=tokens,
                 gate=Gate(leases, now_ms, log),
-                slots=Slots(settings.max_calls),
+                slots=slots,
+                ready=slots.ready(),
                 widths=Widths(settings.mailbox_concurrency, now_ms),
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
@@ -105,13 +108,14 @@ async def equip(
                 max_attempts=settings.max_attempts,
                 settle_ms=int(settings.settle_s * 1000),
             )
-            yield replace(means, ahead=_ahead(means, Together(redis)))
+            yield replace(means, ahead=_ahead(means, Together(redis), slots.ready()))
     finally:
         await tokens.close()
 
 
-def _ahead(means: Means, apart: Together) -> Means:
-    return replace(means, slices=Slices(apart, means.now_ms, means.written), leases=Leases(apart))
+def _ahead(means: Means, apart: Together, ready: asyncio.Semaphore) -> Means:
+    slices = Slices(apart, means.now_ms, means.written)
+    return replace(means, slices=slices, leases=Leases(apart), ready=ready)
 
 
 def _graph(settings: Settings) -> Graph:

@@ -83,18 +83,16 @@ class Walk:
 
     async def _walk_all(self, lanes: list[Lane]) -> None:
         if self._part.deaths < DEATHS:
-            await all_of(self._walk(lane) for lane in lanes)
+            await all_of(lane.walk(self.answer, self._changed) for lane in lanes)
             return
         where = {"batch": self._part.batch.id, "slice": self._part.number}
         self._means.log.error("slice.poisoned", deaths=self._part.deaths, **where)
         for lane in lanes:
             lane.most = 1
-            await lane.walk(partial(answer_alone, self._shift, self.answer))
+            await lane.walk(partial(answer_alone, self._shift, self.answer), self._changed)
 
-    async def _walk(self, lane: Lane) -> None:
-        wanted = lane.width
-        await lane.walk(self.answer)
-        self._means.slots.less(self._job, wanted)
+    def _changed(self, calls: int) -> None:
+        self._means.slots.change(self._job, calls)
 
     async def _end_unsent(self, entries: Iterable[Entry]) -> None:
         """End what is over in a mailbox that may not be called: that takes no call."""

@@ -34,11 +34,14 @@ NARROWED_KEPT = 10_000
 NARROW_MS = 600_000
 """How long a lane stays narrower: Graph's own window of counting."""
 
-OVERBOOKED = 1.25
+OVERBOOKED = 1.5
 """Slices are taken for so many more calls than there are slots, so that no slot waits for one."""
 
-AHEAD_OVERBOOKED = 2.0
+AHEAD_OVERBOOKED = 2.25
 """The same for slices that go ahead of others: they need not wait until one of those is left."""
+
+READY = 1.25
+"""So many more calls than there are slots may have a mark, so that no slot waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,18 @@ class Slots:
         self._max_calls = max_calls
         self._wanted: dict[Hashable, int] = {}
 
+    def ready(self) -> asyncio.Semaphore:
+        """Return places for those who have a slot, or get ready for one: the mark comes first."""
+        return asyncio.Semaphore(math.ceil(self._max_calls * READY))
+
     def want(self, who: Hashable, calls: int) -> None:
         """Note how many calls a slice could have in flight."""
         self._wanted[who] = calls
 
-    def less(self, who: Hashable, calls: int) -> None:
-        """Note that a slice has come to the end of some of its lanes."""
+    def change(self, who: Hashable, calls: int) -> None:
+        """Note that a slice could have so many calls more in flight, or fewer."""
         if who in self._wanted:
-            self._wanted[who] -= calls
+            self._wanted[who] += calls
 
     def unwant(self, who: Hashable) -> None:
         """Forget a slice that has been left."""

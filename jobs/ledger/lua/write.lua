@@ -33,10 +33,26 @@ if not gone and (ARGV[5] ~= "0" or ARGV[6] ~= "0") then
   redis.call("HINCRBY", KEYS[1], "waits", ARGV[6])
 end
 
-local logged = tonumber(ARGV[9])
-for i = 10, 9 + logged do
-  redis.call("SREM", KEYS[3], ARGV[i])
+-- One command for many: each costs as much as what it does. Lua's stack holds no more than PART at once.
+local PART = 4000
+
+local function all_at_once(command, key, list)
+  local replies = {}
+  for i = 1, #list, PART do
+    replies[#replies + 1] = redis.call(command, key, unpack(list, i, math.min(i + PART - 1, #list)))
+  end
+  return replies
 end
+
+local first = 10 + tonumber(ARGV[9])
+local logged, rows = {}, {}
+for i = 10, first - 1 do
+  logged[#logged + 1] = ARGV[i]
+end
+for i = first, #ARGV, 6 do
+  rows[#rows + 1] = ARGV[i + 1]
+end
+all_at_once("SREM", KEYS[3], logged)
 
 -- The history that this Redis writes has an id. A replica that is promoted begins another one, and so does a
 -- server that is started; where INFO does not show it there is nothing to compare.
@@ -56,7 +72,7 @@ local function moved()
 end
 
 local asks = false
-for i = 10 + logged, #ARGV, 6 do
+for i = first, #ARGV, 6 do
   asks = asks or ARGV[i] == "mark" or ARGV[i] == "look"
 end
 
@@ -96,6 +112,16 @@ local function take(bucket)
   return nil
 end
 
+-- The records as they are, and, as this goes on, as they will be.
+local records = {}
+for part, found in ipairs(all_at_once("HMGET", KEYS[2], rows)) do
+  for i, record in ipairs(found) do
+    records[rows[(part - 1) * PART + i]] = record or ""
+  end
+end
+
+local changed, ended, outcomes, unfound = {}, {}, {}, 0
+
 local function write(kind, row, expected, record, outcome, bucket)
   if gone then
     return "gone"
@@ -107,9 +133,8 @@ local function write(kind, row, expected, record, outcome, bucket)
   if put_away then
     return "conflict"
   end
-  local current = redis.call("HGET", KEYS[2], row) or ""
-  if current ~= expected then
-    return (current == record and kind ~= "mark" and kind ~= "look") and "ok" or "conflict"
+  if records[row] ~= expected then
+    return (records[row] == record and kind ~= "mark" and kind ~= "look") and "ok" or "conflict"
   end
   if kind == "mark" or kind == "look" then
     local wait = take(bucket)
@@ -120,21 +145,34 @@ local function write(kind, row, expected, record, outcome, bucket)
   if kind == "look" then
     return "ok"
   end
-  redis.call("HSET", KEYS[2], row, record)
+  records[row] = record
+  changed[#changed + 1] = row
+  changed[#changed + 1] = record
   if kind == "unfound" then
-    redis.call("HINCRBY", KEYS[1], "finding", -1)
+    unfound = unfound + 1
   end
   if kind == "settle" or kind == "unfound" then
-    redis.call("HINCRBY", KEYS[1], "open", -1)
-    redis.call("HINCRBY", KEYS[1], "outcome:" .. outcome, 1)
-    redis.call("HINCRBY", KEYS[2], "done", 1)
-    redis.call("SADD", KEYS[3], row)
+    ended[#ended + 1] = row
+    outcomes[outcome] = (outcomes[outcome] or 0) + 1
   end
   return "ok"
 end
 
 local answers = {}
-for i = 10 + logged, #ARGV, 6 do
+for i = first, #ARGV, 6 do
   answers[#answers + 1] = write(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+end
+
+all_at_once("HSET", KEYS[2], changed)
+all_at_once("SADD", KEYS[3], ended)
+if #ended > 0 then
+  redis.call("HINCRBY", KEYS[1], "open", -#ended)
+  redis.call("HINCRBY", KEYS[2], "done", #ended)
+end
+if unfound > 0 then
+  redis.call("HINCRBY", KEYS[1], "finding", -unfound)
+end
+for outcome, count in pairs(outcomes) do
+  redis.call("HINCRBY", KEYS[1], "outcome:" .. outcome, count)
 end
 return answers

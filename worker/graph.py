@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -83,7 +84,11 @@ class Graph:
             self._base,
             max_calls=self._max_calls,
             timeout_s=self._timeout_s,
-            headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+            headers={
+                "Accept": "application/json",
+                "User-Agent": USER_AGENT,
+                "return-client-request-id": "true",
+            },
             clock=self._clock,
             tls=self._tls,
         )
@@ -251,6 +256,7 @@ def body(response: Response) -> bytes:
     return orjson.dumps(said)
 
 
+@lru_cache(maxsize=1_024)
 def _user(user: str) -> str:
     if user.startswith("$"):
         name = user.replace("'", "''")
@@ -272,15 +278,16 @@ def _calendar(response: Response | Selection) -> str:
 
 def _quoted(text: str) -> str:
     """Quote for one segment of a path; `quote` takes long over a text as long as an id."""
-    return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)
+    return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
+
+
+@lru_cache(maxsize=1_024)  # mostly "=", or "=="
+def _escaped(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _headers(token: str, client_request_id: str) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {token}",
-        "client-request-id": client_request_id,
-        "return-client-request-id": "true",
-    }
+    return {"Authorization": f"Bearer {token}", "client-request-id": client_request_id}
 
 
 def _monotonic_s() -> float:

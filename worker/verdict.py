@@ -59,6 +59,8 @@ REFUSALS: Final = frozenset({400, 403, 404, 405, 409, 410, 412, 413, 415, 422, 5
 SLOW_DOWN: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, 509})
 """Statuses that mean `wait` when they come with a Retry-After."""
 
+SUCCESSES: Final = range(200, 300)
+
 QUOTA_CODES: Final = frozenset({"ErrorExceededMessageLimit"})
 """Exchange's word that the mailbox may send no more for now, under whatever status."""
 
@@ -188,7 +190,7 @@ def _seen(ending: Ending) -> Judgement:
 
 
 def _is_success(status: int) -> bool:
-    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    return status in SUCCESSES
 
 
 def _gone_after_unknown_decline(reply: Reply, response: Response, record: Record) -> bool:

@@ -73,8 +73,9 @@ def no_fence() -> None:
     """
     _change_write(
         [
-            (r'elseif redis\.call\("HGET", KEYS\[2\], "epoch"\).* then', "elseif false then"),
-            (r"if records\[row\] ~= expected then", "if false then"),
+            (r'redis\.call\("EXISTS", KEYS\[2\]\) == 0', "false"),
+            (r"slice\.known\.epoch ~= slice\.epoch", "false"),
+            (r"if current ~= expected then", "if false then"),
         ]
     )
     patch.object(worker.call.Sending, "_permitted", lambda *_: True).start()

@@ -6,9 +6,11 @@ way goes out as the next. A write is awaited; when it returns, Redis has it.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -67,6 +69,15 @@ class _Write:
     outcome: str
     answer: asyncio.Future[Answer]
 
+    def arguments(self) -> list[Argument]:
+        """Return the six that `lua/write.lua` wants of it."""
+        entry = self.entry
+        allowance = keys.bucket(entry.response.mailbox)
+        return [self.kind.value, entry.row, entry.stored, self.record, self.outcome, allowance]
+
+
+Gathered = dict[OpenSlice, list[_Write]]
+
 
 @dataclass(slots=True)
 class Written:
@@ -87,7 +98,7 @@ class Writes:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._now_ms = now_ms
         self._script = Script(redis, "write")
-        self._gathered: dict[OpenSlice, list[_Write]] = {}
+        self._gathered: Gathered = {}
         self._flushing: asyncio.Task[None] | None = None
         self._written = written
 
@@ -120,58 +131,50 @@ class Writes:
             except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
                 _fail(gathered, error)
 
-    async def _flush_once(self, gathered: dict[OpenSlice, list[_Write]]) -> None:
-        told = {part: part.take_told() for part in gathered}
+    async def _flush_once(self, gathered: Gathered) -> None:
+        together = defaultdict[tuple[str, str, int], Gathered](dict)
+        for part, writes in gathered.items():  # what is judged alike goes as one command
+            together[part.batch.id, part.worker, part.batch.doubted_ms][part] = writes
         now_ms = self._now_ms()
-        commands = [self._command(p, told[p], writes, now_ms) for p, writes in gathered.items()]
-        answers = await self._execute(commands)
-        for part, answer in zip(gathered, answers, strict=True):
-            if not isinstance(answer, list):
-                part.put_back(told[part])
-        for writes, answer in zip(gathered.values(), answers, strict=True):
-            _answer(writes, answer)
-        if all(_took_note(answer) for answer in answers):
+        flushes = (self._flush_batch(each, now_ms) for each in together.values())
+        if all(await asyncio.gather(*flushes)):
             self._written.ms = max(self._written.ms, now_ms)
 
-    async def _execute(self, commands: list[tuple[list[str], list[Argument]]]) -> list[object]:
-        running = (self._script(names, arguments) for names, arguments in commands)
-        answers: list[object] = await asyncio.gather(*running, return_exceptions=True)
-        return answers
+    async def _flush_batch(self, gathered: Gathered, now_ms: int) -> bool:
+        """Write what belongs to one batch; return whether the ledger has kept the moment of it."""
+        told = {part: part.take_told() for part in gathered}
+        try:
+            answers: list[list[Any]] = await self._script(*self._command(gathered, told, now_ms))
+        except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
+            for part in gathered:
+                part.put_back(told[part])
+            _fail(gathered, error)
+            return False
+        for writes, answer in zip(gathered.values(), answers, strict=True):
+            _answer(writes, answer)
+        return not any(_UNKEPT.intersection(answer) for answer in answers)
 
     def _command(
-        self, part: OpenSlice, told: Told, writes: Iterable[_Write], now_ms: int
+        self, gathered: Gathered, told: dict[OpenSlice, Told], now_ms: int
     ) -> tuple[list[str], list[Argument]]:
-        names = [
-            keys.batch(part.batch.id),
-            keys.slice_records(part.batch.id, part.number),
-            keys.unlogged(part.batch.id, part.number),
-            keys.worker(part.worker),
-            keys.WRITTEN,
-            keys.HOME,
-        ]
-        rate, counts = (CALLS_PER_S / 1000, CALLS_BURST), (told.replies, told.throttled)
-        past = (self._written.ms, part.batch.doubted_ms)
-        head: list[Argument] = [part.epoch, now_ms, *rate, *counts, *past]
-        arguments = [*head, len(told.logged), *told.logged]
-        for write in writes:
-            entry = write.entry
-            allowance = keys.bucket(entry.response.mailbox)
-            arguments += [write.kind.value, entry.row, entry.stored]
-            arguments += [write.record, write.outcome, allowance]
+        first = next(iter(gathered))
+        batch = first.batch
+        names = [keys.batch(batch.id), keys.worker(first.worker), keys.WRITTEN, keys.HOME]
+        arguments: list[Argument] = [now_ms, 1000 // CALLS_PER_S, CALLS_BURST]
+        arguments += [sum(each.replies for each in told.values())]
+        arguments += [sum(each.throttled for each in told.values())]
+        arguments += [self._written.ms, batch.doubted_ms]
+        for part, writes in gathered.items():
+            names += [keys.slice_records(batch.id, part.number)]
+            names += [keys.unlogged(batch.id, part.number)]
+            logged = told[part].logged
+            arguments += [part.epoch, len(logged), *logged, len(writes)]
+            for write in writes:
+                arguments += write.arguments()
         return names, arguments
 
 
-def _took_note(answer: object) -> bool:
-    """Whether the ledger has kept the moment of a write."""
-    return isinstance(answer, list) and not _UNKEPT.intersection(answer)
-
-
-def _answer(writes: Iterable[_Write], answer: object) -> None:
-    if isinstance(answer, Exception):
-        _fail_writes(writes, answer)
-        return
-    if not isinstance(answer, list):
-        raise TypeError(f"the ledger answered {answer!r}")
+def _answer(writes: Iterable[_Write], answer: list[Any]) -> None:
     for write, word in zip(writes, answer, strict=True):
         if not write.answer.done():
             write.answer.set_result(_read_answer(word))
@@ -183,12 +186,7 @@ def _read_answer(word: bytes | int) -> Answer:
     return _ANSWERS[word]
 
 
-def _fail(gathered: dict[OpenSlice, list[_Write]], error: Exception) -> None:
-    for writes in gathered.values():
-        _fail_writes(writes, error)
-
-
-def _fail_writes(writes: Iterable[_Write], error: Exception) -> None:
-    for write in writes:
+def _fail(gathered: Gathered, error: Exception) -> None:
+    for write in chain.from_iterable(gathered.values()):
         if not write.answer.done():
             write.answer.set_exception(error)

@@ -1,5 +1,5 @@
 """
-The simulated Graph of the benchmarks: a bare protocol on asyncio, faster than all its clients.
+The simulated Graph of the benchmarks: a bare protocol on uvloop, faster than all its clients.
 
 It reads as much of HTTP/1.1 as they speak, allows each mailbox four calls in flight, and counts
 what it takes. It checks no token and reads no body. `GET /bench/stats` tells what it has counted,
@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from os import urandom
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote_to_bytes
 from zlib import crc32
+
+import uvloop
 
 SHUT: Final = b"shut.example"
 """Users of this domain have mailboxes that answer 429 for as long as `retry_after_s` says."""
@@ -202,8 +204,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep where replies go."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer as soon as a request is whole."""
@@ -262,4 +263,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    uvloop.run(serve())

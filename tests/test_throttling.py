@@ -1,15 +1,17 @@
 """Graph's throttling, obeyed: nobody called early, nobody else held up, never five in flight."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from program import Program, Worker
+from program import PATIENCE_S, Program, Worker
 from redis import Redis
 from sandbox_client import SandboxClient
 
 from jobs.ledger import keys
 from jobs.moments import now_ms
+from jobs.record import QUEUED
 
 
 def rows_for(user: str, count: int, action: str = "tentativelyAccept") -> list[dict[str, Any]]:
@@ -24,6 +26,15 @@ def settled_at(worker: Worker, user: str) -> list[datetime]:
         for line in worker.events("response.settled")
         if line["user"] == user
     ]
+
+
+def wait_for_records(redis: Any, batch: str, holds: Callable[[list[bytes | None]], bool]) -> None:
+    """Wait until the ledger knows of the first two rows of a batch what holds."""
+    over_s = time.monotonic() + PATIENCE_S
+    while not holds(redis.hmget(keys.slice_records(batch, 0), ["1", "2"])):
+        if time.monotonic() > over_s:
+            raise TimeoutError("the records never became so")
+        time.sleep(0.01)
 
 
 def test_one_mailbox_holds_nobody_up(program: Program, sandbox: SandboxClient) -> None:
@@ -70,18 +81,38 @@ def test_a_mark_is_taken_back_when_everything_pauses(
     program: Program, sandbox: SandboxClient, redis: "Redis"
 ) -> None:
     """A call that is marked and waits for a slot is not made when the gate closes meanwhile."""
-    sandbox.options(latency_s=2)
+    sandbox.options(latency_s=0.9)
     rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
     with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
         batch = program.submit(rows)
-        while not redis.hexists(keys.slice_records(batch, 0), "2"):
-            time.sleep(0.01)
+        wait_for_records(redis, batch, all)
         until_ms = now_ms() + 4_000
         redis.set(keys.GRAPH, until_ms)
         program.wait_until_finished(batch)
 
     first, second = (call.arrived_at * 1000 for call in sandbox.journal())
     assert first < until_ms <= second
+    assert {1} == {line["attempts"] for line in worker.events("response.settled")}
+
+
+def test_a_mark_is_not_kept_for_long(
+    program: Program, sandbox: SandboxClient, redis: "Redis"
+) -> None:
+    """A call that waits long for a slot asks again, so it is not made after a pause."""
+    sandbox.options(latency_s=3)
+    rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
+    with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
+        batch = program.submit(rows)
+        wait_for_records(redis, batch, all)
+        redis.hset(keys.batch(batch), "paused", "1")
+        program.wait_for(batch, lambda status: status["open"] == 1)
+        wait_for_records(redis, batch, lambda records: QUEUED.to_json() in records)
+        resumed_ms = now_ms()
+        program("resume", batch)
+        program.wait_until_finished(batch)
+
+    first, second = (call.arrived_at * 1000 for call in sandbox.journal())
+    assert first < resumed_ms <= second
     assert {1} == {line["attempts"] for line in worker.events("response.settled")}
 
 

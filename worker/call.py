@@ -6,6 +6,7 @@ It is made once. Whether there is another is the next step's affair, and decided
 selection reads of a calendar stands in `worker/finding.py`.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import ClassVar
 from uuid import uuid4
@@ -27,6 +28,9 @@ from worker.verdict import Judgement, Verdict, judge, judge_look
 
 UNREACHED_MS = 500
 """When to come back after Redis did not take a mark: the call was not made."""
+
+MARK_GOOD_S = 1.0
+"""How long a mark may wait for a slot: who has paused a batch meanwhile must not wait for long."""
 
 SPARING_S = 60.0
 """The backoff while the retry budget is used up, in seconds."""
@@ -63,10 +67,11 @@ class Call(ABC):
 
     async def _admitted_exchange(self, token: str) -> Reply | None:
         """Make the request in a slot, once the mark is written; return None if it may not be."""
+        asked_s = _monotonic_s()
         if not await self._admitted():
             return None
         async with self._means.slots.free:
-            if not self._overtaken():
+            if not self._overtaken() and _monotonic_s() - asked_s < MARK_GOOD_S:
                 self._means.gate.begun(self._lane.mailbox)
                 return await self._exchange(token)
         await self._withdraw()
@@ -110,7 +115,7 @@ class Call(ABC):
 
     def _overtaken(self) -> bool:
         """Whether it was over before it could begin: while its mark was written, or with it."""
-        if self._means.log_lost.is_set():
+        if self._shift.stopped or self._means.log_lost.is_set():
             return True
         if self._leave is Leave.PROBE:
             # The gate closes a lane to all but its probe: the others beside it have asked in vain.
@@ -305,6 +310,10 @@ class Looking(Reading, EventCall):
         if self._shift.part.batch.plan and reply.event is not None:
             return told._replace(showing=reply.event.showing)
         return told
+
+
+def _monotonic_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _asked_s(reply: Reply) -> float | None:

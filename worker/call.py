@@ -66,15 +66,21 @@ class Call(ABC):
         return await self._conclude(reply, token)
 
     async def _admitted_exchange(self, token: str) -> Reply | None:
-        """Make the request in a slot, once the mark is written; return None if it may not be."""
-        asked_s = _monotonic_s()
-        if not await self._admitted():
-            return None
-        async with self._means.slots.free:
-            if not self._overtaken() and _monotonic_s() - asked_s < MARK_GOOD_S:
-                self._means.gate.begun(self._lane.mailbox)
-                return await self._exchange(token)
-        await self._withdraw()
+        """Make the request in a slot, under a mark not long ago; return None if it may not be."""
+        marked = over = False
+        while not over:
+            asked_s = _monotonic_s()
+            if not await self._admitted():
+                break
+            marked = self.kind is Kind.MARK
+            async with self._means.slots.free:
+                over = self._overtaken()
+                if not over and _monotonic_s() - asked_s < MARK_GOOD_S:
+                    self._means.gate.begun(self._lane.mailbox)
+                    return await self._exchange(token)
+            self._means.gate.give_back(self._leave)
+        if marked:  # it is taken back, since no call was made
+            await self._shift.note(self._entry, self._before)
         return None
 
     @abstractmethod
@@ -121,12 +127,6 @@ class Call(ABC):
             # The gate closes a lane to all but its probe: the others beside it have asked in vain.
             return self._lane.refused
         return self._lane.closed or self._means.gate.closed
-
-    async def _withdraw(self) -> None:
-        """Take back the mark of a call that was not made."""
-        self._means.gate.give_back(self._leave)
-        if self.kind is Kind.MARK:
-            await self._shift.note(self._entry, self._before)
 
     async def _mark(self) -> Answer:
         record = self._before.marked(self.id) if self.kind is Kind.MARK else self._before

@@ -96,24 +96,6 @@ async def test_slices_that_go_ahead_find_more_room() -> None:
     assert [(0, 75), (0, 0)] == rooms
 
 
-@awaited
-async def test_slots_bound_the_calls() -> None:
-    """No more calls get a slot at once than the process may have in flight."""
-    slots = Slots(3)
-    now = most = 0
-
-    async def call() -> None:
-        nonlocal now, most
-        async with slots.free:
-            now += 1
-            most = max(most, now)
-            await asyncio.sleep(0)
-            now -= 1
-
-    await asyncio.gather(*(call() for _ in range(9)))
-    assert 3 == most
-
-
 class Gates:
     """Gates of several workers on one ledger, under one hand-driven clock."""
 

@@ -73,7 +73,7 @@ class Call(ABC):
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
-            async with self._means.slots.free:
+            async with self._means.slot:
                 over = self._overtaken()
                 if not over and _monotonic_s() - asked_s < MARK_GOOD_S:
                     self._means.gate.begun(self._lane.mailbox)

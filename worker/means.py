@@ -26,6 +26,7 @@ from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
 from worker.credential import TokenSource, open_credential
 from worker.graph import Graph
+from worker.places import Queue
 from worker.presence import Presence
 from worker.throttle import Gate, Slots, Widths
 
@@ -51,7 +52,8 @@ class Means:
     tokens: TokenSource
     gate: Gate
     slots: Slots
-    ready: asyncio.Semaphore
+    ready: Queue
+    slot: Queue
     widths: Widths
     budget: RetryBudget
     draining: asyncio.Event
@@ -63,7 +65,7 @@ class Means:
     max_attempts: int
     settle_ms: int
     ahead: "Means | None" = None
-    """The same with a way to Redis and places of its own, for slices that go ahead of others."""
+    """The same with ways of its own, to Redis and to slots, for slices that go ahead of others."""
 
     def for_slice(self, number: int) -> "Means":
         """Return what a slice is worked with: a batch's first do not wait for what others ask."""
@@ -96,7 +98,8 @@ async def equip(
                 tokens=tokens,
                 gate=Gate(leases, now_ms, log),
                 slots=slots,
-                ready=slots.ready(),
+                ready=slots.ready.behind,
+                slot=slots.free.behind,
                 widths=Widths(settings.mailbox_concurrency, now_ms),
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
@@ -108,14 +111,19 @@ async def equip(
                 max_attempts=settings.max_attempts,
                 settle_ms=int(settings.settle_s * 1000),
             )
-            yield replace(means, ahead=_ahead(means, Together(redis), slots.ready()))
+            yield replace(means, ahead=_ahead(means, Together(redis)))
     finally:
         await tokens.close()
 
 
-def _ahead(means: Means, apart: Together, ready: asyncio.Semaphore) -> Means:
-    slices = Slices(apart, means.now_ms, means.written)
-    return replace(means, slices=slices, leases=Leases(apart), ready=ready)
+def _ahead(means: Means, apart: Together) -> Means:
+    return replace(
+        means,
+        slices=Slices(apart, means.now_ms, means.written),
+        leases=Leases(apart),
+        ready=means.slots.ready.ahead,
+        slot=means.slots.free.ahead,
+    )
 
 
 def _graph(settings: Settings) -> Graph:

@@ -6,7 +6,6 @@ throttled within a second it is the app that is throttled: the gate closes for e
 opens again after one call, a probe, has gone through.
 """
 
-import asyncio
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
@@ -17,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jobs.ledger.leases import Leases
 from jobs.moments import write_moment
+from worker.places import Places
 
 STORM_MS = 1_000
 STORM_MAILBOXES = 10
@@ -75,16 +75,17 @@ class Widths:
 
 
 class Slots:
-    """The calls that this process may have in flight, and what its slices want of them."""
+    """
+    The calls that this process may have in flight, and what its slices want of them.
+
+    Who wants one of the `free` slots takes one of the `ready` places before, for the mark.
+    """
 
     def __init__(self, max_calls: int) -> None:
-        self.free = asyncio.Semaphore(max_calls)
+        self.free = Places(max_calls)
+        self.ready = Places(math.ceil(max_calls * READY))
         self._max_calls = max_calls
         self._wanted: dict[Hashable, int] = {}
-
-    def ready(self) -> asyncio.Semaphore:
-        """Return places for those who have a slot, or get ready for one: the mark comes first."""
-        return asyncio.Semaphore(math.ceil(self._max_calls * READY))
 
     def want(self, who: Hashable, calls: int) -> None:
         """Note how many calls a slice could have in flight."""

@@ -327,6 +327,29 @@ async def test_writes_are_told_apart(redis_url: str) -> None:
 
 
 @awaited
+async def test_writes_are_counted_where_they_belong(redis_url: str) -> None:
+    """Ends that go out together, of several slices and batches, end their own slice and batch."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.submit(2, 3)
+        await ledger.submit(4, batch="other")
+        parts = [await ledger.open(0), await ledger.open(1), await ledger.open(batch="other")]
+        await asyncio.gather(
+            *(
+                ledger.settle(part, entry, ending)
+                for part, ending in zip(parts, (SENT, FAILED, SENT), strict=True)
+                for entry in part.entries
+            )
+        )
+        batch, other = [await ledger.batches.get(name) for name in ("b", "other")]
+        again = [await ledger.open(number) for number in (0, 1)]
+
+        assert [2, 3] == [len(part.unlogged) for part in again]
+        assert {Outcome.SENT: 2, Outcome.FAILED: 3} == batch.outcomes
+        assert {Outcome.SENT: 4} == other.outcomes
+        assert (0, 0) == (batch.open, other.open)
+
+
+@awaited
 async def test_calls_are_counted(redis_url: str) -> None:
     """Replies and throttled replies are added up by the batch, and told once."""
     async with ledger_at(redis_url) as ledger:

@@ -1,7 +1,8 @@
 """Graph's throttling, obeyed: nobody called early, nobody else held up, never five in flight."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +36,16 @@ def wait_for_records(redis: Any, batch: str, holds: Callable[[list[bytes | None]
         if time.monotonic() > over_s:
             raise TimeoutError("the records never became so")
         time.sleep(0.01)
+
+
+@contextmanager
+def two_for_one_slot(program: Program, redis: "Redis") -> Iterator[tuple[Worker, str]]:
+    """Run a worker while one call is in flight, and another one marked that waits for its slot."""
+    rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
+    with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
+        batch = program.submit(rows)
+        wait_for_records(redis, batch, all)
+        yield worker, batch
 
 
 def test_one_mailbox_holds_nobody_up(program: Program, sandbox: SandboxClient) -> None:
@@ -82,10 +93,7 @@ def test_a_mark_is_taken_back_when_everything_pauses(
 ) -> None:
     """A call that is marked and waits for a slot is not made when the gate closes meanwhile."""
     sandbox.options(latency_s=0.9)
-    rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
-    with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
-        batch = program.submit(rows)
-        wait_for_records(redis, batch, all)
+    with two_for_one_slot(program, redis) as (worker, batch):
         until_ms = now_ms() + 4_000
         redis.set(keys.GRAPH, until_ms)
         program.wait_until_finished(batch)
@@ -100,10 +108,7 @@ def test_a_mark_is_not_kept_for_long(
 ) -> None:
     """A call that waits long for a slot asks again, so it is not made after a pause."""
     sandbox.options(latency_s=3)
-    rows = rows_for("ada@contoso.com", 1) + rows_for("bob@contoso.com", 1)
-    with program.worker(BULKRSVP_MAX_CALLS="1") as worker:
-        batch = program.submit(rows)
-        wait_for_records(redis, batch, all)
+    with two_for_one_slot(program, redis) as (worker, batch):
         redis.hset(keys.batch(batch), "paused", "1")
         program.wait_for(batch, lambda status: status["open"] == 1)
         wait_for_records(redis, batch, lambda records: QUEUED.to_json() in records)

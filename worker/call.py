@@ -120,7 +120,7 @@ class Call(ABC):
         return False
 
     def _overtaken(self) -> bool:
-        """Whether it was over before it could begin: while its mark was written, or with it."""
+        """Whether it was over while its mark was written, or while it waited for a slot."""
         if self._shift.stopped or self._means.log_lost.is_set():
             return True
         if self._leave is Leave.PROBE:

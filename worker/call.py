@@ -6,8 +6,8 @@ It is made once. Whether there is another is the next step's affair, and decided
 selection reads of a calendar stands in `worker/finding.py`.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
+from time import monotonic
 from typing import ClassVar
 from uuid import uuid4
 
@@ -69,13 +69,13 @@ class Call(ABC):
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
         marked = over = False
         while not over:
-            asked_s = _monotonic_s()
+            asked_s = monotonic()
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
             async with self._means.slot:
                 over = self._overtaken()
-                if not over and _monotonic_s() - asked_s < MARK_GOOD_S:
+                if not over and monotonic() - asked_s < MARK_GOOD_S:
                     self._means.gate.begun(self._lane.mailbox)
                     return await self._exchange(token)
             self._means.gate.give_back(self._leave)
@@ -310,10 +310,6 @@ class Looking(Reading, EventCall):
         if self._shift.part.batch.plan and reply.event is not None:
             return told._replace(showing=reply.event.showing)
         return told
-
-
-def _monotonic_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _asked_s(reply: Reply) -> float | None:

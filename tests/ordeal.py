@@ -8,14 +8,14 @@ brings together in the end what `tests/checker.py` compares.
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from checker import Key, Log, Records, violations
-from program import COMMAND, PATIENCE_S, Program, Worker
+from patience import PATIENCE_S, wait_until
+from program import COMMAND, Program, Worker
 from sandbox_client import SandboxClient
 
 from config.settings import Settings
@@ -102,17 +102,15 @@ class Ordeal:
 
     def wait_for_calls(self, count: int) -> None:
         """Wait until Graph has received so many calls of this batch."""
-        ends = time.monotonic() + PATIENCE_S
-        while self.sandbox.stats().calls < self._first + count:
-            assert time.monotonic() < ends, "Graph was not called"
-            time.sleep(0.005)
+        wait_until(
+            lambda: self.sandbox.stats().calls >= self._first + count,
+            "Graph was not called",
+            every_s=0.005,
+        )
 
     def wait_for_the_end(self) -> None:
         """Wait until some worker has said that the batch is finished."""
-        ends = time.monotonic() + PATIENCE_S
-        while not self.finished:
-            assert time.monotonic() < ends, "nobody says that it is finished"
-            time.sleep(0.05)
+        wait_until(lambda: self.finished, "nobody says that it is finished", every_s=0.05)
 
     @property
     def finished_in_ledger(self) -> bool:
@@ -151,13 +149,14 @@ class Ordeal:
         return violations(self.records())
 
     def _journal(self) -> list[Any]:
-        ends = time.monotonic() + PATIENCE_S
-        while True:
-            ours = self.sandbox.journal(self._first)
-            if all(entry.ended_s is not None for entry in ours):
-                return ours
-            assert time.monotonic() < ends, "a call does not end"
-            time.sleep(0.05)
+        def journal() -> list[Any]:
+            return self.sandbox.journal(self._first)
+
+        def ended() -> bool:
+            return all(entry.ended_s is not None for entry in journal())
+
+        wait_until(ended, "a call does not end", every_s=0.05)
+        return journal()
 
     def _ask(self, question: Callable[[Batches, Batch], Awaitable[T]]) -> T:
         async def ask() -> T:

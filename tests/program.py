@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from patience import PATIENCE_S, wait_until
 
 from config.children import child_environment
 from config.settings import Settings
@@ -21,7 +22,6 @@ from jobs.report import describe
 from worker.commands import main
 
 COMMAND = Path(sys.executable).parent / "bulkrsvp"
-PATIENCE_S = 60
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class Worker:
     def events(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one event."""
         return [line for line in self.log if line["event"] == event]
+
+    def wait_for(self, event: str, times: int = 1) -> dict[str, Any]:
+        """Wait until an event has been logged so many times; return the last line of those."""
+        return wait_until(lambda: self.events(event)[times - 1 :], f"no {event}")[0]
 
     @property
     def errors(self) -> str:

@@ -2,20 +2,18 @@
 
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S, running, wait_until
 from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 from redis.exceptions import RedisError
 
 from worker.embedded import find_server
-
-PATIENCE_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +33,6 @@ class RedisServer:
         """Kill it, as a power cut would."""
         self.process.kill()
         self.process.wait(PATIENCE_S)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
 
 
 def free_port() -> int:
@@ -66,15 +56,12 @@ def redis_server(
     given = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), *options]
     with (
         (folder / f"{port}.log").open("wb") as log,
-        subprocess.Popen([find_server(), *start, *given], stdout=log, cwd=folder) as process,
+        running([find_server(), *start, *given], stdout=log, cwd=folder) as process,
         Redis(host="127.0.0.1", port=port, password=password) as client,
     ):
-        try:
-            wait_for(lambda: _answers(client) or process.poll() is not None)
-            assert process.poll() is None
-            yield RedisServer(port, client, process)
-        finally:
-            process.kill()
+        wait_until(lambda: _answers(client) or process.poll() is not None, "no Redis answers")
+        assert process.poll() is None
+        yield RedisServer(port, client, process)
 
 
 def _answers(client: "Redis") -> bool:

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-PATIENCE_S = 60
+from patience import PATIENCE_S
+
 NEVER = -1
 """For a network that does not stall."""
 

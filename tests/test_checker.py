@@ -8,7 +8,6 @@ thing is there for.
 
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import pytest
 from checker import INVARIANTS, Log, Records, violations
 from ordeal import Ordeal, rows_of
-from program import COMMAND, PATIENCE_S, Program
+from patience import wait_until
+from program import COMMAND, Program
 from sandbox_client import SandboxClient
 
 from jobs.outcome import Ending, Outcome, Reason
@@ -324,7 +324,7 @@ def throttle(ordeal: Ordeal, command: Command) -> None:
     ordeal.submit(rows_of(6, 2))
     with ordeal.worker(command=command):
         # Whoever calls early keeps the mailbox closed, and would never come to an end.
-        wait_until(lambda: bool(ordeal.sandbox.stats().early) or ordeal.finished)
+        wait_until(lambda: ordeal.sandbox.stats().early or ordeal.finished, "it goes on for ever")
 
 
 def kill(ordeal: Ordeal, command: Command) -> None:
@@ -347,17 +347,11 @@ def stop_and_continue(ordeal: Ordeal, command: Command) -> None:
         with ordeal.worker(command=command):
             ordeal.wait_for_calls(30)
             first.process.send_signal(signal.SIGCONT)
-            wait_until(lambda: bool(first.events("worker.lease_lost")))
+            first.wait_for("worker.lease_lost")
             # What has been sent twice is caught; such a batch may never come to an end.
-            wait_until(lambda: bool(ordeal.sandbox.stats().duplicates) or ordeal.finished)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends, "it never came to that"
-        time.sleep(0.05)
+            wait_until(
+                lambda: ordeal.sandbox.stats().duplicates or ordeal.finished, "it goes on for ever"
+            )
 
 
 FAULTS: dict[str, Callable[[Ordeal, Command], None]] = {

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S, running
 from program import COMMAND, Program
 from redis import Redis
 from sandbox_client import SandboxClient
@@ -237,11 +238,12 @@ def test_json_is_the_only_output(program: Program) -> None:
 
 def test_sandbox_prints_what_to_export(tmp_path: Path) -> None:
     """`bulkrsvp sandbox` prints the environment that a run needs, and ends on SIGTERM."""
-    with subprocess.Popen([COMMAND, "sandbox"], stdout=subprocess.PIPE, text=True) as served:
+    with running([COMMAND, "sandbox"], stdout=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
         lines = [served.stdout.readline() for _ in range(6)]
         exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
         alone = Program(exported, tmp_path)
         ran = alone("run", alone.write("rows.jsonl", declines(2)))
         served.send_signal(signal.SIGTERM)
+        served.wait(PATIENCE_S)
     assert (0, 0) == (ran.code, served.returncode), ran.err

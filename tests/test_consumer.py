@@ -21,6 +21,7 @@ from arq import Worker, func
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from awaited import awaited
+from patience import PATIENCE_S
 from redis import Redis
 from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
@@ -41,7 +42,6 @@ from worker.throttle import AHEAD_OVERBOOKED, OVERBOOKED
 
 MAX_CALLS = Settings().max_calls
 
-PATIENCE_S = 60.0
 
 FIRST_STEP = "INCR"
 """With this command arq begins to run a job that it has started."""

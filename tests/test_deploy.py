@@ -9,7 +9,6 @@ import asyncio
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from importlib.metadata import requires
@@ -21,6 +20,7 @@ import yaml
 from dockerfile import DEPLOY, is_sent, requirements, stages
 from packaging.requirements import Requirement
 from packaging.version import Version
+from patience import running, wait_until
 from readme import ROOT
 
 from config.settings import VARIABLES, CredentialKind, Settings
@@ -205,19 +205,14 @@ def test_the_redis_of_compose(tmp_path: Path) -> None:
     server, *options = COMPOSE["redis"]["command"].replace("/data", str(tmp_path)).split()
     assert "redis-server" == server
     url = COMPOSE["worker"]["environment"]["REDIS_URL"].replace("/data", str(tmp_path))
-    with subprocess.Popen([find_server(), *options], stdout=subprocess.DEVNULL) as process:
-        try:
-            while _unreached(checks := asyncio.run(checked(url))):
-                assert process.poll() is None
-                time.sleep(0.01)
-        finally:
-            process.terminate()
+    with running([find_server(), *options], stdout=subprocess.DEVNULL):
+        checks = wait_until(lambda: _reached(asyncio.run(checked(url))), "no Redis answers")
     assert {CheckVerdict.OK} == {check.verdict for check in checks}
     assert "appendfsync always" in str(checks)
 
 
-def _unreached(checks: list[Check]) -> bool:
-    return checks[0].verdict is CheckVerdict.FAILED
+def _reached(checks: list[Check]) -> list[Check]:
+    return [] if checks[0].verdict is CheckVerdict.FAILED else checks
 
 
 async def checked(url: str) -> list[Check]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from patience import PATIENCE_S, running
 from redis import Redis
 
 from config.errors import LedgerUnreachable
@@ -37,17 +38,14 @@ def client(embedded: EmbeddedRedis) -> Iterator[Redis]:
 @contextmanager
 def another_run(state: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a process with a server in the directory; yields it and the server's process id."""
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", RUN, str(state)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, int(process.stdout.readline())
-        finally:
-            process.kill()
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline())
 
 
 def exists(pid: int) -> bool:
@@ -86,7 +84,7 @@ def test_a_killed_run(tmp_path: Path) -> None:
     """After SIGKILL the server ends by itself, and the next run has every answered write."""
     with another_run(tmp_path) as (process, pid):
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
         with EmbeddedRedis(tmp_path) as embedded, client(embedded) as redis:
             assert (redis.get("row"), exists(pid)) == (b"sending", False)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from awaited import awaited
 from own_redis import OwnRedis
-from redis_servers import RedisServer, redis_server, wait_for
+from patience import wait_until
+from redis_servers import RedisServer, redis_server
 from small_ledger import NOW, Ledger, ledger_at
 
 from jobs.ledger import keys
@@ -44,7 +45,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
         primary = servers.enter_context(redis_server(tmp_path / "primary"))
         of = ("--replicaof", "127.0.0.1", str(primary.port))
         replica = servers.enter_context(redis_server(tmp_path / "replica", *of))
-        wait_for(lambda: replica.client.role()[3] == b"connected")
+        wait_until(lambda: replica.client.role()[3] == b"connected", "the replica is alone")
         yield primary, replica
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from dockerfile import Step, is_sent, stages
 from ordeal import rows_of
-from program import PATIENCE_S, Program
+from patience import PATIENCE_S, running
+from program import Program
 from readme import ROOT
 from redis_servers import RedisServer, redis_server
 from sandbox_client import SandboxClient
@@ -147,7 +148,7 @@ def test_worker(
     batch = program.submit(rows_of(40, 8))
     settings = {"SSL_CERT_FILE": str(trusted), "BULKRSVP_LIVENESS_FILE": str(alive)}
     environment = child_environment({**program.environment, **settings})
-    with subprocess.Popen(
+    with running(
         entry(machine),
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.DEVNULL,

@@ -13,7 +13,6 @@ import random
 import signal
 import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,8 @@ from typing import Any, Final
 import pytest
 from killed_at import MOMENTS, SIDES
 from ordeal import Ordeal, rows_of, seeded
-from program import PATIENCE_S, Program, Worker
+from patience import PATIENCE_S
+from program import Program, Worker
 from sandbox_client import SandboxClient, running_sandbox
 
 from config.settings import Settings
@@ -186,10 +186,8 @@ def test_it_dies_around_a_send(new_ordeal: NewOrdeal, moment: str, *, is_sent: b
 
 def wait_until_started(*workers: Worker) -> None:
     """Wait until each worker says that it has started."""
-    ends = time.monotonic() + PATIENCE_S
-    while not all(worker.events("worker.started") for worker in workers):
-        assert time.monotonic() < ends, "a worker does not start"
-        time.sleep(0.02)
+    for worker in workers:
+        worker.wait_for("worker.started")
 
 
 def test_a_worker_that_runs_already_takes_over(program: Program, sandbox: SandboxClient) -> None:

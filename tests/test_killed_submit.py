@@ -1,13 +1,12 @@
 """A submit that is killed leaves a whole batch or none."""
 
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from program import COMMAND, PATIENCE_S, Program
+from patience import running, wait_until
+from program import COMMAND, Program
 from redis import Redis
 from sandbox_client import SandboxClient
 
@@ -38,19 +37,15 @@ def test_a_killed_submit(
         for n in range(ROWS)
     ]
     program.write("rows.jsonl", rows)
-    submit = subprocess.Popen(
+    with running(
         [COMMAND, "submit", "rows.jsonl", "--batch", "killed", "--deadline", "1s"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=program.folder,
         env=child_environment(program.environment),
-    )
-    with submit:
-        ends = time.monotonic() + PATIENCE_S
-        while not moment(redis):
-            assert time.monotonic() < ends
-            assert submit.poll() is None
-        submit.send_signal(signal.SIGKILL)
+    ) as submit:
+        wait_until(lambda: moment(redis), "it comes to no such moment", every_s=0)
+        assert submit.poll() is None
     whole = is_committed(redis)
     first = program.burst()
     again = program("submit", "rows.jsonl", "--batch", "killed", "--deadline", "1s", "--json")

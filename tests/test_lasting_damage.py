@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from program import PATIENCE_S, Program
+from patience import PATIENCE_S
+from program import Program
 from redis import Redis
 from sandbox_client import SandboxClient
 from test_worker import declines, wait_for_calls

@@ -8,14 +8,14 @@ only closes its connections, shows what would happen otherwise.
 """
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ordeal import Ordeal, rows_of
-from program import COMMAND, PATIENCE_S, Program, Worker
+from patience import wait_until
+from program import COMMAND, Program, Worker
 from sandbox_client import SandboxClient
 from slow_network import Held, SlowNetwork, slow_network
 
@@ -40,10 +40,7 @@ def long_rows(count: int) -> list[dict[str, Any]]:
 
 def wait_until_given_up(worker: Worker, count: int) -> None:
     """Wait until a worker has given up so many calls."""
-    ends = time.monotonic() + PATIENCE_S
-    while len(given_up(worker)) < count:
-        assert time.monotonic() < ends, "no call is given up"
-        time.sleep(0.02)
+    wait_until(lambda: len(given_up(worker)) >= count, "no call is given up")
 
 
 def given_up(worker: Worker) -> set[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from own_redis import OwnRedis
-from program import PATIENCE_S, Program
+from patience import wait_until
+from program import Program
 from readme import Readme
 from redis import Redis
 from sandbox_client import SandboxClient
@@ -33,10 +34,7 @@ def age(path: Path) -> None:
 
 def wait_for_probe(path: Path) -> None:
     """Wait until the probe passes."""
-    ends = time.monotonic() + PATIENCE_S
-    while not probe(path):
-        assert time.monotonic() < ends, "the file was not touched"
-        time.sleep(0.05)
+    wait_until(lambda: probe(path), "the file was not touched", every_s=0.05)
 
 
 def test_a_worker_that_stands_still(program: Program, redis: Redis) -> None:
@@ -46,8 +44,7 @@ def test_a_worker_that_stands_still(program: Program, redis: Redis) -> None:
         wait_for_probe(path)
         named = program("check", "--worker", "--json", AZURE_CLIENT_SECRET="")
         worker.process.send_signal(signal.SIGSTOP)
-        while redis.keys("bulkrsvp:worker:*"):
-            time.sleep(0.05)
+        wait_until(lambda: not redis.keys("bulkrsvp:worker:*"), "it is still named")
         age(path)
         still = (program("check", "--worker"), probe(path))
         worker.process.send_signal(signal.SIGCONT)
@@ -72,8 +69,7 @@ def test_a_worker_that_waits_for_redis(sandbox: SandboxClient, tmp_path: Path) -
         with program.worker(BULKRSVP_LIVENESS_FILE=str(path)) as worker:
             wait_for_probe(path)
             redis.stand_still()
-            while not worker.events("redis.away"):
-                time.sleep(0.05)
+            worker.wait_for("redis.away")
             age(path)
             wait_for_probe(path)
             redis.go_on()

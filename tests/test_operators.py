@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ordeal import Ordeal, rows_of
-from program import COMMAND, PATIENCE_S, Finished, Program
+from patience import PATIENCE_S
+from program import COMMAND, Finished, Program
 from sandbox_client import SandboxClient
 from test_worker import declines
 

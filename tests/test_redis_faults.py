@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from ordeal import Ordeal, rows_of
 from own_redis import OwnRedis
-from program import PATIENCE_S, Program, Worker
+from patience import wait_until
+from program import Program, Worker
 from sandbox_client import SandboxClient
 
 ROWS, MAILBOXES = 300, 12
@@ -40,19 +41,6 @@ def ordeal(program: Program, sandbox: SandboxClient, own_redis: OwnRedis) -> Ord
     return ordeal
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-
-
-def wait_for_event(worker: Worker, event: str, times: int = 1) -> None:
-    """Wait until a worker has logged an event so many times."""
-    wait_for(lambda: len(worker.events(event)) >= times)
-
-
 def finish(ordeal: Ordeal, worker: Worker) -> None:
     """Let the worker finish the batch, which it does by itself, and compare all records."""
     ordeal.program.wait_until_finished(ordeal.batch)
@@ -67,9 +55,9 @@ def test_killed_and_restarted(ordeal: Ordeal, own_redis: OwnRedis) -> None:
         for times, calls in enumerate(STEPS, start=1):
             ordeal.wait_for_calls(calls)
             own_redis.kill()
-            wait_for_event(worker, "redis.away", times)
+            worker.wait_for("redis.away", times)
             own_redis.start()
-            wait_for_event(worker, "redis.back", times)
+            worker.wait_for("redis.back", times)
         finish(ordeal, worker)
     assert [] == worker.events("redis.went_back")
 
@@ -95,7 +83,7 @@ def test_restarted_from_an_older_copy(
         ordeal.wait_for_calls(STEPS[2])
         ordeal.observe()
         own_redis.kill()
-        wait_for_event(worker, "redis.away")
+        worker.wait_for("redis.away")
         own_redis.put_copy_back()
         own_redis.start()
         ordeal.program.wait_until_finished(ordeal.batch)
@@ -142,7 +130,7 @@ def test_takes_no_writes(
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(STEPS[0])
         spoil(own_redis)
-        wait_for_event(worker, "redis.away")
+        worker.wait_for("redis.away")
         marked = {record.client_request_id for record in ordeal.observe().values()}
         time.sleep(3)  # longer than a lease
         assert {call.client_request_id for call in sandbox.journal()} <= marked
@@ -155,8 +143,11 @@ def test_flushed(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis) ->
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(STEPS[0])
         own_redis.client.flushall()
-        wait_for_event(worker, "batch.gone")
-        wait_for(lambda: all(call.ended_s is not None for call in sandbox.journal()))
+        worker.wait_for("batch.gone")
+        wait_until(
+            lambda: all(call.ended_s is not None for call in sandbox.journal()),
+            "a call does not end",
+        )
         called = len(sandbox.journal())
         time.sleep(3)
         assert 0 == worker.stop()
@@ -185,7 +176,7 @@ def test_gone_for_good(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRed
     with ordeal.worker(BULKRSVP_DRAIN_S="1") as worker:
         ordeal.wait_for_calls(STEPS[0])
         own_redis.kill()
-        wait_for_event(worker, "redis.away")
+        worker.wait_for("redis.away")
         assert 0 == worker.stop(signal.SIGTERM)
     own_redis.start()
     ordeal.burst()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from awaited import awaited
 from ordeal import Ordeal, rows_of
+from patience import wait_until
 from program import Program
-from redis_servers import RedisServer, redis_server, wait_for
+from redis_servers import RedisServer, redis_server
 from sandbox_client import SandboxClient
 
 from config.errors import LedgerUnreachable
@@ -54,7 +55,7 @@ class Watched:
 
     def wait_until_promoted(self) -> None:
         """Wait until the replica is the primary."""
-        wait_for(lambda: self._named_port == self.replica.port)
+        wait_until(lambda: self._named_port == self.replica.port, "the replica is not named")
 
     @property
     def _named_port(self) -> int | None:
@@ -75,12 +76,12 @@ def watched(folder: Path, *options: str) -> Iterator[Watched]:
 
         primary = start("primary")
         replica = start("replica", "--replicaof", "127.0.0.1", str(primary.port))
-        wait_for(lambda: replica.client.role()[3] == b"connected")
+        wait_until(lambda: replica.client.role()[3] == b"connected", "the replica is alone")
         (folder / "sentinel").mkdir()
         told = SENTINEL.format(port=primary.port, password=PASSWORD)
         (folder / "sentinel" / "sentinel.conf").write_text(told)
         sentinel = servers.enter_context(redis_server(folder / "sentinel", sentinel=True))
-        wait_for(lambda: sentinel.client.sentinel_slaves("main"))
+        wait_until(lambda: sentinel.client.sentinel_slaves("main"), "no replica is known")
         yield Watched(primary, replica, sentinel)
 
 
@@ -121,7 +122,8 @@ def test_fails_over_when_told(ordeal: Ordeal, servers: Watched, sandbox: Sandbox
 def test_a_replica_that_lagged(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
     """What a promoted replica calls unsent, because it never heard of it, is not sent again."""
     with ordeal.worker() as one, ordeal.worker() as other:
-        wait_for(lambda: one.events("worker.started") and other.events("worker.started"))
+        for worker in (one, other):
+            worker.wait_for("worker.started")
         ordeal.wait_for_calls(40)
         servers.cut_off_replica()
         ordeal.wait_for_calls(80)

@@ -3,11 +3,12 @@
 import json
 import signal
 import subprocess
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S, running, wait_until
 from program import COMMAND, Program
 from sandbox_client import SandboxClient
 
@@ -61,9 +62,9 @@ def test_run_refuses_bad_input(alone: Program) -> None:
     assert not (alone.folder / ".bulkrsvp").exists()
 
 
-def begun(alone: Program) -> "subprocess.Popen[bytes]":
+def begun(alone: Program) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     """Begin a run of the file that was written."""
-    return subprocess.Popen(
+    return running(
         [COMMAND, "run", "rows.jsonl"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -82,10 +83,9 @@ def test_an_interrupted_run_goes_on(
     sandbox.options(latency_s=0.1)
     alone.write("rows.jsonl", declines(100))
     with begun(alone) as first:
-        while len(sandbox.journal()) < 10:
-            assert first.poll() is None
-            time.sleep(0.01)
+        wait_until(lambda: len(sandbox.journal()) >= 10, "Graph was not called")
         first.send_signal(number)
+        first.wait(PATIENCE_S)
     second = alone("run", "rows.jsonl", "--json")
 
     stats = sandbox.stats()
@@ -98,12 +98,11 @@ def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
     sandbox.faults([{"event": "e0", "effect": "hang", "taken": False}])
     alone.write("rows.jsonl", declines(1))
     with begun(alone) as first:
-        while not sandbox.journal():
-            assert first.poll() is None
-            time.sleep(0.01)
+        wait_until(sandbox.journal, "Graph was not called")
         second = alone("run", "rows.jsonl")
         first.send_signal(signal.SIGTERM)
         first.send_signal(signal.SIGINT)
+        first.wait(PATIENCE_S)
     assert (4, True) == (second.code, ".bulkrsvp" in second.err)
     assert 130 == first.returncode
 

@@ -124,6 +124,7 @@ def figures(records: Records) -> dict[str, object]:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(0)  # the fleet has a limit that grows with the number of responses
 @pytest.mark.xdist_group("measured")
 def test_soak(program: Program, sandbox: SandboxClient, record_property: Figure) -> None:
     """Through all faults at once nothing is sent twice, lost, or told wrongly."""

@@ -5,7 +5,6 @@ What Graph received is in the sandbox's journal, what became of it in the result
 measure how much longer everybody else takes are marked `chaos`; they record it.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import pytest
 from awaited import awaited
 from checker import Records
 from ordeal import Figure, Ordeal
-from program import PATIENCE_S, Program, Worker
+from patience import wait_until
+from program import Program, Worker
 from sandbox_client import SandboxClient
 from small_ledger import NOW, Ledger, events, ledger_at, listening
 
@@ -115,10 +115,8 @@ def lines(ordeal: Ordeal, event: str) -> list[dict[str, Any]]:
 
 def wait_until_started(workers: Iterable[Worker]) -> None:
     """Wait until all workers are there to take something."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while not all(worker.events("worker.started") for worker in workers):
-        assert time.monotonic() < ends_s, "they do not start"
-        time.sleep(0.02)
+    for worker in workers:
+        worker.wait_for("worker.started")
 
 
 def test_shut_beyond_the_deadline(program: Program, sandbox: SandboxClient) -> None:
@@ -222,19 +220,16 @@ def paused(workers: Iterable[Worker]) -> list[dict[str, Any]]:
 
 def wait_for_calls_after(sandbox: SandboxClient, moment_s: float, count: int) -> None:
     """Wait until Graph has received so many calls after a moment."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while sum(entry.arrived_at > moment_s for entry in sandbox.journal()) < count:
-        assert time.monotonic() < ends_s, "Graph was not called"
-        time.sleep(0.02)
+    wait_until(
+        lambda: sum(entry.arrived_at > moment_s for entry in sandbox.journal()) >= count,
+        "Graph was not called",
+    )
 
 
 def wait_for_a_pause(workers: Sequence[Worker]) -> float:
     """Wait until some worker has paused everything; return when everybody must know."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while not (found := paused(workers)):
-        assert time.monotonic() < ends_s, "nobody paused"
-        time.sleep(0.02)
-    return unix_s(found[0], "timestamp") + BEAT_LOST_S
+    first = wait_until(lambda: paused(workers), "nobody paused")[0]
+    return unix_s(first, "timestamp") + BEAT_LOST_S
 
 
 def test_one_probe_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
@@ -508,6 +503,7 @@ def others_took_s(program: Program, sandbox: SandboxClient, storm: Storm, batch:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(3 * STORM_PATIENCE_S)
 @pytest.mark.xdist_group("measured")
 @pytest.mark.parametrize("name", STORMS)
 def test_how_much_longer_others_take(

@@ -1,12 +1,12 @@
 """Graph's throttling, obeyed: nobody called early, nobody else held up, never five in flight."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from program import PATIENCE_S, Program, Worker
+from patience import wait_until
+from program import Program, Worker
 from redis import Redis
 from sandbox_client import SandboxClient
 
@@ -31,11 +31,10 @@ def settled_at(worker: Worker, user: str) -> list[datetime]:
 
 def wait_for_records(redis: Any, batch: str, holds: Callable[[list[bytes | None]], bool]) -> None:
     """Wait until the ledger knows of the first two rows of a batch what holds."""
-    over_s = time.monotonic() + PATIENCE_S
-    while not holds(redis.hmget(keys.slice_records(batch, 0), ["1", "2"])):
-        if time.monotonic() > over_s:
-            raise TimeoutError("the records never became so")
-        time.sleep(0.01)
+    wait_until(
+        lambda: holds(redis.hmget(keys.slice_records(batch, 0), ["1", "2"])),
+        "the records never became so",
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from program import PATIENCE_S, Program, Worker
+from program import Program, Worker
 from sandbox_client import SandboxClient
 from slow_network import NEVER, slow_network
 from test_worker import declines
@@ -30,15 +30,6 @@ def strict(program: Program) -> Program:
     """Give a test the console command with one attempt for each response."""
     program.environment["BULKRSVP_MAX_ATTEMPTS"] = "1"
     return program
-
-
-def wait_for_event(worker: Worker, event: str) -> dict[str, Any]:
-    """Wait until a worker has logged an event; return its first line."""
-    ends = time.monotonic() + PATIENCE_S
-    while not worker.events(event):
-        assert time.monotonic() < ends, f"no {event}"
-        time.sleep(0.02)
-    return worker.events(event)[0]
 
 
 def codes(worker: Worker) -> list[tuple[str, str]]:
@@ -92,7 +83,7 @@ def test_an_authority_that_is_not_there(strict: Program, sandbox: SandboxClient)
     batch = strict.submit(declines(ROWS))
     authority = sandbox.environment["AZURE_AUTHORITY_HOST"]
     with strict.worker(AZURE_AUTHORITY_HOST=f"https://127.0.0.1:{port}") as worker:
-        wait_for_event(worker, "token.refused")
+        worker.wait_for("token.refused")
         called = sandbox.journal()
         with slow_network(authority, stalls_after=NEVER, port=port):
             strict.wait_until_finished(batch)
@@ -109,7 +100,7 @@ def test_a_graph_that_refuses_every_token(strict: Program, sandbox: SandboxClien
     sandbox.faults([{"effect": "unauthorized", "times": -1}])
     batch = strict.submit(declines(ROWS))
     with strict.worker() as worker:
-        refused = wait_for_event(worker, "token.refused")
+        refused = worker.wait_for("token.refused")
         time.sleep(0.5)  # what had its token by then is on its way
         called = len(sandbox.journal())
         sandbox.disarm()
@@ -127,7 +118,7 @@ def test_a_graph_that_refuses_every_token(strict: Program, sandbox: SandboxClien
 def test_a_claims_challenge(strict: Program, sandbox: SandboxClient) -> None:
     """What Graph claims of a token is asked of the authority, though it fails meanwhile."""
     with strict.worker() as worker:
-        wait_for_event(worker, "token.refreshed")
+        worker.wait_for("token.refreshed")
         sandbox.options(token_status=500, token_times=1)
         sandbox.faults([{"effect": "unauthorized", "claims": CLAIMS}])
         batch = strict.submit(declines(ROWS))

@@ -7,14 +7,14 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from own_redis import OwnRedis
-from program import COMMAND, PATIENCE_S, Program
+from patience import PATIENCE_S, running, wait_until
+from program import COMMAND, Program
 from sandbox_client import SandboxClient
 
 from config.children import child_environment
@@ -54,22 +54,16 @@ class Terminal:
 
     def wait_for(self, condition: Callable[[list[str]], bool]) -> list[str]:
         """Wait until what is shown meets a condition; return it."""
-        seen: list[str] = awaited(self.lines, condition)
-        return seen
+
+        def met() -> list[str] | None:
+            return seen if condition(seen := self.lines()) else None
+
+        return wait_until(met, "nothing like that is shown")
 
     def close(self) -> None:
         """Close both ends."""
         os.close(self._ours)
         os.close(self.theirs)
-
-
-def awaited(look: Callable[[], Any], condition: Callable[[Any], bool]) -> Any:
-    """Look until a condition is met; return what was seen."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition(seen := look()):
-        assert time.monotonic() < end, seen
-        time.sleep(0.02)
-    return seen
 
 
 @contextmanager
@@ -81,13 +75,10 @@ def watching(
     environment = child_environment({**program.environment, "TERM": "xterm"})
     environment.pop("COLUMNS", None)  # it would stand for the width, whatever that is
     end = terminal.theirs
-    with subprocess.Popen(
+    with running(
         command, env=environment, start_new_session=True, stdin=end, stdout=end, stderr=end
     ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+        yield process
 
 
 def frames(lines: list[str], batch: str) -> int:
@@ -126,12 +117,12 @@ def test_a_redis_that_goes_away_and_comes_back(sandbox: SandboxClient, tmp_path:
     told = tmp_path / "told"
     command = [str(COMMAND), "status", batch, "--watch"]
     environment = child_environment(settings)
-    with told.open("wb") as err, subprocess.Popen(command, stderr=err, env=environment) as process:
-        awaited(redis.client.client_list, looked)
+    with told.open("wb") as err, running(command, stderr=err, env=environment) as process:
+        wait_until(lambda: looked(redis.client.client_list()), "it does not look")
         redis.kill()
-        awaited(told.read_text, lambda text: "does not answer" in text)
+        wait_until(lambda: "does not answer" in told.read_text(), "it does not tell")
         redis.start()
-        awaited(told.read_text, lambda text: "answers again" in text)
+        wait_until(lambda: "answers again" in told.read_text(), "it does not tell")
         program.burst()
         code = process.wait(PATIENCE_S)
     redis.close()
@@ -146,8 +137,8 @@ def test_a_batch_that_disappears(program: Program, redis: Any) -> None:
     batch = program.submit(ROWS)
     command = [str(COMMAND), "status", batch, "--watch"]
     environment = child_environment(program.environment)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
-        awaited(redis.client_list, lambda found: looked(found, database(redis)))
+    with running(command, stderr=subprocess.PIPE, env=environment) as process:
+        wait_until(lambda: looked(redis.client_list(), database(redis)), "it does not look")
         redis.flushdb()
         _, err = process.communicate(timeout=PATIENCE_S)
     assert 4 == process.returncode

@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
 from typing import Any
 
 import pytest
-from program import COMMAND, PATIENCE_S, Program, Worker
+from patience import PATIENCE_S, running, wait_until
+from program import COMMAND, Program, Worker
 from sandbox_client import SandboxClient
 
 from config.children import child_environment
@@ -24,10 +24,7 @@ def declines(count: int, users: int = 5) -> list[dict[str, Any]]:
 
 def wait_for_calls(sandbox: SandboxClient, count: int) -> None:
     """Wait until Graph has received so many calls."""
-    ends = time.monotonic() + PATIENCE_S
-    while len(sandbox.journal()) < count:
-        assert time.monotonic() < ends, "Graph was not called"
-        time.sleep(0.01)
+    wait_until(lambda: len(sandbox.journal()) >= count, "Graph was not called", every_s=0.01)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +55,7 @@ def test_a_second_signal_means_now(program: Program, sandbox: SandboxClient) -> 
     with program.worker() as worker:
         wait_for_calls(sandbox, 1)
         worker.process.send_signal(signal.SIGTERM)
-        while not worker.events("worker.draining"):
-            time.sleep(0.01)
+        worker.wait_for("worker.draining")
         assert 0 == worker.stop()
     second = program.burst()
 
@@ -88,16 +84,16 @@ def test_a_killed_worker(program: Program, sandbox: SandboxClient) -> None:
 
 def test_a_worker_that_stood_still(program: Program, sandbox: SandboxClient) -> None:
     """A worker that is stopped for longer than its lease sends nothing on its old marks."""
-    sandbox.options(latency_s=0.1)
+    sandbox.options(latency_s=1)
     batch = program.submit(declines(300))
     with program.worker() as first:
         wait_for_calls(sandbox, 40)
         first.process.send_signal(signal.SIGSTOP)
+        sandbox.options(latency_s=0.1)
         with program.worker():
             program.wait_until_finished(batch)
             first.process.send_signal(signal.SIGCONT)
-            while not first.events("worker.lease_lost"):
-                time.sleep(0.05)
+            first.wait_for("worker.lease_lost")
 
     stats = sandbox.stats()
     assert (300, []) == (stats.taken, stats.duplicates)
@@ -188,9 +184,7 @@ def test_refused_credentials(program: Program, sandbox: SandboxClient) -> None:
     sandbox.options(token_refusal=7000215, token_times=-1)
     batch = program.submit(declines(10))
     with program.worker() as worker:
-        while not worker.events("token.refused"):
-            time.sleep(0.05)
-        first = worker.events("token.refused")[0]
+        first = worker.wait_for("token.refused")
         assert [] == sandbox.journal()
         sandbox.options(token_refusal=None)
         assert {"sent": 10} == program.wait_until_finished(batch)["outcomes"]
@@ -203,13 +197,12 @@ def test_a_log_that_cannot_be_written(program: Program, sandbox: SandboxClient) 
     sandbox.options(latency_s=0.2)
     batch = program.submit(declines(200))
     reading, writing = os.pipe()
-    process = subprocess.Popen(
+    with running(
         [COMMAND, "worker"],
         stdout=writing,
         stderr=subprocess.DEVNULL,
         env=child_environment(program.environment),
-    )
-    with process:
+    ) as process:
         os.close(writing)
         wait_for_calls(sandbox, 20)
         os.close(reading)

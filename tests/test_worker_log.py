@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import COMMAND, PATIENCE_S, Program, Worker
+from patience import PATIENCE_S
+from program import COMMAND, Program, Worker
 from sandbox_client import SandboxClient
 from test_worker import declines
 

@@ -68,7 +68,14 @@ class Worker:
 
     def wait_for(self, event: str, times: int = 1) -> dict[str, Any]:
         """Wait until an event has been logged so many times; return the last line of those."""
-        return wait_until(lambda: self.events(event)[times - 1 :], f"no {event}")[0]
+
+        def logged_or_ended() -> bool:
+            return len(self.events(event)) >= times or self.process.poll() is not None
+
+        wait_until(logged_or_ended, f"no {event}")
+        lines = self.events(event)
+        assert len(lines) >= times, f"it ended without {event}: {self.errors}"
+        return lines[times - 1]
 
     @property
     def errors(self) -> str:

@@ -41,7 +41,8 @@ def test_a_worker_that_stands_still(program: Program, redis: Redis) -> None:
     """A worker is named while its loop turns; one that stands still is neither named nor alive."""
     path = program.folder / "alive"
     with program.worker(BULKRSVP_LIVENESS_FILE=str(path)) as worker:
-        wait_for_probe(path)
+        worker.wait_for("worker.started")
+        assert probe(path)
         named = program("check", "--worker", "--json", AZURE_CLIENT_SECRET="")
         worker.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: not redis.keys("bulkrsvp:worker:*"), "it is still named")
@@ -67,7 +68,8 @@ def test_a_worker_that_waits_for_redis(sandbox: SandboxClient, tmp_path: Path) -
     program = Program({**sandbox.environment, "REDIS_URL": redis.url}, tmp_path)
     try:
         with program.worker(BULKRSVP_LIVENESS_FILE=str(path)) as worker:
-            wait_for_probe(path)
+            worker.wait_for("worker.started")  # before that it would end: it has begun nothing
+            assert probe(path)
             redis.stand_still()
             worker.wait_for("redis.away")
             age(path)

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from patience import PATIENCE_S
 from pydantic import ValidationError
 from sandbox_talk import (
     ADA,
@@ -39,8 +40,10 @@ def test_broken_replies(
 
     async def talk(sandbox: Sandbox, client: Client) -> None:
         sandbox.add_fault(Rule(effect=effect, taken=taken, status=said))
+        call = asyncio.create_task(client.tentative("e1"))
+        await until(lambda: sandbox.journal)
         with pytest.raises(error):
-            await asyncio.wait_for(client.tentative("e1"), 0.5)
+            await asyncio.wait_for(call, 0.1 if effect is Effect.HANG else PATIENCE_S)
         [entry] = sandbox.journal
         assert (effect, taken, status) == (entry.fault, entry.taken, entry.status)
         assert not entry.delivered

@@ -136,20 +136,23 @@ def test_deadline(program: Program, sandbox: SandboxClient) -> None:
     """What has not been sent by the deadline ends as expired, and the exit code tells it."""
     sandbox.options(retry_after="600", busy_times=1)
     rows = [*declines(2), {"user": "busy@c.com", "event": "x", "action": "decline"}]
-    batch = program.submit(rows, "--deadline", "8s")
-    program.burst()
+    with program.worker() as worker:
+        worker.wait_for("worker.started")
+        batch = program.submit(rows, "--deadline", "8s")
+        outcomes = program.wait_until_finished(batch)["outcomes"]
 
-    assert {"sent": 2, "expired": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 2, "expired": 1} == outcomes
     assert 1 == program("submit", "rows.jsonl", "--watch").code
 
 
 def test_pause_and_resume(program: Program, sandbox: SandboxClient) -> None:
     """A paused batch sends nothing, whoever works; resumed it goes on to the end."""
-    sandbox.options(latency_s=0.05)
+    sandbox.options(latency_s=0.5)
     batch = program.submit(declines(400))
     with program.worker():
         program.wait_for(batch, lambda status: 0 < status["open"] < 400)
         assert 0 == program("pause", batch).code
+        sandbox.options(latency_s=0.05)
         paused = program.wait_for(batch, lambda status: status["state"] == "paused")
         seen = len(sandbox.journal())
         still = program("status", batch, "--json").json
@@ -162,7 +165,7 @@ def test_pause_and_resume(program: Program, sandbox: SandboxClient) -> None:
 
 def test_cancel(program: Program, sandbox: SandboxClient) -> None:
     """Cancelled under way, what was sent stays sent and the rest is never sent."""
-    sandbox.options(latency_s=0.05)
+    sandbox.options(latency_s=0.5)
     batch = program.submit(declines(400))
     with program.worker() as worker:
         program.wait_for(batch, lambda status: 0 < status["open"] < 400)

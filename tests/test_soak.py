@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 from checker import Records, violations
 from ordeal import Figure, Ordeal, rows_of, seeded
+from patience import wait_until
 from program import Program, Worker
 from sandbox_client import SandboxClient
 
@@ -79,8 +80,8 @@ def end_one(fleet: list[Worker], chance: random.Random) -> str:
     """End one of the fleet, one way or the other, and return which."""
     worker = fleet.pop(chance.randrange(len(fleet)))
     if chance.random() < STOPPED:
-        while b"worker.started" not in worker.written[:BEGINNING]:
-            time.sleep(0.01)  # before that Python itself ends at once
+        # Before that Python itself would end at once.
+        wait_until(lambda: b"worker.started" in worker.written[:BEGINNING], "one does not start")
         assert 0 == worker.stop(), worker.errors
         return "stopped"
     worker.stop(signal.SIGKILL)  # its marks are found by a successor, who logs them

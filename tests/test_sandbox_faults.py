@@ -120,6 +120,18 @@ def test_rules_strike_whom_they_name() -> None:
     converse(talk)
 
 
+def test_of_several_rules_the_oldest_strikes() -> None:
+    """Whether they name one user or many, rules strike in the order in which they were armed."""
+
+    async def talk(sandbox: Sandbox, client: Client) -> None:
+        for status, user in enumerate([ADA.upper(), "*", ADA, "ada*"], start=500):
+            sandbox.add_fault(Rule(user=user, status=status))
+        statuses = [(await client.decline("e1")).status for _ in range(5)]
+        assert [500, 501, 502, 503, 202] == statuses
+
+    converse(talk)
+
+
 def test_chance_is_repeatable() -> None:
     """A rule with a probability strikes some calls, and the same ones for the same seed."""
 

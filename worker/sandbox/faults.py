@@ -6,9 +6,13 @@ broken reply looks on the wire is `wire.py`'s.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from enum import StrEnum
 from fnmatch import translate
+from heapq import merge
+from itertools import count
+from operator import attrgetter
 from random import Random
 from typing import Any, Final, Self
 
@@ -41,6 +45,9 @@ class Effect(StrEnum):
     UNAUTHORIZED = "unauthorized"
     """401, with a claims challenge when `claims` is set."""
 
+
+_GLOB: Final = re.compile(r"[*?\[]")
+_ANYBODY: Final = ""
 
 _TAKEN: Final = {Effect.PASS, Effect.LOST, Effect.CUT, Effect.TRUNCATE}
 _WITH_STATUS: Final = {Effect.REPLY, Effect.CUT, Effect.TRUNCATE}
@@ -138,10 +145,11 @@ class Rule(BaseModel):
 
 
 class _ArmedRule:
-    """A rule and how much of it is left."""
+    """A rule and how much of it is left; the younger, the higher its number."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, number: int) -> None:
         self.rule = rule
+        self.number = number
         self.left = rule.times
         self._to_spare = rule.skip
         self._random = Random(rule.seed)  # noqa: S311  # repeatable chance, no secret
@@ -165,7 +173,7 @@ class _ArmedRule:
 
     def _matches(self, call: Call) -> bool:
         return bool(
-            self._user.match(call.mailbox)  # first: of many rules hardly any passes it
+            self._user.match(call.mailbox)
             and self._method.match(call.method)
             and self._event.match(call.event or "")
             and self._path.match(call.path)
@@ -176,11 +184,13 @@ class Faults:
     """The armed rules; of several that match a call, the oldest strikes."""
 
     def __init__(self) -> None:
-        self._armed: list[_ArmedRule] = []
+        self._numbers = count()
+        self._armed = defaultdict[str, list[_ArmedRule]](list)  # of many, a call meets few
 
     def arm(self, rules: Iterable[Rule]) -> None:
         """Add rules behind those that are armed."""
-        self._armed += [_ArmedRule(rule) for rule in rules]
+        for rule in rules:
+            self._armed[_only_user(rule)].append(_ArmedRule(rule, next(self._numbers)))
 
     def disarm(self) -> None:
         """Forget all rules."""
@@ -188,9 +198,15 @@ class Faults:
 
     def strike(self, call: Call) -> Rule | None:
         """Return the rule that strikes this call; a rule that is used up goes."""
-        for armed in self._armed:
+        met = (self._armed.get(user, []) for user in {call.mailbox, _ANYBODY})
+        for armed in merge(*met, key=attrgetter("number")):
             if armed.strikes(call):
                 if armed.left == 0:
-                    self._armed.remove(armed)
+                    self._armed[_only_user(armed.rule)].remove(armed)
                 return armed.rule
         return None
+
+
+def _only_user(rule: Rule) -> str:
+    """Return the one user whom a rule can strike, as a call has it, or `_ANYBODY`."""
+    return _ANYBODY if _GLOB.search(rule.user) else rule.user.casefold()

@@ -148,7 +148,7 @@ def test_how_soon_others_take_over(
 def wait_until_both_work(*workers: Worker) -> None:
     """Wait until each worker has had some replies."""
     for worker in workers:
-        worker.wait_for("call.finished", 10)
+        worker.wait_for("call.finished", 11)
 
 
 def mailboxes_of(redis: Redis, worker: Worker) -> set[str]:

@@ -205,8 +205,9 @@ def test_the_redis_of_compose(tmp_path: Path) -> None:
     server, *options = COMPOSE["redis"]["command"].replace("/data", str(tmp_path)).split()
     assert "redis-server" == server
     url = COMPOSE["worker"]["environment"]["REDIS_URL"].replace("/data", str(tmp_path))
-    with running([find_server(), *options], stdout=subprocess.DEVNULL):
+    with running([find_server(), *options], stdout=subprocess.DEVNULL) as process:
         checks = wait_until(lambda: _reached(asyncio.run(checked(url))), "no Redis answers")
+        assert process.poll() is None
     assert {CheckVerdict.OK} == {check.verdict for check in checks}
     assert "appendfsync always" in str(checks)
 

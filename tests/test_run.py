@@ -84,6 +84,7 @@ def test_an_interrupted_run_goes_on(
     alone.write("rows.jsonl", declines(100))
     with begun(alone) as first:
         wait_until(lambda: len(sandbox.journal()) >= 10, "Graph was not called")
+        assert first.poll() is None
         first.send_signal(number)
         first.wait(PATIENCE_S)
     second = alone("run", "rows.jsonl", "--json")
@@ -99,6 +100,7 @@ def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
     alone.write("rows.jsonl", declines(1))
     with begun(alone) as first:
         wait_until(sandbox.journal, "Graph was not called")
+        assert first.poll() is None
         second = alone("run", "rows.jsonl")
         first.send_signal(signal.SIGTERM)
         first.send_signal(signal.SIGINT)

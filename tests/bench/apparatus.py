@@ -37,6 +37,9 @@ LIMIT_S: Final = 1_800.0
 IN_FLIGHT: Final = 512
 """Calls in flight of whoever allows that many; bulkrsvp's own default."""
 
+ROUNDS: Final = 3
+"""What is compared is measured so often, in turn: what else the machine does meets all alike."""
+
 LATENCY: Final = {"latency_ms": 150.0, "sigma": 0.5}
 """What Graph's latency is in every case that has one."""
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from apparatus import Apparatus
+from apparatus import ROUNDS, Apparatus
 from child import Spent
 from figures import Figure, Sense
 from rowfile import RowFile
 from yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
 
-ROUNDS: Final = 3
 MICROSECONDS: Final = 1e6
 SERIES: Final = "CPU for each response, microseconds"
 

@@ -22,7 +22,7 @@ from graph_client import Counted, GraphClient
 from redis import Redis
 from rowfile import RowFile
 from yard_rows import CALLS, GRAPH_URL, REDIS_SOCKET
-from yardsticks import Yardstick
+from yardsticks import READ_ONLY, Yardstick
 
 from config.children import child_environment
 from config.settings import Settings
@@ -98,6 +98,10 @@ class Apparatus:
         child = self._child("submit", [COMMAND, "submit", file], self.environment)
         spent = child.wait(LIMIT_S)
         return child.log.read_text().strip(), spent
+
+    def read(self, file: Path) -> Spent:
+        """Let Python read a file, and do nothing with it; return what that took."""
+        return self._child("read", [*READ_ONLY, file], self._theirs).wait(LIMIT_S)
 
     def worker(self, *arguments: str, **settings: str) -> Child:
         """Start a worker."""

@@ -73,3 +73,6 @@ CELERY: Final = Yardstick(
 REQUESTS: Final = Yardstick("e", "requests, one by one", (PYTHON, "yard_requests.py"), share=100)
 
 REMEMBERING_LITTLE: Final = (MSGRAPH, ARQ, CELERY, REQUESTS)
+
+READ_ONLY: Final = (PYTHON, "yard_read.py")
+"""What `submit` is compared with."""

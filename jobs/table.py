@@ -15,7 +15,7 @@ from typing import Any
 
 from jobs.fields import abbreviated
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS, TOLD, Problem, RawRow, read_lines, suggest
-from jobs.usual import cells_at_a_glance
+from jobs.usual import Usual, row_at_a_glance
 
 __all__ = ["read_csv"]
 
@@ -44,12 +44,15 @@ def read_csv(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
         if not first.isspace():
             break
         blank += 1
-    table = _read_cells(chain([first], lines), _delimiter(first), blank)
-    header = next(table, None)
+    delimiter, lines = _delimiter(first), chain([first], lines)
+    header = next(_read_cells(lines, delimiter, blank, row_at_a_glance([], delimiter)), None)
     match header:
-        case (line, names):
-            problems = _judge_header(line, names)
-            yield from problems or _name_cells(names, table)
+        case (line, list(names)):
+            if problems := _judge_header(line, names):
+                yield from problems
+                return
+            glance = row_at_a_glance(names, delimiter)  # names that are known stand in one line
+            yield from _name_cells(names, _read_cells(lines, delimiter, line, glance))
         case Problem():
             yield header
 
@@ -59,15 +62,23 @@ def _delimiter(header: str) -> str:
 
 
 def _read_cells(
-    lines: Iterator[str], delimiter: str, skipped: int
-) -> Iterator[tuple[int, list[str]] | Problem]:
+    lines: Iterator[str],
+    delimiter: str,
+    skipped: int,
+    glance: Callable[[str], Usual | None],
+) -> Iterator[tuple[int, list[str] | Usual] | Problem]:
     """
     Yield rows that hold anything, each with the line where it starts, and broken ones.
 
-    A reader of CSV is started for those that cannot be cut without one.
+    What is usual at a `glance` is not cut into cells, and a reader of CSV is started for what
+    cannot be cut without one.
     """
     line = skipped + 1
     for first in lines:
+        if usual := glance(first):
+            yield line, usual
+            line += 1
+            continue
         taken, cells = 1, _cut(first, delimiter)
         if cells is None:
             reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
@@ -128,17 +139,17 @@ def _selects(header: frozenset[str]) -> bool:
 
 
 def _name_cells(
-    header: list[str], table: Iterator[tuple[int, list[str]] | Problem]
+    header: list[str], table: Iterator[tuple[int, list[str] | Usual] | Problem]
 ) -> Iterator[RawRow | Problem]:
     passed_over = [name for name in header if name in RESULTS - TOLD]
-    width, shapes, glance = len(header), _shapes(header), cells_at_a_glance(header)
+    width, shapes = len(header), _shapes(header)
     for entry in table:
         if isinstance(entry, Problem):
             yield entry
             continue
         line, cells = entry
-        if glance and (usual := glance(cells)):
-            yield line, usual
+        if isinstance(cells, Usual):
+            yield line, cells
             continue
         if len(cells) > width:
             text = f"has {len(cells)} cells, and the header {width}"

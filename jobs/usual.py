@@ -7,7 +7,7 @@ price. It knows a part of what they accept and nothing of what they refuse: what
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,20 +15,20 @@ import orjson
 from jobs.fields import ID, MAX_COMMENT_BYTES, OBJECT_ID, PLAIN_USER
 from jobs.response import Action
 
-__all__ = ["Usual", "at_a_glance", "cells_at_a_glance", "line_at_a_glance"]
+__all__ = ["Usual", "at_a_glance", "line_at_a_glance", "row_at_a_glance"]
 
 _SILENT = dict.fromkeys(("user", "event", "action")) | {"sendResponse": True}
 _TELLING = dict.fromkeys(("user", "event", "action", "comment")) | {"sendResponse": True}
 """The fields in the order of `Response`, for a row's own to be laid over."""
 
 _USER = rf"{PLAIN_USER}|{OBJECT_ID}"
-_EVENT = rf'(?!\.\.?(?:["\n]|\Z)){ID}'
+_EVENT = rf"(?!\.\.?(?!{ID})){ID}"
 _ACTION = "|".join(Action)
 _COMMENT = r'(?:[^"\\]++|\\[^u])++'
 """A text in JSON; NUL is not in it, which would be written as an escape with u."""
 
-_PLAIN_COMMENT = r'[^"\\\x00-\x1f\ud800-\udfff]++'
-"""A text that stands in JSON as it is, and in UTF-8."""
+_ESCAPED = r'"\\\x00-\x1f\ud800-\udfff'
+"""What cannot stand in JSON as it is, or in UTF-8."""
 
 _USUAL = re.compile(
     rf'{{"user":"(?:{_USER})","event":"{_EVENT}","action":"(?:{_ACTION})",'
@@ -36,16 +36,16 @@ _USUAL = re.compile(
 )
 _USUAL_LINE = re.compile(
     rf'{{"user": ?"({_USER})", ?"event": ?"({_EVENT})", ?"action": ?"({_ACTION})"'
-    rf'(?:, ?"comment": ?"({_PLAIN_COMMENT})")?(?:, ?"sendResponse": ?true)?}}[ \t\r\n]*'
+    rf'(?:, ?"comment": ?"([^{_ESCAPED}]++)")?(?:, ?"sendResponse": ?true)?}}[ \t\r\n]*'
 )
 _CELLS = {
     "user": f"(?P<user>{_USER})",
     "event": f"(?P<event>{_EVENT})",
     "action": f"(?P<action>{_ACTION})",
-    "comment": f"(?P<comment>(?:{_PLAIN_COMMENT})?)",
+    "comment": f"(?P<comment>[^{_ESCAPED}]*+)",
 }
-_BETWEEN_CELLS = "\n"
-"""Stands in none of the above."""
+_QUOTED = (frozenset[str](), frozenset({"comment"}), frozenset(_CELLS))
+"""Which cells have quotes, as programs write tables: those that need them, or all."""
 
 
 class Usual(NamedTuple):
@@ -75,23 +75,30 @@ def line_at_a_glance(line: str) -> Usual | None:
     return _usual(*match.groups())
 
 
-def cells_at_a_glance(header: Sequence[str]) -> Callable[[list[str]], Usual | None] | None:
+def row_at_a_glance(header: Sequence[str], delimiter: str) -> Callable[[str], Usual | None]:
     """
-    Return what looks at the cells under a `header`, as `line_at_a_glance` does at a line.
+    Return what looks at the lines under a `header` of CSV, as `line_at_a_glance` does at others.
 
-    Where the header has other columns than most have, that is None.
+    Where the header has other columns than most have, no line is usual.
     """
     missing = _CELLS.keys() - header
-    if not missing <= {"comment"} or not _CELLS.keys() >= set(header):
-        return None
-    pattern = _BETWEEN_CELLS.join(_CELLS[name] for name in header)
-    usual = re.compile(pattern + "(?P<comment>)" if missing else pattern)
+    common = missing <= {"comment"} and _CELLS.keys() >= set(header)
+    patterns = [_row_pattern(header, delimiter, quoted) for quoted in _QUOTED if common]
 
-    def glance(cells: list[str]) -> Usual | None:
-        match = usual.fullmatch(_BETWEEN_CELLS.join(cells))
-        return _usual(*match.group(*_CELLS)) if match else None
+    def glance(line: str) -> Usual | None:
+        for pattern in patterns:
+            if match := pattern.fullmatch(line):
+                return _usual(*match.group(*_CELLS))
+        return None
 
     return glance
+
+
+def _row_pattern(header: Sequence[str], delimiter: str, quoted: Collection[str]) -> re.Pattern[str]:
+    bare = _CELLS | {"comment": f"(?P<comment>[^{delimiter}{_ESCAPED}]*+)"}
+    cells = [f'"{_CELLS[name]}"' if name in quoted else bare[name] for name in header]
+    absent = "" if "comment" in header else "(?P<comment>)"
+    return re.compile(delimiter.join(cells) + absent + r"[\r\n]*")
 
 
 def _usual(user: str, event: str, action: str, comment: str | None) -> Usual | None:

@@ -16,6 +16,9 @@ from rich.table import Table
 
 COMPARED: Final = ("bulkrsvp", "aiohttp", "arq", "celery", "msgraph-sdk", "redis", "requests")
 LARGE: Final = 100
+SPREAD: Final = 100
+"""Where the longest bar is so many times the shortest, a linear scale would not show that one."""
+
 VERDICTS: Final = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}
 
 
@@ -116,6 +119,10 @@ def _draw_bars(path: Path, title: str, figures: Sequence[Figure]) -> None:
     bars = axes.barh([each.name for each in figures], [each.value for each in figures])
     axes.bar_label(bars, labels=[number(each.value) for each in figures], padding=3)
     axes.invert_yaxis()
+    least, most = min(each.value for each in figures), max(each.value for each in figures)
+    if 0 < least < most / SPREAD:
+        axes.set_xscale("log")
+        title = f"{title}, logarithmic"
     axes.set_title(f"{title} ({os.cpu_count()} cores)", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)

@@ -8,12 +8,11 @@ is comparable all the same.
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from apparatus import ROUNDS, Apparatus
 from child import Spent
-from figures import Figure, Sense
+from figures import Figure, Sense, medians
 from rowfile import RowFile
 from yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
 
@@ -67,7 +66,7 @@ def _ours_and_bare(apparatus: Apparatus, rows: int, mailboxes: int) -> tuple[flo
     """
     content = RowFile(rows, mailboxes)
     rounds = [_round(apparatus, content) for _ in range(ROUNDS)]
-    ours, bare, graph = (median(costs) for costs in zip(*rounds, strict=True))
+    ours, bare, graph = medians(rounds)
     return ours, bare, graph
 
 

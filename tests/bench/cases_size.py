@@ -1,12 +1,11 @@
 """What a batch costs of time and memory before the first call, and what Redis has of it."""
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
 
 from apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
 from child import Spent
-from figures import Figure, Sense
+from figures import Figure, Sense, medians
 from rowfile import RowFile
 
 FORMS: Final = ("csv", "jsonl")
@@ -31,7 +30,7 @@ def _submit(apparatus: Apparatus, rows: int, form: str) -> tuple[Spent, Spent]:
 
 
 def _submit_figures(rows: int, form: str, rounds: Sequence[tuple[Spent, Spent]]) -> list[Figure]:
-    wall_s, read_s = (median(spent.wall_s for spent in each) for each in zip(*rounds, strict=True))
+    wall_s, read_s = medians([(spent.wall_s, read.wall_s) for spent, read in rounds])
     note = f"{rows:,} rows, the whole command: {wall_s:.1f} s"
     reader = "csv.DictReader" if form == "csv" else "json.loads"
     peak_mb = max(spent.peak_mb for spent, _ in rounds)

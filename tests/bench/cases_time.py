@@ -7,12 +7,11 @@ Latency is log-normal around 150 ms. Workers are up and idle before a batch come
 import math
 import time
 from collections.abc import Callable
-from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 from apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
 from child import Child
-from figures import Figure, Sense
+from figures import Figure, Sense, medians
 from rowfile import RowFile
 from yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
 
@@ -23,18 +22,11 @@ CALLS_PER_S: Final = 13_000
 """What Graph takes from one application in all, per second, by its general limits."""
 
 
-class _Urgent(NamedTuple):
-    """The seconds from the commit of a small batch to its first call, and to its end."""
-
-    first_s: float
-    end_s: float
-
-
 def time_to_finish(apparatus: Apparatus) -> list[Figure]:
     """Compare the time for a batch with the lower bound, and with the yardsticks."""
     rows = apparatus.size(100_000, 5_000)
     rounds = [_time_round(apparatus, RowFile(rows, rows // 20)) for _ in range(ROUNDS)]
-    bare_cpu_s, took_s, shared_s = (median(times) for times in zip(*rounds, strict=True))
+    bare_cpu_s, took_s, shared_s = medians(rounds)
     bound = _bound_s(rows, 20, bare_cpu_s)
     others = {each: _scaled_s(apparatus, each, rows) for each in REMEMBERING_LITTLE}
     ours = {"bulkrsvp": took_s, "bulkrsvp, two workers": shared_s}
@@ -107,12 +99,12 @@ def scaling(apparatus: Apparatus) -> list[Figure]:
 
 def urgent(apparatus: Apparatus) -> list[Figure]:
     """Time batches of 200 behind a running one of 100,000, and on an idle system."""
-    idle, busy = list[_Urgent](), list[_Urgent]()
+    idle, busy = list[tuple[float, float]](), list[tuple[float, float]]()
     for _ in range(ROUNDS):
         idle += _time_urgent(apparatus, lambda _: None)
         busy += _time_urgent(apparatus, _start_large)
-    idle_first_s, idle_s = map(median, zip(*idle, strict=True))
-    busy_first_s, busy_s = map(median, zip(*busy, strict=True))
+    idle_first_s, idle_s = medians(idle)
+    busy_first_s, busy_s = medians(busy)
     return [
         Figure(
             "urgent",
@@ -134,7 +126,9 @@ def urgent(apparatus: Apparatus) -> list[Figure]:
     ]
 
 
-def _time_urgent(apparatus: Apparatus, prepare: Callable[[Apparatus], None]) -> list[_Urgent]:
+def _time_urgent(
+    apparatus: Apparatus, prepare: Callable[[Apparatus], None]
+) -> list[tuple[float, float]]:
     """Time small batches, one after the other."""
     apparatus.clear(**LATENCY)
     with apparatus.idle_workers():
@@ -142,12 +136,13 @@ def _time_urgent(apparatus: Apparatus, prepare: Callable[[Apparatus], None]) -> 
         return [_time_one_urgent(apparatus, f"urgent{n}.example") for n in range(URGENT_BATCHES)]
 
 
-def _time_one_urgent(apparatus: Apparatus, domain: str) -> _Urgent:
+def _time_one_urgent(apparatus: Apparatus, domain: str) -> tuple[float, float]:
+    """Return the seconds from the commit of a small batch to its first call, and to its end."""
     batch_id, _ = apparatus.submit(apparatus.rows(RowFile(200, 50, domain=domain)))
     batch = apparatus.finished(batch_id)
     began_s = batch.submitted_at_ms / 1000
     first = apparatus.graph.counted().of(domain).first_at
-    return _Urgent(first - began_s, batch.finished_at_ms / 1000 - began_s)
+    return first - began_s, batch.finished_at_ms / 1000 - began_s
 
 
 def _start_large(apparatus: Apparatus) -> None:
@@ -161,7 +156,7 @@ def first_call(apparatus: Apparatus) -> list[Figure]:
     apparatus.clear()
     with apparatus.idle_workers():
         times = [_time_first_call(apparatus, n) for n in range(apparatus.size(20, 5))]
-    from_command, from_commit = (median(each) * 1000 for each in zip(*times, strict=True))
+    from_command, from_commit = (each_s * 1000 for each_s in medians(times))
     note = f"median of {len(times)}, in arq's queue and out of it again"
     return [
         Figure("firstcall", "from the commit", from_commit, "ms", 100, note=note),
@@ -188,7 +183,7 @@ def _time_first_call(apparatus: Apparatus, seed: int) -> tuple[float, float]:
 def head_of_line(apparatus: Apparatus) -> list[Figure]:
     """Compare everybody else's time with and without some mailboxes that are shut for long."""
     rounds = [[_time_others(apparatus, shut_s) for shut_s in (0, 600)] for _ in range(2 * ROUNDS)]
-    without_s, with_s = (median(times) for times in zip(*rounds, strict=True))
+    without_s, with_s = medians(rounds)
     note = f"2 % of the mailboxes shut for 600 s; {with_s:.1f} s and {without_s:.1f} s"
     return [Figure("headofline", "everybody else's time", with_s / without_s, "x", 1.05, note=note)]
 

@@ -1,7 +1,9 @@
 """A figure that a case has found, and the goal that it is held to."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 
 
 class Sense(StrEnum):
@@ -35,3 +37,8 @@ class Figure:
         if self.goal is None:
             return None
         return self.value <= self.goal if self.sense is Sense.AT_MOST else self.value >= self.goal
+
+
+def medians(rounds: Iterable[Sequence[float]]) -> list[float]:
+    """Return the median over all rounds of each value that a round has."""
+    return [median(values) for values in zip(*rounds, strict=True)]

@@ -39,7 +39,12 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     USER_NOT_FOUND = "user_not_found"
     MAILBOX_UNAVAILABLE = "mailbox_unavailable"
+    OTHER_MAILBOX = "other_mailbox"
+    CALENDAR_NOT_FOUND = "calendar_not_found"
+    TENANT_UNAVAILABLE = "tenant_unavailable"
     ACCESS_DENIED = "access_denied"
+    SENDING_DENIED = "sending_denied"
+    QUOTA_EXCEEDED = "quota_exceeded"
     PROPOSAL_NOT_ALLOWED = "proposal_not_allowed"
     MALFORMED_ID = "malformed_id"
     BAD_REQUEST = "bad_request"
@@ -64,8 +69,14 @@ REASONS: dict[Outcome, frozenset[Reason]] = {
             Reason.NOT_FOUND,
             Reason.USER_NOT_FOUND,
             Reason.MAILBOX_UNAVAILABLE,
+            Reason.OTHER_MAILBOX,
+            Reason.CALENDAR_NOT_FOUND,
+            Reason.TENANT_UNAVAILABLE,
             Reason.ACCESS_DENIED,
+            Reason.SENDING_DENIED,
+            Reason.QUOTA_EXCEEDED,
             Reason.ORGANIZER,
+            Reason.CANCELLED,
             Reason.NOT_REQUESTED,
             Reason.PROPOSAL_NOT_ALLOWED,
             Reason.MALFORMED_ID,

@@ -67,6 +67,7 @@ RESULT_KEYS = (
     "requestId",
     "clientRequestId",
     "settledAt",
+    "errorCode",
 )
 """What `bulkrsvp results` adds to a row."""
 

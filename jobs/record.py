@@ -28,10 +28,12 @@ class Record(NamedTuple):
     What the ledger knows of one response; a tuple, for three new ones are made for each call.
 
     Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
-    that could have been carried out. `unclear` stays true from the first call whose outcome was
-    not known; `seen` is the answer that the calendar showed at the latest look, None before one.
-    `doubted_ms` is when the ledger was last known to have forgotten something. `showing` is the
-    event's subject, start and organizer, noted for a plan.
+    that could have been carried out. `code` is Graph's error code in the reply that `status` is
+    of. `unclear` stays true from the first call whose outcome was not known; `seen` is the answer
+    that the calendar showed at the latest look, None before one. `doubted_ms` is when the ledger
+    was last known to have forgotten something. `showing` is the event's subject, start and
+    organizer, noted for a plan. `refusal` is the reason of a refusal that one look may still
+    explain better.
     """
 
     state: State = State.QUEUED
@@ -49,13 +51,20 @@ class Record(NamedTuple):
     showing: tuple[str | None, ...] | None = None
     settled_at_ms: int = 0
     ending: Ending | None = None
+    code: str | None = None
+    refusal: Reason | None = None
 
     def marked(self, client_request_id: str) -> Self:
         """Return the record under the mark of the call that is about to be made."""
         return self._replace(state=State.SENDING, client_request_id=client_request_id)
 
     def told(
-        self, *, status: int | None, request_id: str | None, carried_out: bool = False
+        self,
+        *,
+        status: int | None,
+        request_id: str | None,
+        code: str | None = None,
+        carried_out: bool = False,
     ) -> Self:
         """
         Return the record with what the latest reply said of itself; the mark is lifted.
@@ -66,6 +75,7 @@ class Record(NamedTuple):
             state=State.QUEUED,
             attempts=self.attempts + carried_out,
             status=status,
+            code=code,
             request_id=request_id,
         )
 
@@ -78,6 +88,16 @@ class Record(NamedTuple):
             waiting_until_ms=0,
             unclear=True,
             failed_looks=0,
+        )
+
+    def refused(self, reason: Reason) -> Self:
+        """Return the record after a call that was surely refused, but did not say clearly why."""
+        return self._replace(
+            state=State.QUEUED,
+            attempts=self.attempts + 1,
+            waiting_until_ms=0,
+            failed_looks=0,
+            refusal=reason,
         )
 
     def doubted(self, doubted_ms: int, now_ms: int) -> Self:
@@ -128,6 +148,12 @@ class Record(NamedTuple):
             unknown_since_ms=self.settled_at_ms if self.unclear else 0,
         )
 
+    def uncoded(self) -> Self:
+        """Return the record as programs knew it that kept no codes (ledger forms 1 to 3)."""
+        if self.code is None and self.refusal is None:
+            return self
+        return self._replace(code=None, refusal=None)
+
     def to_json(self) -> bytes:
         """Return the record as a JSON array without its empty tail."""
         fields: list[object] = [
@@ -146,6 +172,8 @@ class Record(NamedTuple):
             self.failed_looks,
             self.doubted_ms,
             self.showing,
+            self.code,
+            self.refusal,
         ]
         while not fields[-1]:
             fields.pop()
@@ -181,13 +209,18 @@ class Record(NamedTuple):
             failed_looks=fields[12] or 0,
             doubted_ms=fields[13] or 0,
             showing=_read_showing(fields[14]),
+            code=fields[15],
+            refusal=None if fields[16] is None else Reason(fields[16]),
         )
         if (record.state is State.SETTLED) != (record.ending is not None):
             raise ValueError("not a record: its state and its end contradict each other")
         return record
 
 
-_TYPES: Final = (str, int, int, int, str, str, list, int, int, int, int, str, int, int, list)
+_TYPES: Final = (
+    *(str, int, int, int, str, str, list, int, int, int, int, str, int, int, list),
+    *(str, str),
+)
 """The types of a record's array; any of them may be null."""
 
 
@@ -238,15 +271,17 @@ def next_step(record: Record, terms: Terms, now_ms: int) -> Next:
     """
     Say what is to be done next for a response that has no call under way.
 
-    What may have been sent is looked at, whatever else has come; only what surely was not sent
-    can be cancelled, expire, or run out of attempts.
+    What may have been sent is looked at, whatever else has come, and so is what was refused
+    without a clear reason; only what surely was not sent, nor refused, can be cancelled, expire,
+    or run out of attempts.
     """
     if record.state is State.SETTLED:
         return Next(Step.NOTHING)
     if record.failed_looks >= terms.max_attempts:
         return Next(Step.SETTLE, ending=_given_up(record))
-    if record.unknown_since_ms:
-        due_ms = max(record.unknown_since_ms + terms.settle_ms, record.waiting_until_ms)
+    if record.unknown_since_ms or record.refusal:
+        settled_ms = record.unknown_since_ms and record.unknown_since_ms + terms.settle_ms
+        due_ms = max(settled_ms, record.waiting_until_ms)
         return Next(Step.LOOK) if due_ms <= now_ms else Next(Step.WAIT, until_ms=due_ms)
     return _unsent_step(record, terms, now_ms)
 
@@ -269,4 +304,4 @@ def _given_up(record: Record) -> Ending:
     """Return how it ends when looking has failed too often: a person decides what may be sent."""
     if record.unknown_since_ms:
         return Ending(Outcome.UNCERTAIN)
-    return Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
+    return Ending(Outcome.FAILED, record.refusal or Reason.ATTEMPTS_EXHAUSTED)

@@ -66,6 +66,7 @@ def result(batch_id: str, line: Entry) -> dict[str, Any]:
         "requestId": record.request_id,
         "clientRequestId": record.client_request_id,
         "settledAt": write_moment(record.settled_at_ms) if record.settled_at_ms else None,
+        "errorCode": record.code,
     }
 
 

@@ -18,13 +18,17 @@ from typing import Any
 from unittest.mock import patch
 
 import worker.call
+import worker.codes
 import worker.shift
+import worker.verdict
 import worker.wire
 from jobs.ledger.script import Script
 from jobs.ledger.slices import Slices
 from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import next_step
 from worker.commands import main
+from worker.reply import Reply
+from worker.verdict import Judgement
 
 
 def no_mark() -> None:
@@ -92,6 +96,46 @@ def no_reset() -> None:
     patch.object(worker.wire, "_reset", lambda connection: connection.close()).start()
 
 
+def believes_pages() -> None:
+    """Take any 404 for Graph's word that the event is gone."""
+    word = worker.verdict._word
+
+    def credulous(reply: Reply) -> str:
+        return "erroritemnotfound" if reply.status == 404 else word(reply)
+
+    patch.object(worker.verdict, "_word", credulous).start()
+
+
+def believes_successes() -> None:
+    """Take any 2xx for Graph's word that it took the response."""
+    patch.object(worker.verdict, "_is_acceptance", lambda _: True).start()
+
+
+def believes_refusals() -> None:
+    """Take any error of Graph's for a proof that nothing was done."""
+    patch.object(worker.codes, "DOUBTFUL", frozenset()).start()
+
+
+def believes_slow_downs() -> None:
+    """Take any 503 with a Retry-After for Graph's word that nothing was done."""
+    judge_any = worker.verdict._judge_any
+
+    def credulous(reply: Reply) -> Judgement | None:
+        asked = reply.status == 503 and reply.retry_after_s is not None
+        return worker.verdict.WAIT if asked else judge_any(reply)
+
+    patch.object(worker.verdict, "_judge_any", credulous).start()
+
+
+def heeds_throttling_only() -> None:
+    """Pass over a Retry-After unless it comes with throttling."""
+
+    async def heedless(*_: Any, **__: Any) -> None:
+        pass
+
+    patch.object(worker.call.Call, "_heed", heedless).start()
+
+
 def _change_write(changes: list[tuple[str, str]]) -> None:
     load = Script.__init__
 
@@ -108,7 +152,19 @@ def _change_write(changes: list[tuple[str, str]]) -> None:
 
 VARIANTS: dict[str, Callable[[], None]] = {
     variant.__name__: variant
-    for variant in (no_mark, no_look, no_settle_time, no_wait, no_fence, no_reset)
+    for variant in (
+        no_mark,
+        no_look,
+        no_settle_time,
+        no_wait,
+        no_fence,
+        no_reset,
+        believes_pages,
+        believes_successes,
+        believes_refusals,
+        believes_slow_downs,
+        heeds_throttling_only,
+    )
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from worker.backoff import (
     FLOOR_S,
     MAX_RETRY_AFTER_S,
     RetryBudget,
+    away_s,
     backoff_s,
     retry_after_s,
     wait_s,
@@ -112,7 +113,7 @@ def test_no_text_raises_or_leaves_the_range(header: str, date: str | None, now: 
 def test_a_number_is_never_shortened(seconds: float, chance: float) -> None:
     """The wait is at least what was asked, and at most 10 % and one second more."""
     asked = min(seconds, MAX_RETRY_AFTER_S)
-    wait = wait_s(repr(seconds), now=NOW, random=lambda: chance)
+    wait = wait_s(retry_after_s(repr(seconds), now=NOW), lambda: chance)
     assert asked <= wait <= asked + min(asked * 0.1, 1.0)
 
 
@@ -149,9 +150,13 @@ def test_of_several_values_the_largest_counts(values: list[float]) -> None:
 def test_without_a_header_the_wait_is_the_backoff() -> None:
     """A throttled reply that names no time gets our own, growing with each one in a row."""
     expected = [0.5, 1.0, 2.0]
-    assert expected == [
-        wait_s(None, now=NOW, random=lambda: 0.5, throttled=throttled) for throttled in (1, 2, 3)
-    ]
+    assert expected == [wait_s(None, lambda: 0.5, throttled=throttled) for throttled in (1, 2, 3)]
+
+
+def test_a_mailbox_that_is_away_is_asked_less_and_less() -> None:
+    """The wait doubles from 5 seconds up to 10 minutes, and half of it is left to chance."""
+    assert [5, 10, 20, 40, 600, 600] == [away_s(n, lambda: 0.0) for n in (1, 2, 3, 4, 8, 10**9)]
+    assert [2.5, 300] == [away_s(n, lambda: 1.0) for n in (1, 8)]
 
 
 @given(attempt=st.integers(), chance=chances)

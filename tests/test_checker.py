@@ -327,6 +327,47 @@ def throttle(ordeal: Ordeal, command: Command) -> None:
         wait_until(lambda: ordeal.sandbox.stats().early or ordeal.finished, "it goes on for ever")
 
 
+def show_pages(ordeal: Ordeal, command: Command) -> None:
+    """Lose some answers, and put the page of a front door in the place of a look."""
+    page = {"method": "GET", "status": 404, "html": "<html>404</html>", "times": 3}
+    ordeal.sandbox.faults([{"method": "POST", "status": 504, "taken": False, "times": 3}, page])
+    ordeal.submit(rows_of(6, 6))
+    ordeal.burst(command=command)
+
+
+def welcome(ordeal: Ordeal, command: Command) -> None:
+    """Put the login page of a proxy in the place of some replies."""
+    page = {"status": 200, "html": "<html>Welcome</html>", "times": 3}
+    ordeal.sandbox.faults([{"method": "POST", **page}])
+    ordeal.submit(rows_of(6, 2))
+    ordeal.burst(command=command)
+
+
+def refuse_what_was_done(ordeal: Ordeal, command: Command) -> None:
+    """Take some answers, and say that there is nobody to be told."""
+    refusal = {"status": 400, "code": "ErrorInvalidRecipients", "taken": True, "times": 3}
+    ordeal.sandbox.faults([{"method": "POST", **refusal}])
+    ordeal.submit(rows_of(6, 2))
+    ordeal.burst(command=command)
+
+
+def slow_down_what_was_done(ordeal: Ordeal, command: Command) -> None:
+    """Take some answers, and put a busy front door in the place of the replies."""
+    busy = {"status": 503, "html": "<html>Busy</html>", "headers": {"Retry-After": "0.3"}}
+    ordeal.sandbox.faults([{"method": "POST", "taken": True, "times": 3, **busy}])
+    ordeal.submit(rows_of(6, 6))
+    ordeal.burst(command=command)
+
+
+def time_out_for_a_while(ordeal: Ordeal, command: Command) -> None:
+    """Fail, and ask for some time."""
+    failure = {"status": 504, "taken": False, "headers": {"Retry-After": "3"}}
+    ordeal.sandbox.faults([{"method": "POST", **failure}])
+    ordeal.submit(rows_of(6, 1))
+    with ordeal.worker(command=command, BULKRSVP_MAILBOX_CONCURRENCY="1"):
+        wait_until(lambda: ordeal.sandbox.stats().early or ordeal.finished, "it goes on for ever")
+
+
 def kill(ordeal: Ordeal, command: Command) -> None:
     """Kill a worker while Graph is at its calls."""
     ordeal.sandbox.options(latency_s=0.3)
@@ -360,6 +401,11 @@ FAULTS: dict[str, Callable[[Ordeal, Command], None]] = {
     "no_wait": throttle,
     "no_mark": kill,
     "no_fence": stop_and_continue,
+    "believes_pages": show_pages,
+    "believes_successes": welcome,
+    "believes_refusals": refuse_what_was_done,
+    "believes_slow_downs": slow_down_what_was_done,
+    "heeds_throttling_only": time_out_for_a_while,
 }
 """The fault in which each variant shows."""
 
@@ -369,10 +415,15 @@ CAUGHT = {
     "no_wait": "early: POST",
     "no_mark": "no mark for",
     "no_fence": "taken 2 times",
+    "believes_pages": "was taken 0 times",
+    "believes_successes": "was taken 0 times",
+    "believes_refusals": "is failed, and was taken",
+    "believes_slow_downs": "taken",
+    "heeds_throttling_only": "early: ",
 }
 
 
-QUICK = {"no_mark", "no_look"}
+QUICK = {"no_mark", "no_look", "believes_pages", "believes_successes", "believes_refusals"}
 
 
 @pytest.mark.parametrize(

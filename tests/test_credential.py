@@ -477,19 +477,65 @@ def test_renewed_once() -> None:
 
 
 def test_the_same_token_again() -> None:
-    """A renewal that brings back the refused token is a refusal, not an endless loop."""
+    """A renewal that brings back the refused token leaves it, and the hint says that it did."""
 
-    async def play() -> tuple[str, list[tuple[str, Any]]]:
+    async def play() -> tuple[str, bool, str]:
         stage = Stage()
         stale = await stage.source.token()
         stage.issuer.issued -= 1
-        with pytest.raises(TokenUnavailable) as caught:
+        renewed = await stage.source.renew(stale)
+        is_renewed = stage.source.is_renewed(renewed)
+        return renewed, is_renewed, stage.source.refuse(renewed, "401").refusal.error_code
+
+    assert asyncio.run(play()) == ("token-1", True, "token_not_renewed")
+
+
+def test_others_go_on_while_a_token_is_renewed() -> None:
+    """While another token is fetched for one mailbox, all others have the old one at once."""
+
+    async def play() -> tuple[str, str]:
+        stage = Stage()
+        stale = await stage.source.token()
+        stage.issuer.opens.clear()
+        renewal = asyncio.create_task(stage.source.renew(stale))
+        await settle()
+        meanwhile = await stage.source.token()
+        stage.issuer.opens.set()
+        return meanwhile, await renewal
+
+    assert asyncio.run(play()) == ("token-1", "token-2")
+
+
+def test_others_go_on_when_a_renewal_fails() -> None:
+    """An authority that gives no other token keeps one mailbox waiting, and nobody else."""
+
+    async def play() -> str:
+        stage = Stage()
+        stale = await stage.source.token()
+        stage.issuer.fails = ServiceRequestError("no route")
+        with pytest.raises(TokenUnavailable):
             await stage.source.renew(stale)
-        return caught.value.refusal.error_code, stage.log()
+        return await stage.source.token()
+
+    assert asyncio.run(play()) == "token-1"
+
+
+def test_a_token_that_is_taken_after_all() -> None:
+    """Where Graph takes a token that it was thought to refuse, the pause ends at once."""
+
+    async def play() -> tuple[str, list[tuple[str, Any]]]:
+        stage = Stage(1.0)
+        token = await stage.source.token()
+        stage.source.refuse(token, "InvalidAuthenticationToken")
+        await stage.refused()
+        stage.source.accepted("another")
+        await stage.refused()
+        stage.source.accepted(token)
+        return await stage.source.token(), stage.log()
 
     assert asyncio.run(play()) == (
-        "token_not_renewed",
-        [("token.refreshed", None), ("token.refused", 5.0)],
+        "token-1",
+        [("token.refreshed", None), ("token.refused", 10.0), ("token.accepted", None)],
     )
 
 

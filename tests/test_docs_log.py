@@ -49,7 +49,6 @@ def logged(ending: Ending) -> list[dict[str, Any]]:
         client_request_id="c",
         reply=REPLY,
         verdict=Verdict.SENT,
-        retry_after_s=None,
     )
     account.call_lost(log, part, entry)
     account.response_settled(log, part, entry)

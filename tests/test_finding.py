@@ -330,13 +330,13 @@ def test_finding_obeys_throttling(program: Program, sandbox: SandboxClient) -> N
 
 
 def test_an_unknown_decline_of_what_was_found(program: Program, sandbox: SandboxClient) -> None:
-    """What finding has read counts as seen: an event gone after a lost reply is verified."""
+    """An event that finding has read, and that is gone after a lost reply, was declined."""
     sandbox.plant(ADA, CALENDAR[:1])
     sandbox.faults([{"method": "POST", "effect": "lost", "taken": True}])
     batch = program.submit([selection()])
     program.burst()
 
-    assert {"single": ("sent", "verified")} == ends(program, batch)
+    assert {"single": ("sent", "inferred")} == ends(program, batch)
     assert 1 == len(sandbox.taken())
 
 

@@ -136,10 +136,11 @@ REFUSALS = [
     ("ada@contoso.com", "malformed-1", "malformed_id", 400),
     ("ada@contoso.com", "refused-1", "bad_request", 400),
 ]
+EVENTS = {event for _, event, *_ in REFUSALS if event != "e"}
 
 
 def test_refusals(program: Program, sandbox: SandboxClient) -> None:
-    """Each refusal comes out with its reason after one call, and is told by the exit code."""
+    """Each refusal comes out with its reason after one call, or one look at a text of its own."""
     rows = [
         {"user": user, "event": event, "action": "decline"}
         | ({"proposedNewTime": SLOT} if reason == "proposal_not_allowed" else {})
@@ -152,7 +153,9 @@ def test_refusals(program: Program, sandbox: SandboxClient) -> None:
     keys = ("user", "event_id", "reason", "status", "outcome", "attempts")
     expected = [(*refusal, "failed", 1) for refusal in REFUSALS]
     assert expected == [tuple(line[key] for key in keys) for line in settled]
-    assert {"refused"} == {line["verdict"] for line in worker.events("call.finished")}
-    assert len(REFUSALS) == len(sandbox.journal())
+    calls = worker.events("call.finished")
+    verdicts = {event: [c["verdict"] for c in calls if c["event_id"] == event] for event in EVENTS}
+    assert {event: ["refused"] for event in EVENTS} | {"refused-1": ["look", "refused"]} == verdicts
+    assert len(REFUSALS) + 1 == len(sandbox.journal())
     assert 1 == program("submit", "rows.jsonl", "--watch").code
     assert {"failed": len(REFUSALS)} == program("status", batch, "--json").json["outcomes"]

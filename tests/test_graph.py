@@ -153,7 +153,7 @@ def test_send_is_one_post_with_these_headers() -> None:
     asyncio.run(scenario())
 
 
-def test_look_is_one_get_of_four_fields() -> None:
+def test_look_is_one_get_of_five_fields() -> None:
     """Graph receives the path and the selection exactly as written, and the event is read."""
     content = {"responseStatus": {"response": "declined"}, "isOrganizer": False}
 
@@ -165,6 +165,7 @@ def test_look_is_one_get_of_four_fields() -> None:
         assert path == (
             "/v1.0/users/ada@contoso.com/events/AAMkAGI2_-x%3D"
             "?$select=responseStatus,isOrganizer,isCancelled,responseRequested"
+            ",allowNewTimeProposals"
         )
         assert headers["client-request-id"] == "guid-2"
         expected = Event(
@@ -183,11 +184,11 @@ def test_every_status_is_a_reply(status: int) -> None:
         answer = answering(status, Location="http://127.0.0.1:9/", Retry_After="7")
         async with graph_that(answer) as (graph, journal):
             reply = await send(graph)
-        assert (status, None, True, "7", NOW) == (
+        assert (status, None, True, 7.0, NOW) == (
             reply.status,
             reply.code,
             reply.reached,
-            reply.retry_after,
+            reply.retry_after_s,
             reply.arrived_at,
         )
         assert reply.duration_ms > 0

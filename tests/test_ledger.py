@@ -628,10 +628,10 @@ async def test_a_mailbox_has_one_holder(redis_url: str) -> None:
         after = await take("v", "v|c|0", [*MAILBOXES, "eve@c.com"], NOW)
 
         everything = frozenset(MAILBOXES)
-        assert Taken(held=everything) == first == again
+        assert Taken(held=dict.fromkeys(MAILBOXES, 0)) == first == again
         assert Taken(busy=everything) == sibling
-        assert Taken(held=frozenset({"eve@c.com"}), busy=frozenset({"bob@c.com"})) == stranger
-        assert frozenset({"ada@c.com", "eve@c.com"}) == after.held
+        assert Taken(held={"eve@c.com": 0}, busy=frozenset({"bob@c.com"})) == stranger
+        assert {"ada@c.com": 0, "eve@c.com": 0} == after.held
 
 
 @awaited
@@ -644,7 +644,7 @@ async def test_a_dead_worker_holds_nothing(redis_url: str) -> None:
         await ledger.leases.resign("w")
 
         assert Taken(lost=True) == await ledger.leases.take("w", "w|b|0", MAILBOXES, NOW)
-        assert Taken(held=frozenset(MAILBOXES)) == await ledger.leases.take(
+        assert Taken(held=dict.fromkeys(MAILBOXES, 0)) == await ledger.leases.take(
             "v", "v|b|0", MAILBOXES, NOW
         )
         await ledger.leases.give_back("w|b|0", MAILBOXES)
@@ -695,9 +695,29 @@ async def test_a_paused_mailbox(redis_url: str) -> None:
         after = await take("w", "w|b|0", MAILBOXES, NOW + 900)
 
         assert [NOW + 500, NOW + 900, NOW + 900] == pauses
-        expected = Taken(held=frozenset({"bob@c.com"}), paused_until_ms={"ada@c.com": NOW + 900})
+        expected = Taken(held={"bob@c.com": 0}, paused_until_ms={"ada@c.com": NOW + 900})
         assert (expected, [1, 0]) == (paused, counted)
-        assert Taken(held=frozenset(MAILBOXES)) == after
+        assert Taken(held=dict.fromkeys(MAILBOXES, 0)) == after
+
+
+@awaited
+async def test_a_mailbox_that_is_away(redis_url: str) -> None:
+    """Who takes a mailbox learns how often in a row it was away, until it has come back."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.enlist("w")
+        pause, take = ledger.leases.pause_mailbox, ledger.leases.take
+        await pause("b", "ada@c.com", NOW + 100, NOW, away=1)
+        first = await take("w", "w|b|0", MAILBOXES, NOW + 100)
+        await pause("b", "ada@c.com", NOW + 200, NOW, away=2)
+        second = await take("w", "w|b|0", MAILBOXES, NOW + 200)
+        await pause("b", "ada@c.com", NOW + 300, NOW)
+        throttled = await take("w", "w|b|0", MAILBOXES, NOW + 300)
+        await ledger.leases.come_back("ada@c.com")
+        back = await take("w", "w|b|0", MAILBOXES, NOW + 300)
+
+        assert Taken(held={"ada@c.com": 1, "bob@c.com": 0}) == first
+        assert Taken(held={"ada@c.com": 2, "bob@c.com": 0}) == second == throttled
+        assert Taken(held=dict.fromkeys(MAILBOXES, 0)) == back
 
 
 # The start

@@ -46,15 +46,32 @@ def reply(status: int | None, code: str | None = None, **fields: Any) -> Reply:
 
 UNTAKEN_REPLIES = [
     reply(429),
-    reply(429, retry_after="2.128"),
-    reply(503, retry_after="1"),
-    reply(509, retry_after="1"),
+    reply(429, retry_after_s=2.128),
+    reply(503, "UnknownError", retry_after_s=1.0),
+    reply(509, "UnknownError", retry_after_s=1.0),
     reply(401),
     reply(None, reached=False),
     reply(400, "ErrorExceededMessageLimit"),
+    reply(503, "ErrorMailboxMoveInProgress"),
+    reply(404, "MailboxInfoStale"),
 ]
-REFUSING_REPLIES = [reply(400), reply(403, "ErrorAccessDenied"), reply(409), reply(501)]
-UNCLEAR_REPLIES = [reply(None), *map(reply, (408, 500, 502, 503, 504, 507, 509, 302, 424, 599))]
+REFUSING_REPLIES = [
+    reply(400, "UnheardOf"),
+    reply(400, "ErrorInvalidRequest"),
+    reply(403, "ErrorAccessDenied"),
+    reply(501, "UnheardOf"),
+]
+UNCLEAR_REPLIES = [
+    reply(None),
+    *map(reply, (408, 500, 502, 503, 504, 507, 509, 302, 424, 599)),
+    *map(reply, (400, 403, 404, 409, 410)),
+    reply(404, "UnknownError"),
+    reply(409, "ErrorIrresolvableConflict"),
+    reply(400, "ErrorInvalidRecipients"),
+    reply(200, has_body=True),
+    reply(202, has_body=True),
+    reply(503, has_body=True, retry_after_s=1.0),
+]
 
 
 class When(Enum):
@@ -187,6 +204,8 @@ class OneResponse(RuleBasedStateMachine):
                 self.end(told, judgement.ending)
             case Verdict.WAIT:
                 self.record = told.waiting(self.now_ms + BACKOFF_MS, throttled=True)
+            case Verdict.LOOK if judgement.refusal is not None:
+                self.record = told.refused(judgement.refusal)
             case Verdict.LOOK:
                 self.leave_alone(told)
             case Verdict.AGAIN if judgement.token:

@@ -10,7 +10,7 @@ from redis import Redis
 from small_ledger import Ledger, ledger_at
 
 from jobs.ledger import keys
-from jobs.ledger.facts import PUT_AWAY, Batch
+from jobs.ledger.facts import CODED, Batch
 from jobs.moments import now_ms
 from jobs.queue import AHEAD_MS, FIRST_SLICES, JOB, WINDOW, Queue, goes_ahead, job_id
 
@@ -49,7 +49,7 @@ async def test_a_job_carries_ids_only(redis_url: str, redis: "Redis") -> None:
         await released(ledger, 2)
     jobs = {name: orjson.loads(body) for name, body in bodies(redis).items()}
 
-    assert {job_id("b", number): (JOB, [PUT_AWAY, "b", number], {}) for number in range(2)} == {
+    assert {job_id("b", number): (JOB, [CODED, "b", number], {}) for number in range(2)} == {
         name: (job["f"], job["a"], job["k"]) for name, job in jobs.items()
     }
     assert queued(redis).keys() == jobs.keys()

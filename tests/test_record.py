@@ -49,6 +49,8 @@ open_records = st.builds(
     showing=st.none(),
     settled_at_ms=st.just(0),
     ending=st.none(),
+    code=words,
+    refusal=st.none() | st.sampled_from(Reason),
 )
 records = open_records | st.builds(
     Record.settled, open_records, ending=st.sampled_from(ENDINGS), now_ms=times

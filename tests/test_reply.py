@@ -53,9 +53,9 @@ def test_a_graph_error_is_read_whole() -> None:
         status=404,
         code="ErrorItemNotFound",
         message="The specified object was not found in the store.",
-        retry_after="2.128",
-        date="Wed, 21 Oct 2026 07:28:00 GMT",
+        retry_after_s=2.128,
         request_id="outer",
+        has_body=True,
         is_json=True,
         arrived_at=ARRIVED,
         duration_ms=12.5,
@@ -63,7 +63,7 @@ def test_a_graph_error_is_read_whole() -> None:
     assert expected == read(
         content,
         404,
-        retry_after="2.128",
+        Retry_After="2.128",
         date="Wed, 21 Oct 2026 07:28:00 GMT",
         request_id="outer",
     )
@@ -104,7 +104,13 @@ def test_the_request_id_is_found_inside(error: dict[str, Any]) -> None:
 def test_a_body_that_says_nothing_leaves_the_status(content: bytes) -> None:
     """Empty, HTML, text, cut and foreign bodies are no error of ours, and give no code."""
     is_json = content.startswith(b'{"') and content.endswith(b"}")
-    expected = Reply(status=503, is_json=is_json, arrived_at=ARRIVED, duration_ms=12.5)
+    expected = Reply(
+        status=503,
+        has_body=bool(content),
+        is_json=is_json,
+        arrived_at=ARRIVED,
+        duration_ms=12.5,
+    )
     assert expected == read(content, 503)
 
 
@@ -136,10 +142,44 @@ def test_an_event_has_graphs_defaults() -> None:
     assert expected == read({"responseStatus": {"response": "notResponded"}}, 200).event
 
 
-@pytest.mark.parametrize("status", [None, "declined", {}, {"response": None}, {"response": ""}])
-def test_an_event_without_its_response_is_none(status: object) -> None:
+@pytest.mark.parametrize("status", [None, {}, {"response": None}, {"response": ""}])
+def test_a_response_that_is_null_is_none(status: object) -> None:
+    """Where an event shows no response, there is none, as on a page of a calendar."""
+    event = read({"responseStatus": status, "isOrganizer": True}, 200).event
+    assert event is not None
+    assert "none" == event.response
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"responseStatus": "declined"},
+        {"responseStatus": 7},
+        {"responseStatus": {"response": ["declined"]}},
+        {"isOrganizer": True},
+        {"error": {"code": "x"}, "responseStatus": {"response": "declined"}},
+    ],
+)
+def test_what_is_no_event_shows_nothing(content: dict[str, Any]) -> None:
     """A look that does not show the response has shown nothing."""
-    assert read({"responseStatus": status, "isOrganizer": True}, 200).event is None
+    assert read(content, 200).event is None
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "expected"),
+    [
+        (b"", {}, False),
+        (b"", {"Content_Length": "0"}, False),
+        (b" ", {}, True),
+        (b"<html>", {}, True),
+        (b"", {"Content_Length": "40"}, True),
+    ],
+)
+def test_a_body_counts_from_its_announcement(
+    content: bytes, headers: dict[str, str], *, expected: bool
+) -> None:
+    """A reply has a body if one came, or was announced and broke off."""
+    assert expected is read(content, 202, **headers).has_body
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])

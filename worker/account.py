@@ -30,7 +30,6 @@ def call_finished(
     client_request_id: str,
     reply: Reply,
     verdict: Verdict,
-    retry_after_s: float | None,
 ) -> None:
     """Account for one call to Graph."""
     response = entry.response
@@ -47,7 +46,7 @@ def call_finished(
         error_code=reply.code,
         client_request_id=client_request_id,
         request_id=reply.request_id,
-        retry_after_s=retry_after_s,
+        retry_after_s=reply.retry_after_s,
         duration_ms=round(reply.duration_ms, 1),
         verdict=verdict.value,
     )
@@ -96,6 +95,7 @@ def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -
         outcome=ending.outcome.value,
         reason=ending.reason and ending.reason.value,
         status=record.status,
+        error_code=record.code,
         attempts=record.attempts,
         throttled=record.throttled,
         client_request_id=record.client_request_id,
@@ -153,6 +153,32 @@ def mailbox_paused(
         retry_after_s=retry_after_s,
         until=write_moment(until_ms),
     )
+
+
+def mailbox_away(
+    log: FilteringBoundLogger,
+    part: OpenSlice,
+    entry: Entry,
+    reply: Reply,
+    *,
+    times: int,
+    until_ms: int,
+) -> None:
+    """Say that a mailbox cannot be used, for how many times in a row, and when it is tried next."""
+    log.warning(
+        "mailbox.away",
+        batch=part.batch.id,
+        user=entry.response.user,
+        error_code=reply.code,
+        times=times,
+        retry_after_s=reply.retry_after_s,
+        until=write_moment(until_ms),
+    )
+
+
+def mailbox_back(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
+    """Say that a mailbox that was away can be used again."""
+    log.info("mailbox.back", batch=part.batch.id, user=entry.response.user)
 
 
 def batch_submitted(log: FilteringBoundLogger, batch: Batch) -> None:

@@ -17,6 +17,10 @@ FLOOR_S = 0.1
 MAX_JITTER_S = 1.0
 JITTER_SHARE = 0.1
 
+AWAY_S = 5.0
+MAX_AWAY_S = 600.0
+"""The first and the longest wait for a mailbox that is away."""
+
 _DAY_NAME = re.compile(r"\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,", re.IGNORECASE)
 
 
@@ -52,25 +56,28 @@ def backoff_s(
     return max(FLOOR_S, random() * min(cap_s, base_s * 2.0**doublings))
 
 
-def wait_s(
-    header: str | None,
-    *,
-    now: datetime,
-    random: Callable[[], float],
-    date: str | None = None,
-    throttled: int = 1,
-) -> float:
+def wait_s(asked_s: float | None, random: Callable[[], float], *, throttled: int = 1) -> float:
     """
     Return the seconds to wait after a reply that throttles us.
 
-    That is the Retry-After and a little jitter on top, so that those who were told the same do
-    not come back together; or the backoff of the `throttled`-th such reply in a row, when none
-    was given. The other arguments are those of `retry_after_s`.
+    That is the Retry-After that it asked for and a little jitter on top, so that those who were
+    told the same do not come back together; or the backoff of the `throttled`-th such reply in a
+    row, when it asked for none. `random` gives numbers from 0 to 1.
     """
-    asked = retry_after_s(header, now=now, date=date)
-    if asked is None:
+    if asked_s is None:
         return backoff_s(throttled, random)
-    return asked + random() * min(asked * JITTER_SHARE, MAX_JITTER_S)
+    return asked_s + random() * min(asked_s * JITTER_SHARE, MAX_JITTER_S)
+
+
+def away_s(times: int, random: Callable[[], float]) -> float:
+    """
+    Return the seconds to leave a mailbox alone that has said `times` in a row that it is away.
+
+    The wait doubles from `AWAY_S` up to `MAX_AWAY_S`: a mailbox that is being moved is away for
+    minutes or hours, and asking often does not bring it back. Up to half of it is left to chance.
+    """
+    doublings = min(max(times, 1) - 1, 60)  # beyond lies only overflow
+    return (1 - random() / 2) * min(MAX_AWAY_S, AWAY_S * 2.0**doublings)
 
 
 class RetryBudget:

@@ -17,14 +17,15 @@ from jobs.ledger.entries import Entry
 from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import Record
 from jobs.response import Response
-from worker import account
-from worker.backoff import backoff_s, retry_after_s, wait_s
+from worker import account, codes
+from worker.backoff import away_s, backoff_s, wait_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.reply import Reply
 from worker.shift import Shift
 from worker.throttle import Leave
-from worker.verdict import Judgement, Verdict, judge, judge_look
+from worker.token_trial import Blame
+from worker.verdict import Judgement, Verdict, judge, judge_lone_token, judge_look
 
 UNREACHED_MS = 500
 """When to come back after Redis did not take a mark: the call was not made."""
@@ -34,6 +35,12 @@ MARK_GOOD_S = 1.0
 
 SPARING_S = 60.0
 """The backoff while the retry budget is used up, in seconds."""
+
+UNDECIDED_MS = 700
+"""When a mailbox is tried again of which others have still to show whether its 401 is its own."""
+
+_GRAPHS_WORD = frozenset({Verdict.SENT, Verdict.REFUSED, Verdict.SEEN, Verdict.WAIT})
+"""Verdicts by Graph's own word on a call that it let in."""
 
 
 class Call(ABC):
@@ -50,13 +57,14 @@ class Call(ABC):
         self._entry = entry
         self._before = entry.record
         self._leave = Leave.OPEN
+        self._begun_s = 0.0
 
     async def make(self) -> bool:
         """Make the call if all allow it; return whether its response may take another step."""
         if not self._goes_on():
             return False
         try:
-            token = await self._means.tokens.token()
+            token = await self._find_token()
         except TokenUnavailable as unavailable:
             return self._await_token(unavailable)
         async with self._means.ready:
@@ -64,6 +72,13 @@ class Call(ABC):
         if reply is None:
             return not (self._shift.stopped or self._lane.closed)
         return await self._conclude(reply, token)
+
+    async def _find_token(self) -> str:
+        """Return a token for this mailbox; raises `TokenUnavailable`."""
+        token = await self._means.tokens.token()
+        if self._means.trial.refuses(self._lane.mailbox, token):
+            return await self._means.tokens.renew(token)
+        return token
 
     async def _admitted_exchange(self, token: str) -> Reply | None:
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
@@ -77,6 +92,7 @@ class Call(ABC):
                 over = self._overtaken()
                 if not over and monotonic() - asked_s < MARK_GOOD_S:
                     self._means.gate.begun(self._lane.mailbox)
+                    self._begun_s = monotonic()
                     return await self._exchange(token)
             self._means.gate.give_back(self._leave)
         if marked:  # it is taken back, since no call was made
@@ -149,24 +165,62 @@ class Call(ABC):
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
         judgement = self._judge(reply)
+        blame = self._find_blame(judgement, reply, token)
+        if blame is Blame.MAILBOX:
+            judgement = judge_lone_token(self._before)
         first = not self._lane.refused  # of those that were in flight together
-        if judgement.verdict is Verdict.WAIT:
-            self._lane.refuse()  # at once: nobody may begin another call while this is written down
+        waits = judgement.verdict is Verdict.WAIT
+        if waits or reply.retry_after_s is not None:
+            # At once: nobody may begin another call while this is written down.
+            self._lane.refuse()
         self._log(reply, judgement)
         record = self._told(reply, judgement)
-        until_ms = self._wait_until_ms(reply) if judgement.verdict is Verdict.WAIT else None
-        if not reply.reached:  # Graph was not asked: that tells the gate nothing
-            self._means.gate.give_back(self._leave)
-            self._leave = Leave.OPEN
-        await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
+        await self._tell_gate(reply, throttled=waits and not judgement.away)
+        if waits:
+            return await self._wait(record, reply, away=judgement.away, first=first)
+        going_on = await self._act(record, reply, judgement, blame, token)
+        if reply.retry_after_s is not None:
+            await self._heed(reply, first=first)
+        return going_on
+
+    async def _act(
+        self, record: Record, reply: Reply, judgement: Judgement, blame: Blame | None, token: str
+    ) -> bool:
+        """Write down what a reply has shown that does not ask to wait, and do what it wants."""
+        if self._lane.away and judgement.verdict in _GRAPHS_WORD:
+            await self._come_back()
         if judgement.ending is not None:
             await self._shift.settle(self._entry, record, judgement.ending)
             return False
-        if until_ms is not None:
-            return await self._wait(record, reply, until_ms, first=first)
-        if judgement.token:
-            return await self._renew(record, reply, token)
+        if blame is not None:
+            return await self._clear_up(record, reply, token, blame)
         return await self._go_on(self._going_on(record, reply, judgement))
+
+    def _find_blame(self, judgement: Judgement, reply: Reply, token: str) -> Blame | None:
+        """Say whose fault a 401 is; of any other answer of Graph note that the token was taken."""
+        mailbox, means = self._lane.mailbox, self._means
+        if judgement.token:
+            return means.trial.judge(
+                mailbox,
+                token,
+                renewed=means.tokens.is_renewed(token),
+                of_token=reply.claims is not None or (reply.code or "").casefold() in codes.TOKEN,
+            )
+        if means.trial.pending and judgement.verdict in _GRAPHS_WORD:
+            means.trial.accepted(mailbox, self._begun_s)
+            means.tokens.accepted(token)
+        return None
+
+    async def _come_back(self) -> None:
+        account.mailbox_back(self._means.log, self._shift.part, self._entry)
+        await self._shift.come_back(self._lane)
+
+    async def _tell_gate(self, reply: Reply, *, throttled: bool) -> None:
+        if not reply.reached:  # Graph was not asked: that tells the gate nothing
+            self._means.gate.give_back(self._leave)
+            self._leave = Leave.OPEN
+        until_ms = self._wait_until_ms(reply) if throttled else None
+        await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
 
     async def _go_on(self, record: Record) -> bool:
         return await self._shift.note(self._entry, record)
@@ -181,29 +235,55 @@ class Call(ABC):
             client_request_id=self.id,
             reply=reply,
             verdict=judgement.verdict,
-            retry_after_s=_asked_s(reply),
         )
 
-    async def _wait(self, record: Record, reply: Reply, until_ms: int, *, first: bool) -> bool:
+    async def _wait(self, record: Record, reply: Reply, *, away: bool, first: bool) -> bool:
         """Pause the mailbox for all workers, and end the lane."""
-        await self._shift.note(self._entry, record.waiting(until_ms, throttled=True))
-        paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms)
+        if away and first:
+            self._lane.away += 1
+        until_ms = self._wait_until_ms(reply, away=self._lane.away if away else 0)
+        record = record.waiting(until_ms, throttled=True)
+        if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
+            record = record.looked_in_vain(until_ms)
+        await self._shift.note(self._entry, record)
+        paused_until_ms = await self._pause(until_ms, away=self._lane.away if away else 0)
         if first:
-            if "concurrency" in (reply.message or "").lower():
-                self._means.widths.narrow(self._lane.mailbox)
-            account.mailbox_paused(
-                self._means.log, self._shift.part, self._entry, _asked_s(reply), paused_until_ms
-            )
-        self._shift.end_lane(self._lane, paused_until_ms)
+            self._log_pause(reply, paused_until_ms, away=away)
         return False
 
-    async def _renew(self, record: Record, reply: Reply, token: str) -> bool:
-        """After a 401: another token, once; if that is refused as well, everything pauses."""
+    async def _heed(self, reply: Reply, *, first: bool) -> None:
+        """Leave the mailbox alone as long as a reply wants that means no `wait` itself."""
+        paused_until_ms = await self._pause(self._wait_until_ms(reply))
+        if first:
+            self._log_pause(reply, paused_until_ms, away=False)
+
+    async def _pause(self, until_ms: int, *, away: int = 0) -> int:
+        paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms, away=away)
+        self._shift.end_lane(self._lane, paused_until_ms)
+        return paused_until_ms
+
+    def _log_pause(self, reply: Reply, until_ms: int, *, away: bool) -> None:
+        log, part, entry = self._means.log, self._shift.part, self._entry
+        if away:
+            times = self._lane.away
+            account.mailbox_away(log, part, entry, reply, times=times, until_ms=until_ms)
+            return
+        if "concurrency" in (reply.message or "").lower():
+            self._means.widths.narrow(self._lane.mailbox)
+        account.mailbox_paused(log, part, entry, reply.retry_after_s, until_ms)
+
+    async def _clear_up(self, record: Record, reply: Reply, token: str, blame: Blame) -> bool:
+        """After a 401: another token, or some patience; if nobody takes it, everything pauses."""
         await self._shift.note(self._entry, record)
-        if self._means.tokens.is_renewed(token):
-            return self._await_token(self._means.tokens.refuse(token, reply.code or "401"))
+        tokens = self._means.tokens
+        match blame:
+            case Blame.WAIT:
+                self._shift.end_lane(self._lane, self._means.now_ms() + UNDECIDED_MS)
+                return False
+            case Blame.APPLICATION:
+                return self._await_token(tokens.refuse(token, reply.code or "401", reply.claims))
         try:
-            await self._means.tokens.renew(token, reply.claims)
+            await tokens.renew(token, reply.claims)
         except TokenUnavailable as unavailable:
             return self._await_token(unavailable)
         return True
@@ -212,14 +292,14 @@ class Call(ABC):
         self._shift.end_lane(self._lane, int(unavailable.retry_at * 1000) + 1)
         return False
 
-    def _wait_until_ms(self, reply: Reply) -> int:
-        wait = wait_s(
-            reply.retry_after,
-            now=reply.arrived_at,
-            date=reply.date,
-            random=self._means.random.random,
-            throttled=self._before.throttled + 1,
-        )
+    def _wait_until_ms(self, reply: Reply, *, away: int = 0) -> int:
+        """Return until when to wait; `away` is how often in a row the mailbox was away, if so."""
+        random = self._means.random.random
+        if away and reply.retry_after_s is None:
+            wait = away_s(away, random)
+        else:
+            throttled = self._before.throttled + 1
+            wait = wait_s(reply.retry_after_s, random, throttled=throttled)
         # Rounded up, and one more for the moment of arrival: never early.
         return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
 
@@ -264,11 +344,14 @@ class Sending(EventCall):
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
         return self._entry.record.told(
             status=reply.status,
+            code=_code(reply),
             request_id=reply.request_id,
             carried_out=judgement.verdict in {Verdict.SENT, Verdict.REFUSED},
         )
 
     def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
+        if judgement.refusal is not None:
+            return record.refused(judgement.refusal)
         if judgement.verdict is Verdict.LOOK:
             return record.unknown(self._means.now_ms())
         return record.waiting(self._again_ms(record.attempts + 1))
@@ -281,7 +364,7 @@ class Reading(Call):
         if self._before.client_request_id is not None:
             return self._before
         read = self._before._replace(client_request_id=self.id)
-        return read.told(status=reply.status, request_id=reply.request_id)
+        return read.told(status=reply.status, code=_code(reply), request_id=reply.request_id)
 
     def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
         if judgement.verdict is Verdict.SEEN:
@@ -312,5 +395,10 @@ class Looking(Reading, EventCall):
         return told
 
 
-def _asked_s(reply: Reply) -> float | None:
-    return retry_after_s(reply.retry_after, now=reply.arrived_at, date=reply.date)
+def _must_be_looked_at(record: Record) -> bool:
+    return bool(record.unknown_since_ms or record.refusal)
+
+
+def _code(reply: Reply) -> str | None:
+    """Return Graph's code; without a status it is a word of ours, and says how a call ended."""
+    return reply.code if reply.status is not None else None

@@ -138,6 +138,8 @@ class TokenSource:
         self._random = random
         self._log = log
         self._held: AccessTokenInfo | None = None
+        self._disowned: AccessTokenInfo | None = None  # while Graph's refusal closes the source
+        self._renewable = True
         self._refresh_at = 0.0
         self._fetching: asyncio.Task[None] | None = None
         self._unavailable: TokenUnavailable | None = None
@@ -158,16 +160,18 @@ class TokenSource:
 
     async def renew(self, stale: str, claims: str | None = None) -> str:
         """
-        Return another token than the one that Graph has just refused.
+        Return another token than the one that Graph has just refused to some mailbox.
 
-        Whoever comes later with the same stale token gets what the first one fetched. `claims` is
-        the decoded challenge of the reply, if it had one. Raises `TokenUnavailable`.
+        Whoever comes later with the same stale token gets what the first one fetched. Meanwhile
+        it is still given out: it may be that one mailbox's fault. `claims` is the decoded
+        challenge of the reply, if it had one. An authority that gives the same token again has
+        no newer one, so it is returned all the same. Raises `TokenUnavailable`.
         """
         if self._held is not None and self._held.token != stale:
             return self._held.token
         self._claims = claims or (self._claims if self._doubted else None)
-        self._held = None
         self._doubted = True
+        self._refresh_at = 0.0  # should this fail, it is tried again as soon as it may be
         return await self._fetched(stale)
 
     def is_renewed(self, token: str) -> bool:
@@ -175,21 +179,32 @@ class TokenSource:
         fresh = self._clock() - self._renewed_at < _QUIET_S
         return fresh and self._held is not None and self._held.token == token
 
-    def refuse(self, token: str, error_code: str) -> TokenUnavailable:
+    def refuse(self, token: str, error_code: str, claims: str | None = None) -> TokenUnavailable:
         """
         Say that Graph refused this token although it was new; returns what to raise.
 
         Said by many calls of one token, it closes the source once. When another token is here by
         now, that one may be tried at once.
         """
-        refusal = Refusal.by_graph(error_code)
+        refusal = Refusal.by_graph(error_code, challenged=claims is not None)
+        refusal = refusal if self._renewable else Refusal.same_token()
         if self._held is not None and self._held.token == token:
-            self._held = None
+            self._disowned, self._held = self._held, None
+            self._claims = claims or self._claims
             self._doubted = True
             self._close_source(refusal)
         elif self._held is not None or self._unavailable is None:
             return TokenUnavailable(refusal, self._clock())
         return self._refused()
+
+    def accepted(self, token: str) -> None:
+        """Say that Graph took this token: if it was thought to refuse it, it is given out again."""
+        disowned = self._disowned
+        if disowned is None or disowned.token != token or disowned.expires_on <= self._clock():
+            return
+        self._held, self._disowned, self._unavailable = disowned, None, None
+        self._doubted = False
+        self._log.info("token.accepted")
 
     async def close(self) -> None:
         """Give up what is being fetched, and close the credential's connections."""
@@ -203,7 +218,7 @@ class TokenSource:
             raise self._refused()
         # Shielded: who stops waiting must not take the token from the others.
         await asyncio.shield(self._start_fetch(stale))
-        if self._held is None:
+        if self._held is None or (self._held.token == stale and self._renewable):
             raise self._refused()
         return self._held.token
 
@@ -224,12 +239,10 @@ class TokenSource:
             self._fetching = None
 
     def _keep(self, token: AccessTokenInfo, stale: str | None) -> None:
-        if token.token == stale:
-            self._close_source(Refusal.same_token())
-            return
         now = self._clock()
         lifetime_s = token.expires_on - now
-        self._held = token
+        self._held, self._disowned = token, None
+        self._renewable = token.token != stale
         self._renewed_at = now if self._doubted else 0.0
         self._doubted = False
         self._refresh_at = self._time_to_refresh(token, lifetime_s)

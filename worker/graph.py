@@ -36,7 +36,9 @@ __all__ = [
     "view_paths",
 ]
 
-LOOK_QUERY = "?$select=responseStatus,isOrganizer,isCancelled,responseRequested"
+LOOK_QUERY = (
+    "?$select=responseStatus,isOrganizer,isCancelled,responseRequested,allowNewTimeProposals"
+)
 SHOWING = ",subject,start,isAllDay,organizer"
 """What a person wants to see of an event, besides."""
 

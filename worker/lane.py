@@ -21,26 +21,33 @@ class Lane:
     At most `most` of them are under way at once, and never two of one series: writing to one
     series side by side conflicts. A closed lane lets what is under way end, and begins nothing
     more; one that is `refused` was closed because its mailbox itself wants to be left alone.
-    `width` is how many can be under way with what is ahead now.
+    `width` is how many can be under way with what is ahead now. A mailbox that was `away` (so many
+    times in a row) when it was last called is tried with one call at a time, until it is back.
     """
 
-    def __init__(self, mailbox: str, entries: Iterable[Entry], most: int) -> None:
+    def __init__(self, mailbox: str, entries: Iterable[Entry], most: int, *, away: int = 0) -> None:
         self.mailbox = mailbox
+        self.away = away
         self.closed = False
         self.refused = False
         self.most = most
         self._ahead = deque[list[Entry]]()
-        self._added = 0
+        self._changes = 0
         self.add(entries)
 
     @property
     def width(self) -> int:
         """How many of those ahead can be under way at once."""
-        return min(self.most, len(self._ahead))
+        return min(1 if self.away else self.most, len(self._ahead))
+
+    def come_back(self) -> None:
+        """Note that the mailbox can be used again: from now on the lane is as wide as it may be."""
+        self.away = 0
+        self._changes += 1
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Put more behind what is ahead; those of one series go one after the other."""
-        self._added += 1
+        self._changes += 1
         series: dict[str, list[Entry]] = {}
         for entry in entries:
             name = entry.found.series if entry.found is not None else None
@@ -68,13 +75,13 @@ class Lane:
         `changed` is told by how many, from `width` on, those under way become more or fewer.
         """
         while self._ahead and not self.closed:
-            await all_of([self._walk(answer, changed, self._added) for _ in range(self.width)])
+            await all_of([self._walk(answer, changed, self._changes) for _ in range(self.width)])
             if self._ahead and not self.closed:
                 changed(self.width)
 
-    async def _walk(self, answer: Answer, changed: Changed, added: int) -> None:
+    async def _walk(self, answer: Answer, changed: Changed, changes: int) -> None:
         try:
-            while self._ahead and self._added == added:  # else the lane may be walked wider now
+            while self._ahead and self._changes == changes:  # else it may be wider now
                 for entry in self._ahead.popleft():
                     if self.closed:
                         return

@@ -29,6 +29,7 @@ from worker.graph import Graph
 from worker.places import Queue
 from worker.presence import Presence
 from worker.throttle import Gate, Slots, Widths
+from worker.token_trial import TokenTrial
 
 VERSION = version("bulkrsvp")
 
@@ -50,6 +51,7 @@ class Means:
     presence: Presence
     graph: Graph
     tokens: TokenSource
+    trial: TokenTrial
     gate: Gate
     slots: Slots
     ready: Queue
@@ -96,6 +98,7 @@ async def equip(
                 presence=Presence(Leases(redis), _facts(graph), time.monotonic, log),
                 graph=graph,
                 tokens=tokens,
+                trial=TokenTrial(time.monotonic),
                 gate=Gate(leases, now_ms, log),
                 slots=slots,
                 ready=slots.ready.behind,

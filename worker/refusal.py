@@ -19,6 +19,8 @@ from azure.core.exceptions import (
 )
 from azure.identity import CredentialUnavailableError
 
+from worker.codes import NO_ORGANIZATION
+
 _HINTS = {
     "AADSTS7000215": "set AZURE_CLIENT_SECRET to the secret's value, not to its id",
     "AADSTS7000222": "the client secret has expired: make a new one and set AZURE_CLIENT_SECRET",
@@ -59,6 +61,18 @@ _BY_STATUS = "the credential was refused: check the AZURE_* variables, then look
 _UNREACHABLE = "cannot reach the authority: check network, proxy, SSL_CERT_FILE and BULKRSVP_CLOUD"
 _WAIT = "the authority cannot answer now: the worker waits and asks again"
 
+_REFUSED_BY_GRAPH = (
+    "Graph refuses new tokens: check BULKRSVP_CLOUD, and that the application is enabled"
+)
+_CHALLENGED = (
+    "Conditional Access wants more than a new token can claim, for example another location: ask"
+    " whoever keeps its policies for workload identities"
+)
+_NO_EXCHANGE = (
+    "Graph finds no organization with Exchange Online for this tenant: check AZURE_TENANT_ID, and"
+    " that the tenant has licences for Exchange Online"
+)
+
 MISSED = (AzureError, OSError, ValueError)
 """
 All that azure-identity raises when it has no token.
@@ -87,9 +101,16 @@ class Refusal:
         return logging.CRITICAL if self.lasting else logging.WARNING
 
     @classmethod
-    def by_graph(cls, error_code: str) -> Self:
-        """Say that Graph itself refused a token that was new."""
-        hint = "Graph refuses new tokens: check BULKRSVP_CLOUD, and that the application is enabled"
+    def by_graph(cls, error_code: str, *, challenged: bool = False) -> Self:
+        """
+        Say that Graph itself refused a token that was new.
+
+        `challenged` is whether it said what the next one should claim (Entra: claims challenges).
+        """
+        if error_code.casefold() == NO_ORGANIZATION:
+            hint = _NO_EXCHANGE
+        else:
+            hint = _CHALLENGED if challenged else _REFUSED_BY_GRAPH
         return cls(error_code, hint, lasting=True)
 
     @classmethod

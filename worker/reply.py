@@ -2,7 +2,8 @@
 What came back from one call: read out of status, headers and body, and not judged.
 
 `worker/graph.py` brings it in, `worker/verdict.py` decides what it means. A body may be empty,
-cut, HTML or anything else; whatever cannot be read is None, and nothing here raises.
+cut, HTML or anything else; whatever cannot be read is None, and nothing here raises. A
+Retry-After header is parsed here, once; from here on it is a number of seconds.
 """
 
 import base64
@@ -16,12 +17,16 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from worker.backoff import retry_after_s
 from worker.page import Page, read_page, read_showing
 
 MAX_CODE = 128
 
+Headers = CIMultiDict[str] | CIMultiDictProxy[str]
+
 _CLAIMS = re.compile(r'\bclaims="?([A-Za-z0-9+/_-]+)')
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_UNSAID = object()
 
 
 class TransportEnd(StrEnum):
@@ -44,13 +49,15 @@ class Event:
     """
     What a look reads of an event; `response` is Graph's word (Graph: responseStatus).
 
-    `showing` is its subject, start and organizer, as far as they were asked for.
+    `proposals_allowed` is false only where the event says so. `showing` is its subject, start and
+    organizer, as far as they were asked for.
     """
 
     response: str
     is_organizer: bool
     is_cancelled: bool
     response_requested: bool
+    proposals_allowed: bool = True
     showing: tuple[str | None, ...] = (None, None, None)
 
 
@@ -61,20 +68,21 @@ class Reply:
 
     `status` is None when no status line came; `code` is then a `TransportEnd`, else Graph's
     error code. `message` is for the verdict only and never logged. `reached` is false only when
-    surely nothing of the request left this machine. `retry_after` and `date` are the headers as
-    they came. `claims` is the JSON that a 401 wants the next token to be asked for with.
-    `is_json` is whether the body was an object, as all that Graph says is. `arrived_at` (aware)
-    is when the head of the reply, or the end of the call, was there.
+    surely nothing of the request left this machine. `retry_after_s` is the wait that the reply
+    asks for, None if it asks for none that can be kept. `claims` is the JSON that a 401 wants the
+    next token to be asked for with. `has_body` is whether a body came, or was announced;
+    `is_json` whether it was an object, as all that Graph says is. `arrived_at` (aware) is when
+    the head of the reply, or the end of the call, was there.
     """
 
     status: int | None
     code: str | None = None
     message: str | None = field(default=None, repr=False)
     reached: bool = True
-    retry_after: str | None = None
-    date: str | None = None
+    retry_after_s: float | None = None
     request_id: str | None = None
     claims: str | None = field(default=None, repr=False)
+    has_body: bool = False
     is_json: bool = False
     event: Event | None = None
     page: Page | None = field(default=None, repr=False)
@@ -84,7 +92,7 @@ class Reply:
 
 def read_reply(
     status: int,
-    headers: CIMultiDict[str] | CIMultiDictProxy[str],
+    headers: Headers,
     content: bytes,
     *,
     arrived_at: datetime,
@@ -103,16 +111,22 @@ def read_reply(
         status=status,
         code=(_text(error.get("code")) or "")[:MAX_CODE] or None,
         message=_text(error.get("message")),
-        retry_after=headers.get("Retry-After"),
-        date=headers.get("Date"),
+        retry_after_s=_retry_after_s(headers, arrived_at),
         request_id=_request_id(headers.get("request-id")) or _inner_request_id(error),
         claims=_claims(headers) if status == 401 else None,  # noqa: PLR2004  # unauthorized
+        has_body=bool(content) or headers.get("Content-Length", "0") != "0",
         is_json=bool(answer),
         event=_event(answer),
         page=read_page(answer) if paged else None,
         arrived_at=arrived_at,
         duration_ms=duration_ms,
     )
+
+
+def _retry_after_s(headers: Headers, arrived_at: datetime) -> float | None:
+    if (header := headers.get("Retry-After")) is None:  # as with nearly every reply
+        return None
+    return retry_after_s(header, now=arrived_at, date=headers.get("Date"))
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -147,7 +161,7 @@ def _inner_errors(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
         inner = inner.get("innerError", inner.get("innererror"))
 
 
-def _claims(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> str | None:
+def _claims(headers: Headers) -> str | None:
     """Return the claims of a challenge, decoded (Entra: claims challenges)."""
     match = _CLAIMS.search(", ".join(headers.getall("WWW-Authenticate", [])))
     if match is None:
@@ -161,15 +175,22 @@ def _claims(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> str | None:
 
 
 def _event(answer: dict[str, Any]) -> Event | None:
-    """Return the event of a look; None unless the response, for which one looks, is there."""
-    status = answer.get("responseStatus")
-    response = _text(status.get("response")) if isinstance(status, dict) else None
-    if response is None:
+    """
+    Return the event of a look; None unless the response, for which one looks, is spoken of.
+
+    A response that is null is none, as on a page of a calendar.
+    """
+    status = answer.get("responseStatus", _UNSAID)
+    if "error" in answer or not isinstance(status, dict | None):
+        return None
+    response = (status or {}).get("response") or "none"
+    if not isinstance(response, str):
         return None
     return Event(
         response=response,
         is_organizer=answer.get("isOrganizer") is True,
         is_cancelled=answer.get("isCancelled") is True,
         response_requested=answer.get("responseRequested") is not False,  # Graph: default true
+        proposals_allowed=answer.get("allowNewTimeProposals") is not False,  # the same
         showing=read_showing(answer),
     )

@@ -6,6 +6,7 @@ and remembers when the slice must come back. It makes no call and knows no order
 `worker/slice.py` does.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -65,8 +66,12 @@ class Shift:
             return batch.not_before_ms
         return min(now_ms + self.PAUSED_MS, batch.deadline_ms) if batch.paused else None
 
-    async def lease(self, mailboxes: list[str]) -> list[str]:
-        """Lease mailboxes; return those that are held now. For the others it comes back."""
+    async def lease(self, mailboxes: list[str]) -> Mapping[str, int]:
+        """
+        Lease mailboxes; return those that are held now. For the others it comes back.
+
+        Of each is told how often in a row it was away when it was last called.
+        """
         now_ms = self.means.now_ms()
         taken = await insist(
             lambda: self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
@@ -77,7 +82,7 @@ class Shift:
             self.postpone(now_ms + BUSY_MS)
         if taken.lost:
             self.stop(now_ms + RETAKEN_MS)
-        return list(taken.held)
+        return taken.held
 
     async def give_back(self, mailboxes: list[str]) -> None:
         """Let other slices have them."""
@@ -112,13 +117,22 @@ class Shift:
         if await self._write(kind, entry, record.settled(ending, self.means.now_ms())):
             self.log_settled(entry)
 
-    async def pause_mailbox(self, mailbox: str, until_ms: int) -> int:
-        """Pause a mailbox for all workers; return until when."""
+    async def pause_mailbox(self, mailbox: str, until_ms: int, *, away: int = 0) -> int:
+        """
+        Pause a mailbox for all workers; return until when.
+
+        `away` is how often in a row it has said by now that it cannot be used.
+        """
         return await insist(
             lambda: self.means.leases.pause_mailbox(
-                self.part.batch.id, mailbox, until_ms, self.means.now_ms()
+                self.part.batch.id, mailbox, until_ms, self.means.now_ms(), away=away
             )
         )
+
+    async def come_back(self, lane: Lane) -> None:
+        """Note that the mailbox of a lane is no longer away, for all workers."""
+        lane.come_back()
+        await insist(lambda: self.means.leases.come_back(lane.mailbox))
 
     async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
         """Count one reply, and let the gate learn from it."""
@@ -164,6 +178,11 @@ class Shift:
         """Begin nothing more in this slice; it may go on at `until_ms`."""
         self.stopped = True
         self.postpone(until_ms)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the batch's deadline has passed: what may have been sent is still looked at."""
+        return self._terms.deadline_ms <= self.means.now_ms()
 
     def cancel(self) -> None:
         """Go on as a batch that was cancelled meanwhile."""

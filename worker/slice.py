@@ -67,19 +67,19 @@ class Walk:
         for entry in self._part.entries:
             entries[entry.response.mailbox].append(entry)
         held = await self._shift.lease(list(entries))
-        lanes = [self._lane(name, entries.pop(name)) for name in held]
+        lanes = [self._lane(name, entries.pop(name), away) for name, away in held.items()]
         self._means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await self._walk_all(lanes)
             await all_of(map(self._end_unsent, entries.values()))
         finally:
-            await self._shift.give_back(held)
+            await self._shift.give_back([*held])
 
-    def _lane(self, mailbox: str, entries: list[Entry]) -> Lane:
+    def _lane(self, mailbox: str, entries: list[Entry], away: int) -> Lane:
         # Graph may still be at a call that was given up: it is counted until it is looked at.
         unknown = sum(1 for entry in entries if entry.record.unknown_since_ms)
         most = max(1, self._means.widths.of(mailbox) - unknown)
-        return Lane(mailbox, entries, most)
+        return Lane(mailbox, entries, most, away=away)
 
     async def _walk_all(self, lanes: list[Lane]) -> None:
         if self._part.deaths < DEATHS:

@@ -1,9 +1,11 @@
 """
 What one reply means for one response: the only place that decides it.
 
-Two tables, one for a call that sends and one for a look, both total: what neither names is
-unknown, and what is unknown is looked at before it is sent again. It does not wait, write or
-log; `worker/call.py` does what a judgement says.
+Three tables, for a call that sends, for a look, and for a page of a calendar. Only Graph's own
+word about this event is believed: an error in Graph's JSON whose code says something, or a 202
+without a body. What a front door, a proxy or a broken connection says proves nothing, and is
+looked at before anything is sent again. The module does not wait, write or log;
+`worker/call.py` does what a judgement says.
 """
 
 import re
@@ -16,6 +18,7 @@ from jobs.choosing import ANSWERS
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.response import Action, Response
+from worker import codes
 from worker.reply import Event, Reply
 
 
@@ -35,79 +38,68 @@ class Judgement:
     """
     A verdict, with the ending where it settles the response.
 
-    `token` is true where it was the token that was refused; `shown` is the answer that a look
-    found in the calendar.
+    `token` is true where it was the token that was refused, `away` where the mailbox cannot be
+    used for a while. `shown` is the answer that a look found in the calendar. `refusal` is the
+    reason that stands unless a look finds a better one: surely nothing was carried out.
     """
 
     verdict: Verdict
     ending: Ending | None = None
     token: bool = False
+    away: bool = False
     shown: str | None = None
+    refusal: Reason | None = None
 
 
 WAIT: Final = Judgement(Verdict.WAIT)
+AWAY: Final = Judgement(Verdict.WAIT, away=True)
 AGAIN: Final = Judgement(Verdict.AGAIN)
 LOOK: Final = Judgement(Verdict.LOOK)
 NEW_TOKEN: Final = Judgement(Verdict.AGAIN, token=True)
 ACCEPTED: Final = Judgement(Verdict.SENT, Ending(Outcome.SENT, Reason.ACCEPTED))
+UNCERTAIN: Final = Judgement(Verdict.REFUSED, Ending(Outcome.UNCERTAIN))
 
 UNANSWERED: Final = frozenset({"none", "notResponded"})
 
-REFUSALS: Final = frozenset({400, 403, 404, 405, 409, 410, 412, 413, 415, 422, 501})
-"""Statuses after which Graph has surely not carried the call out, and never will."""
-
-SLOW_DOWN: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, 509})
-"""Statuses that mean `wait` when they come with a Retry-After."""
-
 SUCCESSES: Final = range(200, 300)
 
-QUOTA_CODES: Final = frozenset({"ErrorExceededMessageLimit"})
-"""Exchange's word that the mailbox may send no more for now, under whatever status."""
+REFUSALS: Final = frozenset({*range(300, 500), 501}) - {408, 409, 412, 423, 424, 425, 499}
+"""
+Statuses after which, by Graph's own word, nothing was carried out and nothing ever will be.
 
-REASON_BY_CODE: Final = {
-    "ErrorItemNotFound": Reason.NOT_FOUND,
-    "MailboxNotEnabledForRESTAPI": Reason.MAILBOX_UNAVAILABLE,
-    "ResourceNotFound": Reason.MAILBOX_UNAVAILABLE,
-    "ErrorNonExistentMailbox": Reason.MAILBOX_UNAVAILABLE,
-    "ErrorAccountDisabled": Reason.MAILBOX_UNAVAILABLE,
-    "ErrorInvalidUser": Reason.USER_NOT_FOUND,
-    "Request_ResourceNotFound": Reason.USER_NOT_FOUND,
-    "ErrorAccessDenied": Reason.ACCESS_DENIED,
-    "Authorization_RequestDenied": Reason.ACCESS_DENIED,
-    "ErrorInvalidIdMalformed": Reason.MALFORMED_ID,
-    "RequestBroker--ParseUri": Reason.MALFORMED_ID,
-    "ErrorCalendarIsOrganizerForAccept": Reason.ORGANIZER,
-    "ErrorCalendarIsOrganizerForDecline": Reason.ORGANIZER,
-    "ErrorCalendarIsOrganizerForTentative": Reason.ORGANIZER,
-}
+Those taken out are time-outs and conflicts: they may pass, or come too late.
+"""
 
-REASON_BY_STATUS: Final[dict[int, Reason]] = {
-    HTTPStatus.FORBIDDEN: Reason.ACCESS_DENIED,
-    HTTPStatus.NOT_FOUND: Reason.NOT_FOUND,
-    HTTPStatus.GONE: Reason.NOT_FOUND,
-}
+SLOW_DOWN: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, 509})
+"""Statuses that mean `wait` when Graph says them with a Retry-After."""
+
+REASON_BY_STATUS: Final[dict[int, Reason]] = {HTTPStatus.FORBIDDEN: Reason.ACCESS_DENIED}
+"""Of a code that is not known. That of a 404 may speak of anything, so it says nothing here."""
 
 # Two refusals share the code ErrorInvalidRequest, and only their text tells them apart. Both
 # texts name the organizer, so the order matters.
 NOT_REQUESTED_TEXT: Final = re.compile(r"(has\s?n.?t|has not) requested a response", re.IGNORECASE)
 ORGANIZER_TEXT: Final = re.compile(r"you.{0,5}re the meeting organizer", re.IGNORECASE)
 PROPOSAL_TEXT: Final = re.compile(r"propos", re.IGNORECASE)
-PROPOSAL_CODES: Final = frozenset({"ErrorInvalidRequest", "ErrorInvalidParameter"})
 
 
 def judge(reply: Reply, response: Response, record: Record) -> Judgement:
     """Say what the reply to a call that sends means for its response."""
     if reply.status is None:
         return LOOK if reply.reached else AGAIN
-    if _is_success(reply.status):
-        return ACCEPTED
-    if (common := _judge_either(reply)) is not None:
-        return common
+    if reply.status in SUCCESSES:
+        return ACCEPTED if _is_acceptance(reply) else LOOK
+    return _judge_any(reply) or _judge_unsuccessful(reply, response, record)
+
+
+def _judge_unsuccessful(reply: Reply, response: Response, record: Record) -> Judgement:
     if _gone_after_unknown_decline(reply, response, record):
-        return Judgement(Verdict.SENT, _worked(record))
-    if reply.status in REFUSALS:
-        return Judgement(Verdict.REFUSED, Ending(Outcome.FAILED, _reason(reply, response)))
-    return LOOK
+        return Judgement(Verdict.SENT, INFERRED)
+    if not _is_refusal(reply):
+        return LOOK
+    if (reason := _reason(reply, response)) is None:
+        return Judgement(Verdict.LOOK, refusal=_likely_reason(reply, response))
+    return _refused(reason)
 
 
 def judge_look(reply: Reply, response: Response, record: Record) -> Judgement:
@@ -118,13 +110,16 @@ def judge_look(reply: Reply, response: Response, record: Record) -> Judgement:
     """
     if reply.status is None:
         return AGAIN
-    if reply.event is not None:
+    if reply.event is not None and reply.status in SUCCESSES:
         return _judge_event(reply.event, response, record)
-    if (common := _judge_either(reply)) is not None:
+    if (common := _judge_any(reply)) is not None:
         return common
-    if reply.status in REFUSALS:
-        return _judge_unreadable(reply, response, record)
-    return AGAIN
+    if _gone_after_unknown_decline(reply, response, record):
+        return _seen(INFERRED)
+    reason = _reason(reply) or Reason.BAD_REQUEST
+    if not _is_refusal(reply) or (record.unknown_since_ms and reason in codes.ELSEWHERE):
+        return AGAIN
+    return _cannot_be_read(record, reason)
 
 
 def judge_page(reply: Reply) -> Judgement:
@@ -137,92 +132,148 @@ def judge_peek(reply: Reply) -> Judgement:
     return _judge_reading(reply, seen=reply.is_json)
 
 
+def judge_lone_token(record: Record) -> Judgement:
+    """Say what a 401 means that is one mailbox's own: it cannot be used."""
+    return _cannot_be_read(record, Reason.MAILBOX_UNAVAILABLE)
+
+
+INFERRED: Final = Ending(Outcome.SENT, Reason.INFERRED)
+
+
 def _judge_reading(reply: Reply, *, seen: bool) -> Judgement:
     if reply.status is None:
         return AGAIN
-    if seen and _is_success(reply.status):
+    if seen and reply.status in SUCCESSES:
         return Judgement(Verdict.SEEN)
-    if (common := _judge_either(reply)) is not None:
+    if (common := _judge_any(reply)) is not None:
         return common
-    if reply.status in REFUSALS:
-        return Judgement(Verdict.REFUSED, Ending(Outcome.FAILED, _reason(reply)))
-    return AGAIN
+    return _refused(_reason(reply) or Reason.BAD_REQUEST) if _is_refusal(reply) else AGAIN
 
 
-def _judge_either(reply: Reply) -> Judgement | None:
-    """Judge what means the same for both kinds of call."""
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.code in QUOTA_CODES:
+def _judge_any(reply: Reply) -> Judgement | None:
+    """Judge what means the same for all kinds of call; the code comes before the status."""
+    word = _word(reply)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS or word in codes.QUOTA:
         return WAIT
-    if reply.status in SLOW_DOWN and reply.retry_after is not None:
-        return WAIT
-    if reply.status == HTTPStatus.UNAUTHORIZED:
+    if word in codes.AWAY:
+        return AWAY
+    if reply.status in SLOW_DOWN and reply.code is not None and reply.retry_after_s is not None:
+        return None if word in codes.DOUBTFUL else WAIT
+    if reply.status == HTTPStatus.UNAUTHORIZED and (
+        word in codes.TOKEN or word not in codes.REASONS
+    ):
         return NEW_TOKEN
     return None
+
+
+def _word(reply: Reply) -> str:
+    """Return the code of Graph's error in lower case; nothing if Graph itself has said nothing."""
+    code = (reply.code or "").casefold()
+    return "" if code in codes.NO_WORD else code
+
+
+def _is_acceptance(reply: Reply) -> bool:
+    """Whether Graph took it: 202, and no body, for a page of somebody else's would have one."""
+    return reply.status == HTTPStatus.ACCEPTED and not reply.has_body
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Whether Graph itself has refused it for good."""
+    word = _word(reply)
+    if not word or word in codes.DOUBTFUL:
+        return False
+    return reply.status in REFUSALS or codes.REASONS.get(word) in codes.ANYWHERE
 
 
 def _judge_event(event: Event, response: Response, record: Record) -> Judgement:
     """Judge what the calendar shows; the wanted answer comes before all that forbids one."""
     if event.response == ANSWERS[response.action]:
         worked = Ending(Outcome.SENT, Reason.VERIFIED)
-        return _seen(worked if record.unknown_since_ms else Ending(Outcome.ALREADY))
-    if event.is_organizer:
-        return _seen(Ending(Outcome.SKIPPED, Reason.ORGANIZER))
-    if event.is_cancelled:
-        return _seen(Ending(Outcome.SKIPPED, Reason.CANCELLED))
-    if response.send_response and not event.response_requested:
-        return _seen(Ending(Outcome.SKIPPED, Reason.NOT_REQUESTED))
+        return _seen(worked if record.unclear else Ending(Outcome.ALREADY))
+    if (reason := _hindrance(event, response)) is not None:
+        return _seen(Ending(Outcome.SKIPPED, reason))
     if record.unknown_since_ms and event.response not in UNANSWERED | {record.seen}:
         return _seen(Ending(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE))
+    if record.refusal is not None:
+        return _seen(Ending(Outcome.FAILED, _explained(record.refusal, event)))
     return Judgement(Verdict.SEEN, shown=event.response)
 
 
-def _judge_unreadable(reply: Reply, response: Response, record: Record) -> Judgement:
-    """Judge a look that Graph refused: what is gone after a decline was declined."""
-    if _gone_after_unknown_decline(reply, response, record):
-        return _seen(_worked(record))
+def _hindrance(event: Event, response: Response) -> Reason | None:
+    """Return why an event must not be answered, if it must not."""
+    if event.is_organizer:
+        return Reason.ORGANIZER
+    if event.is_cancelled:
+        return Reason.CANCELLED
+    if response.send_response and not event.response_requested:
+        return Reason.NOT_REQUESTED
+    return None
+
+
+def _explained(refusal: Reason, event: Event) -> Reason:
+    """Return the reason of a refusal, now that the event has been seen."""
+    if refusal is Reason.PROPOSAL_NOT_ALLOWED and event.proposals_allowed:
+        return Reason.BAD_REQUEST
+    return refusal
+
+
+def _cannot_be_read(record: Record, reason: Reason) -> Judgement:
+    """Judge a reading that was refused for good: what may have been sent is for a person then."""
     if record.unknown_since_ms:
-        return Judgement(Verdict.REFUSED, Ending(Outcome.UNCERTAIN))
-    return Judgement(Verdict.REFUSED, Ending(Outcome.FAILED, _reason(reply, response)))
+        return UNCERTAIN
+    return _refused(record.refusal or reason)
+
+
+def _refused(reason: Reason) -> Judgement:
+    return Judgement(Verdict.REFUSED, Ending(Outcome.FAILED, reason))
 
 
 def _seen(ending: Ending) -> Judgement:
     return Judgement(Verdict.SEEN, ending)
 
 
-def _is_success(status: int) -> bool:
-    return status in SUCCESSES
-
-
 def _gone_after_unknown_decline(reply: Reply, response: Response, record: Record) -> bool:
     return (
         record.unclear
         and response.action is Action.DECLINE
-        and reply.status == HTTPStatus.NOT_FOUND
-        and _reason(reply, response) is Reason.NOT_FOUND
+        and reply.status in REFUSALS
+        and _word(reply) in codes.GONE
     )
 
 
-def _worked(record: Record) -> Ending:
-    """Return how a decline ends that has worked: shown, if the event was seen before, or not."""
-    return Ending(Outcome.SENT, Reason.INFERRED if record.seen is None else Reason.VERIFIED)
-
-
-def _reason(reply: Reply, response: Response | None = None) -> Reason:
+def _reason(reply: Reply, response: Response | None = None) -> Reason | None:
     """Name a refusal: by its code, by its text where a code is shared, by its status."""
-    if (reason := REASON_BY_CODE.get(reply.code or "")) is not None:
+    if (reason := codes.REASONS.get(_word(reply))) is not None:
         return reason
     text = reply.message or ""
     if NOT_REQUESTED_TEXT.search(text):
         return Reason.NOT_REQUESTED
     if ORGANIZER_TEXT.search(text):
         return Reason.ORGANIZER
-    if response and response.proposed_new_time and _rejects_proposal(reply):
+    if _proposes(reply, response) and PROPOSAL_TEXT.search(text):
         return Reason.PROPOSAL_NOT_ALLOWED
+    if _is_shared(reply, response):
+        return None
     return REASON_BY_STATUS.get(reply.status or 0, Reason.BAD_REQUEST)
 
 
-def _rejects_proposal(reply: Reply) -> bool:
-    # Graph documents this 400 without its code; the row was checked for every other reason.
-    return reply.status == HTTPStatus.BAD_REQUEST and (
-        reply.code in PROPOSAL_CODES or PROPOSAL_TEXT.search(reply.message or "") is not None
+def _is_shared(reply: Reply, response: Response | None) -> bool:
+    """Whether only a text that we cannot read would tell what the refusal means."""
+    word = _word(reply)
+    return word in codes.SHARED or (
+        _proposes(reply, response) and word in codes.SHARED_BY_PROPOSALS
+    )
+
+
+def _likely_reason(reply: Reply, response: Response) -> Reason:
+    # The row was checked for every other reason.
+    proposes = _proposes(reply, response)
+    return Reason.PROPOSAL_NOT_ALLOWED if proposes else Reason.BAD_REQUEST
+
+
+def _proposes(reply: Reply, response: Response | None) -> bool:
+    return (
+        response is not None
+        and response.proposed_new_time is not None
+        and reply.status == HTTPStatus.BAD_REQUEST
     )

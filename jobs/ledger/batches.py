@@ -16,7 +16,7 @@ from config.errors import InputError, LedgerUnreachable
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, unpack
 from jobs.ledger.entries import Entry, read_entries
-from jobs.ledger.facts import PUT_AWAY, VERSIONS, Batch, Order, read_batch
+from jobs.ledger.facts import CODED, VERSIONS, Batch, Order, read_batch
 from jobs.ledger.script import Script
 from jobs.packing import Slice
 from jobs.selection import Selection
@@ -235,7 +235,7 @@ class Batches:
 
 def _facts(order: Order, slices: int) -> list[str | int]:
     facts: dict[str, str | int] = {
-        "version": PUT_AWAY,
+        "version": CODED,
         "total": order.total,
         "open": order.total,
         "duplicates": order.duplicates,

@@ -13,14 +13,17 @@ from jobs.outcome import UNSUCCESSFUL, Outcome
 PLAIN = 1
 SELECTING = 2
 PUT_AWAY = 3
+CODED = 4
 """
 The forms of a batch in the ledger: responses only; with selections, or a plan; whatever is in it,
-with slices whose records are put away when they are done. New batches are of the last one.
+with slices whose records are put away when they are done; the same, with Graph's error codes in
+its records. New batches are of the last one.
 
-To a program that does not know it, what was put away would look as if it had never been sent.
+To a program that does not know form 3, what was put away would look as if it had never been
+sent; to one that does not know form 4, a record with a code is none.
 """
 
-VERSIONS = frozenset({PLAIN, SELECTING, PUT_AWAY})
+VERSIONS = frozenset({PLAIN, SELECTING, PUT_AWAY, CODED})
 """What this program understands; a worker leaves batches of another form alone."""
 
 

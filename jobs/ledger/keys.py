@@ -19,6 +19,7 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:written                        string: the latest moment that anything was written, ms
     bulkrsvp:home                           string: the history and the run of the Redis they are on
     bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
+    bulkrsvp:away                           hash: mailbox -> how often in a row it was away
     bulkrsvp:graph                          string: every call is paused until, ms
     bulkrsvp:probe                          string, leased: the worker that tries Graph first
 """
@@ -27,6 +28,7 @@ PREFIX = "bulkrsvp:"
 BATCHES = PREFIX + "batches"
 ACTIVE = PREFIX + "active"
 THROTTLED = PREFIX + "throttled"
+AWAY = PREFIX + "away"
 GRAPH = PREFIX + "graph"
 WRITTEN = PREFIX + "written"
 HOME = PREFIX + "home"

@@ -28,15 +28,22 @@ THROTTLED_S = 2 * 86_400
 SCANNED_AT_ONCE = 1_000
 """Keys per round trip when living workers are looked for: seldom, and only for people."""
 
+BUSY: Final = -1
+"""What `lua/lease.lua` says of a mailbox that another slice holds."""
+
 PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of asking for mailboxes; `lost` if the worker's own lease is gone."""
+    """
+    What came of asking for mailboxes; `lost` if the worker's own lease is gone.
 
-    held: frozenset[str] = frozenset()
+    `held` tells of each mailbox how often in a row it was away when it was last called.
+    """
+
+    held: Mapping[str, int] = field(default_factory=dict)
     paused_until_ms: Mapping[str, int] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
     lost: bool = False
@@ -99,16 +106,20 @@ class Leases:
     async def take(self, worker: str, holder: str, mailboxes: Sequence[str], now_ms: int) -> Taken:
         """Take the leases of mailboxes for one slice, as far as they are free and not paused."""
         answers: list[int] = await self._scripts["lease"](
-            [keys.worker(worker), keys.THROTTLED, *map(keys.mailbox, mailboxes)],
+            [keys.worker(worker), keys.THROTTLED, keys.AWAY, *map(keys.mailbox, mailboxes)],
             [holder, now_ms, MAILBOX_LEASE_MS, keys.WORKER, *mailboxes],
         )
         if len(answers) < len(mailboxes):
             return Taken(lost=True)
         found = dict(zip(mailboxes, answers, strict=True))
         return Taken(
-            held=frozenset(name for name, answer in found.items() if answer == 0),
+            held={
+                name: -answer - 1 if answer else 0
+                for name, answer in found.items()
+                if answer == 0 or answer < BUSY
+            },
             paused_until_ms={name: answer for name, answer in found.items() if answer > 0},
-            busy=frozenset(name for name, answer in found.items() if answer < 0),
+            busy=frozenset(name for name, answer in found.items() if answer == BUSY),
         )
 
     async def give_back(self, holder: str, mailboxes: Sequence[str]) -> None:
@@ -116,12 +127,23 @@ class Leases:
         if mailboxes:
             await self._scripts["unlease"]([*map(keys.mailbox, mailboxes)], [holder])
 
-    async def pause_mailbox(self, batch_id: str, mailbox: str, until_ms: int, now_ms: int) -> int:
-        """Pause a mailbox for all workers; return until when, which may be later than asked."""
+    async def pause_mailbox(
+        self, batch_id: str, mailbox: str, until_ms: int, now_ms: int, *, away: int = 0
+    ) -> int:
+        """
+        Pause a mailbox for all workers; return until when, which may be later than asked.
+
+        `away` is how often in a row it has said by now that it cannot be used.
+        """
         answer: int = await self._scripts["pause"](
-            [keys.THROTTLED, keys.throttled(batch_id)], [mailbox, until_ms, now_ms, THROTTLED_S]
+            [keys.THROTTLED, keys.throttled(batch_id), keys.AWAY],
+            [mailbox, until_ms, now_ms, THROTTLED_S, away],
         )
         return answer
+
+    async def come_back(self, mailbox: str) -> None:
+        """Note that a mailbox which was away can be used again."""
+        await self._redis.hdel(keys.AWAY, mailbox)
 
     async def pause_graph(self, until_ms: int) -> None:
         """Pause every call of every worker until a moment, and let one probe after it."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.ledger.entries import Entry, Number
-from jobs.ledger.facts import Batch
+from jobs.ledger.facts import CODED, Batch
+from jobs.record import Record
 from jobs.selection import Selection
 
 
@@ -41,6 +42,11 @@ class OpenSlice:
             return False
         self.known.add((mailbox, event))
         return True
+
+    def write(self, record: Record) -> bytes:
+        """Return a record as the ledger keeps it, in a form that all its workers understand."""
+        known = record if self.batch.version >= CODED else record.uncoded()
+        return known.to_json()
 
     def take_told(self) -> "Told":
         """Take what is to be told at this write."""

@@ -94,7 +94,7 @@ class Slices:
     async def _has_put_away(self, part: OpenSlice, entry: Entry, record: Record) -> bool:
         """Look whether a record was put away: its end, said again, is no conflict."""
         archive = await self._redis.hget(keys.slice_records(part.batch.id, part.number), ARCHIVE)
-        text = record.to_json()
+        text = part.write(record)
         if archive is None or unpack(archive).get(str(entry.row).encode()) != text:
             return False
         entry.record, entry.stored = record, text

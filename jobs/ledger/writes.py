@@ -111,7 +111,7 @@ class Writes:
         write = _Write(
             kind,
             entry,
-            record.to_json(),
+            part.write(record),
             record.ending.outcome.value if record.ending else "",
             asyncio.get_running_loop().create_future(),
         )

@@ -11,6 +11,7 @@ from typing import Final
 
 from jobs.check import Check, CheckName
 from jobs.outcome import Reason
+from worker import codes
 from worker.check.token import ROLE
 from worker.claims import Claims
 from worker.refusal import Refusal
@@ -48,6 +49,14 @@ _NETWORK: Final = (
 )
 _NO_GRAPH: Final = "what replied is not Graph: check BULKRSVP_GRAPH_URL"
 _LATER: Final = "Graph cannot say now: run the check again"
+
+_AWAY: Final = (
+    "this mailbox cannot be used now: it is being moved, or Exchange is busy; workers wait for it"
+)
+_LONE_401: Final = (
+    "if other mailboxes can be read: this one has no licence for Exchange Online, is a guest's, or"
+    " is on-premises;"
+)
 
 _REACHES_TOO_MUCH: Final = (
     "the application reaches more than it should: grants are a union, so a scope in Exchange"
@@ -98,6 +107,8 @@ class Visit:
         judgement = judge_peek(self.reply)
         if judgement.token:
             return self._why_token_refused()
+        if judgement.away:
+            return _AWAY
         if judgement.verdict is Verdict.WAIT:
             return "Graph throttles this mailbox: run the check again in some minutes"
         if self._reason is None or self.reply.code is None:
@@ -118,7 +129,10 @@ class Visit:
     def _why_token_refused(self) -> str:
         if _AUDIENCE.search(self.reply.message or ""):
             return f"{_OTHER_TOKEN} BULKRSVP_GRAPH_URL"
-        return Refusal.by_graph("").hint
+        code, challenged = self.reply.code or "", self.reply.claims is not None
+        hint = Refusal.by_graph(code, challenged=challenged).hint
+        of_token = challenged or code.casefold() in codes.TOKEN
+        return hint if of_token else f"{_LONE_401} or {hint}"
 
     def _why_no_answer(self) -> str:
         if self.reply.status is None:

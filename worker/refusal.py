@@ -19,39 +19,8 @@ from azure.core.exceptions import (
 )
 from azure.identity import CredentialUnavailableError
 
+from worker.aadsts import HINTS, NOT_SPECIFIC, TRANSIENT
 from worker.codes import NO_ORGANIZATION
-
-_HINTS = {
-    "AADSTS7000215": "set AZURE_CLIENT_SECRET to the secret's value, not to its id",
-    "AADSTS7000222": "the client secret has expired: make a new one and set AZURE_CLIENT_SECRET",
-    "AADSTS700027": "the certificate is not the one registered with the application, or expired",
-    "AADSTS50012": "the certificate is not the one registered with the application, or expired",
-    "AADSTS700030": "the certificate's subject is not allowed for this application",
-    "AADSTS700016": "no such application in this tenant: check AZURE_CLIENT_ID and AZURE_TENANT_ID",
-    "AADSTS700011": "no such application in this tenant: check AZURE_CLIENT_ID and AZURE_TENANT_ID",
-    "AADSTS7000112": "the application is disabled: enable it in Entra ID",
-    "AADSTS70001": "the application is disabled: enable it in Entra ID",
-    "AADSTS90002": "no such tenant: check AZURE_TENANT_ID and BULKRSVP_CLOUD",
-    "AADSTS90038": "the tenant belongs to another national cloud: check BULKRSVP_CLOUD",
-    "AADSTS900382": "the tenant belongs to another national cloud: check BULKRSVP_CLOUD",
-    "AADSTS53003": "Conditional Access blocks the application: ask whoever keeps its policies",
-    "AADSTS530032": "a security policy blocks the application: ask whoever keeps the policies",
-    "AADSTS500011": "this tenant does not know Graph under that address: check BULKRSVP_CLOUD",
-    "AADSTS65001": "no administrator has consented to the application's permissions",
-    "AADSTS650056": "the application lacks a permission: add Calendars.ReadWrite and consent",
-    "AADSTS70011": "the scope is wrong for this cloud: check BULKRSVP_CLOUD",
-    "AADSTS700022": "the scope is wrong for this cloud: check BULKRSVP_CLOUD",
-    "AADSTS28002": "the scope is wrong for this cloud: check BULKRSVP_CLOUD",
-    "AADSTS7000218": "no secret or certificate arrived: check the AZURE_* variables",
-    "AADSTS900144": "a part of the credential is missing: check the AZURE_* variables",
-    "AADSTS70002": "the credential is wrong: check the AZURE_* variables",
-    "AADSTS50196": "too many requests for the same token: the worker waits",
-}
-
-_TRANSIENT = frozenset(
-    f"AADSTS{number}" for number in (50196, 90006, 90012, 90024, 90033, 90055, 90090)
-) | {"temporarily_unavailable"}
-"""Refusals that pass by themselves, whatever status they come with."""
 
 _OURS = range(400, 500)
 _ASK_AGAIN = frozenset({408, 429})
@@ -161,9 +130,22 @@ def _without_answer(error: Exception) -> Refusal:
 
 def _by_answer(error: HttpResponseError, status: int) -> Refusal:
     text = str(error.message)
-    code, oauth = _AADSTS.search(text), _OAUTH.search(text)
-    name = code[0] if code else oauth[1] if oauth else f"http_{status}"
-    lasting = status in _OURS and status not in _ASK_AGAIN and name not in _TRANSIENT
-    hint = _HINTS.get(name, _BY_STATUS if lasting else _WAIT)
+    oauth = _OAUTH.search(text)
+    name = _aadsts(text) or (oauth[1] if oauth else f"http_{status}")
+    lasting = status in _OURS and status not in _ASK_AGAIN and not _passes(name, oauth)
+    hint = HINTS.get(name, _BY_STATUS if lasting else _WAIT)
     headers = getattr(error.response, "headers", {})
     return Refusal(name, hint, lasting, headers.get("Retry-After"))
+
+
+def _aadsts(text: str) -> str | None:
+    """Return the code that says most, if there is one."""
+    codes: list[str] = _AADSTS.findall(text)
+    return next((code for code in codes if code != NOT_SPECIFIC), codes[0] if codes else None)
+
+
+def _passes(name: str, oauth: re.Match[str] | None) -> bool:
+    """Tell whether a refusal passes by itself; OAuth's name counts where the code says nothing."""
+    if name in HINTS or name in TRANSIENT:
+        return name in TRANSIENT
+    return oauth is not None and oauth[1] == "temporarily_unavailable"

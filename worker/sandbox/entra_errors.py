@@ -77,6 +77,10 @@ UNAVAILABLE: Final = _error(90033, "temporarily_unavailable", "A transient error
 _MORE: Final = (
     _error(7000222, "invalid_client", "The provided client secret keys are expired."),
     _error(700027, "invalid_client", "The signature of the assertion is not valid."),
+    _error(700024, "invalid_client", "Client assertion is not within its valid time range."),
+    _error(70021, "invalid_client", "No federated identity record matches the assertion."),
+    _error(700211, "invalid_client", "No federated identity record has the assertion's issuer."),
+    _error(7000229, "invalid_client", "The app has no service principal in the tenant."),
     _error(7000112, "unauthorized_client", "The application is disabled."),
     _error(53003, "access_denied", "Access has been blocked by Conditional Access policies."),
     _error(90038, "invalid_request", "The tenant belongs to another national cloud."),

@@ -51,11 +51,10 @@ def is_sent(path: str) -> bool:
     return sent
 
 
-def requirements(name: str) -> dict[str, tuple[str, list[str]]]:
-    """Read a lock file: each distribution with its requirement and its hashes."""
-    text = re.sub(r"\\\n\s*", "", (DEPLOY / name).read_text())
+def requirements(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Read the text of a lock: each distribution with its requirement and its hashes."""
     locked = {}
-    for line in text.splitlines():
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
         requirement, *hashes = line.split(" --hash=")
         names = "".join(takewhile(lambda letter: letter not in "=[ ", requirement))
         locked[names] = (requirement.strip(), [each.strip() for each in hashes])

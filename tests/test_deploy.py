@@ -11,15 +11,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
-from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from dockerfile import DEPLOY, is_sent, requirements, stages
-from packaging.requirements import Requirement
-from packaging.version import Version
+from dockerfile import DEPLOY, is_sent, stages
 from patience import running, wait_until
 from readme import ROOT
 
@@ -127,38 +124,6 @@ def test_grace() -> None:
         re.findall(r"terminationGracePeriodSeconds: (\d+)", BICEP)[0],
     ]
     assert [] == [seconds for seconds in told if int(seconds) <= needed_s]
-
-
-def needed(name: str, extra: str = "") -> list[Requirement]:
-    """List what an installed distribution needs on this machine, for one of its extras or none."""
-    found = [Requirement(each) for each in requires(name) or []]
-    return [each for each in found if each.marker is None or each.marker.evaluate({"extra": extra})]
-
-
-def test_lock_holds_what_is_needed() -> None:
-    """Every distribution that is needed, directly or not, is locked to a version that fits."""
-    locked = requirements("requirements.txt")
-    wanted, seen = needed("bulkrsvp"), set[str]()
-    while wanted:
-        need = wanted.pop()
-        if str(need) in seen:
-            continue
-        seen.add(str(need))
-        name = re.sub("[._]", "-", need.name.lower())
-        assert name in locked, f"{need} is not locked"
-        (version,) = Requirement(locked[name][0]).specifier
-        assert need.specifier.contains(Version(version.version)), need
-        wanted += [each for extra in ("", *need.extras) for each in needed(name, extra)]
-    assert len(seen) > len(needed("bulkrsvp"))
-
-
-@pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
-def test_lock_is_plain(name: str) -> None:
-    """A lock file holds versions and hashes; no address, no option, no comment, no path."""
-    for requirement, hashes in requirements(name).values():
-        assert re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+( ; .+)?", requirement)
-        assert hashes
-        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes)
 
 
 def test_image() -> None:

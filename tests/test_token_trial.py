@@ -110,6 +110,18 @@ def test_lone_mailboxes_beside_one_that_is_good(court: Court) -> None:
     assert [Blame.MAILBOX] * 3 == [court.refused(f"m{n}") for n in range(3)]
 
 
+def test_one_lone_mailbox_after_the_other(court: Court) -> None:
+    """Lone mailboxes that were found out count for nothing when the next one is judged."""
+    blames = []
+    for n in range(2 * MANY):
+        blames.append(court.refused(f"m{n}"))
+        court.later(0.1)
+        court.accepted("good")
+        court.later(0.1)
+        blames.append(court.refused(f"m{n}"))
+    assert [Blame.WAIT, Blame.MAILBOX] * (2 * MANY) == blames
+
+
 def test_an_old_refusal_is_forgotten(court: Court) -> None:
     """What others have said since an old refusal proves nothing of a token that ends now."""
     court.refused("lone", "old", renewed=False)

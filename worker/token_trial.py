@@ -100,7 +100,7 @@ class TokenTrial:
             return Blame.MAILBOX
         if refusal.new_token != token:
             refusal.new_token, refusal.new_since_s = token, now_s
-        refusers = sum(each.new_token == token for each in self._refusals.values())
+        refusers = self._count_refusers(token)
         if refusers >= MANY:
             return Blame.APPLICATION
         if now_s - refusal.new_since_s < PATIENCE_S:
@@ -115,6 +115,13 @@ class TokenTrial:
             if len(self._refusals) > KEPT:
                 self._refusals.popitem(last=False)
         return refusal
+
+    def _count_refusers(self, token: str) -> int:
+        """Count the mailboxes that refuse a new token which no other has taken since."""
+        return sum(
+            each.new_token == token and not self._others_accept_since(each.new_since_s, mailbox)
+            for mailbox, each in self._refusals.items()
+        )
 
     def _others_accept_since(self, since_s: float, mailbox: str) -> bool:
         return any(

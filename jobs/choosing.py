@@ -6,9 +6,10 @@ nothing is to be sent. How a calendar is read is `worker/finding.py`'s.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final, Self
 
 import orjson
@@ -20,14 +21,22 @@ from jobs.selection import Selection, Series, Window
 MAX_UNPACKED: Final = 64 << 20
 """Bytes of JSON that one selection may have found: some 100,000 events."""
 
+UNREADABLE: Final = Ending(Outcome.FAILED, Reason.UNREADABLE_EVENT)
+
 ANSWERS: Final = {Action.DECLINE: "declined", Action.TENTATIVELY_ACCEPT: "tentativelyAccepted"}
 """What Graph's `responseStatus.response` shows after each action."""
 
-OCCURRENCE: Final = "occurrence"
-"""An event of a series that is as the series says; what differs is an exception."""
+Shown = tuple[str | None, str | None, str | None]
+"""Subject, start and organizer, as far as known; the subject of a plan only."""
 
-Shown = tuple[str | None, str, str]
-"""Subject, start and organizer, for a person who reviews; the subject of a plan only."""
+
+class Kind(StrEnum):
+    """What an event is in a series, or outside of any (Graph: eventType)."""
+
+    SINGLE = "singleInstance"
+    OCCURRENCE = "occurrence"
+    EXCEPTION = "exception"
+    MASTER = "seriesMaster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +45,12 @@ class Invitation:
     An event as a calendar shows it.
 
     `start` and `end` are aware; of an all-day event they are midnights without a place, written
-    as UTC. `organizer` is an address, in lower case, or empty. `alone` is true where nobody is
-    invited.
+    as UTC. `organizer` is an address, in lower case, or empty. `alone` is true where the list of
+    those invited is empty.
     """
 
     id: str
-    kind: str
+    kind: Kind
     series: str | None
     subject: str
     start: datetime
@@ -57,7 +66,12 @@ class Invitation:
     @property
     def starts(self) -> str:
         """When it starts, for a person: ISO 8601 in UTC, or a date."""
-        return f"{self.start:%Y-%m-%d}" if self.all_day else f"{self.start:%Y-%m-%dT%H:%M:%SZ}"
+        return written_start(self.start, all_day=self.all_day)
+
+    @property
+    def shown(self) -> Shown:
+        """What a person who reviews wants to see of it."""
+        return self.subject, self.starts, self.organizer
 
     def lies_in(self, window: Window) -> bool:
         """
@@ -71,6 +85,39 @@ class Invitation:
         if self.all_day:
             first, last = (edge.replace(tzinfo=start.tzinfo) for edge in (first, last))
         return start < last and (end > first or start >= first)
+
+    def sharing(self, share: Callable[[str], str]) -> Self:
+        """Return it with the texts that events have in common as `share` gives them."""
+        return replace(
+            self,
+            series=self.series and share(self.series),
+            subject=share(self.subject),
+            organizer=share(self.organizer),
+            response=share(self.response),
+        )
+
+
+def written_start(start: datetime, *, all_day: bool) -> str:
+    """Return when an event starts, for a person: ISO 8601 in UTC, or a date."""
+    return f"{start:%Y-%m-%d}" if all_day else f"{start:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """
+    An event, or a series itself, that cannot be read: nobody can say whether it is meant.
+
+    `id` is its own, or a placeholder where it has none that can be used.
+    """
+
+    id: str
+    shown: Shown = (None, None, None)
+
+
+Item = Invitation | Unreadable
+
+Master = Item | None
+"""A series itself; None if it is gone, and its events stand by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,27 +153,27 @@ class Found:
 def widened(window: Window) -> Window:
     """Return the window to ask for: Graph matches all-day events as midnights in UTC."""
     day = timedelta(days=1)
-    return Window(window.start - day, window.end + day)
+    return Window(_moved(window.start, -day), _moved(window.end, day))
 
 
-def unknown_series(events: Iterable[Invitation], selection: Selection, window: Window) -> list[str]:
-    """Return the series of which only exceptions were read, so that their masters must be."""
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:  # beyond lies no calendar
+        return moment
+
+
+def series_within(events: Iterable[Item], selection: Selection, window: Window) -> list[str]:
+    """Return the series with an event in the window; what becomes of them their masters decide."""
     if selection.events.series is Series.OCCURRENCES:
         return []
-    known, wanted = set[str](), dict[str, None]()
-    for event in events:
-        if event.series is None:
-            continue
-        if event.kind == OCCURRENCE:
-            known.add(event.series)
-        if event.lies_in(window):
-            wanted[event.series] = None
-    return [series for series in wanted if series not in known]
+    inside = (each for each in events if isinstance(each, Invitation) and each.lies_in(window))
+    return list(dict.fromkeys(each.series for each in inside if each.series is not None))
 
 
 def choose(
-    events: Iterable[Invitation],
-    masters: Mapping[str, Invitation],
+    events: Iterable[Item],
+    masters: Mapping[str, Master],
     selection: Selection,
     window: Window,
 ) -> list[Found]:
@@ -134,36 +181,47 @@ def choose(
     Return what the selection answers or passes over, in the order of their starts.
 
     `events` are what a view of the widened window shows, `masters` the series that
-    `unknown_series` names. What the filters leave out is not returned at all.
+    `series_within` names. What the filters leave out is not returned at all. What cannot be read
+    comes last, whatever the filters say: it might be meant.
     """
     each = {event.id: event for event in events}.values()  # a page may repeat what moved meanwhile
-    chosen = _answerable(sorted(each, key=lambda event: event.start), masters, selection, window)
-    return [_find(event, selection) for event in chosen if _is_meant(event, selection)]
+    readable = sorted((e for e in each if isinstance(e, Invitation)), key=lambda e: e.start)
+    chosen = list(_answerable(readable, masters, selection, window))
+    odd = [e for e in (*chosen, *each) if isinstance(e, Unreadable)]
+    meant = (e for e in chosen if isinstance(e, Invitation) and _is_meant(e, selection))
+    return [_find(e, selection) for e in meant] + [_find_unreadable(e) for e in odd]
 
 
 def _answerable(
     events: list[Invitation],
-    masters: Mapping[str, Invitation],
+    masters: Mapping[str, Master],
     selection: Selection,
     window: Window,
-) -> list[Invitation]:
-    """Return the events of the window; a whole series once, as its own occurrences show it."""
+) -> Iterator[Item]:
+    """Yield the events of the window; a whole series once, as its master shows it."""
     inside = [event for event in events if event.lies_in(window)]
     if selection.events.series is Series.OCCURRENCES:
-        return inside
-    plain = {e.series: e for e in reversed(events) if e.series and e.kind == OCCURRENCE}
-    firsts = dict[str, Invitation]()
+        yield from map(_by_itself, inside)
+        return
+    answered = set[str]()
     for event in inside:
-        firsts.setdefault(event.series or event.id, event)
-    series = {**masters, **plain}
-    return [
-        event if event.series is None else _whole(event, series.get(name, event))
-        for name, event in firsts.items()
-    ]
+        master = None if event.series is None else masters[event.series]
+        if event.series is None or master is None:
+            yield event
+        elif event.series not in answered:
+            answered.add(event.series)
+            yield _whole(event, event.series, master)
 
 
-def _whole(first: Invitation, series: Invitation) -> Invitation:
-    return replace(series, id=first.series or "", series=None, start=first.start)
+def _by_itself(event: Invitation) -> Item:
+    """Return an event of a view of occurrences, which a whole series does not belong into."""
+    return Unreadable(event.id, event.shown) if event.kind is Kind.MASTER else event
+
+
+def _whole(first: Invitation, series: str, master: Item) -> Item:
+    if isinstance(master, Unreadable):
+        return Unreadable(series, first.shown)
+    return replace(master, id=series, series=None, start=first.start)
 
 
 def _is_meant(event: Invitation, selection: Selection) -> bool:
@@ -195,12 +253,19 @@ def _find(event: Invitation, selection: Selection) -> Found:
         seen=event.response,
         ending=_passed_over(event, selection),
         series=event.series,
-        shown=(event.subject, event.starts, event.organizer),
+        shown=event.shown,
+    )
+
+
+def _find_unreadable(event: Unreadable) -> Found:
+    return Found(
+        event=event.id, quiet=True, seen="none", ending=UNREADABLE, series=None, shown=event.shown
     )
 
 
 def _passed_over(event: Invitation, selection: Selection) -> Ending | None:
-    if event.alone:
+    own = event.is_organizer or event.organizer in {"", selection.mailbox}
+    if event.alone and own:  # else somebody asks, and the list is merely not shown
         return Ending(Outcome.SKIPPED, Reason.NO_ATTENDEES)
     if event.is_organizer:
         return Ending(Outcome.SKIPPED, Reason.ORGANIZER)
@@ -211,6 +276,11 @@ def _passed_over(event: Invitation, selection: Selection) -> Ending | None:
     if not event.response_requested and selection.if_not_requested == "skip":
         return Ending(Outcome.SKIPPED, Reason.NOT_REQUESTED)
     return None
+
+
+def fits(found: Iterable[Found]) -> bool:
+    """Whether what was found can be kept, and read again."""
+    return sum(len(orjson.dumps(_fields(each))) + 1 for each in found) < MAX_UNPACKED
 
 
 def pack_found(found: Iterable[Found]) -> bytes:
@@ -245,5 +315,9 @@ def _read_fields(event: str, quiet: Any, seen: str, ending: Any, series: Any, *s
         seen=str(seen),
         ending=ending and Ending.from_fields(ending),
         series=series if isinstance(series, str) else None,
-        shown=(subject and str(subject), str(start), str(organizer)),
+        shown=(_as_text(subject), _as_text(start), _as_text(organizer)),
     )
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)

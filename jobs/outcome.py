@@ -35,6 +35,8 @@ class Reason(StrEnum):
     NO_ATTENDEES = "no_attendees"
     NOTHING_FOUND = "nothing_found"
     BAD_LINK = "bad_link"
+    UNREADABLE_EVENT = "unreadable_event"
+    TOO_MANY_EVENTS = "too_many_events"
     ANSWERED_OTHERWISE = "answered_otherwise"
     NOT_FOUND = "not_found"
     USER_NOT_FOUND = "user_not_found"
@@ -83,6 +85,8 @@ REASONS: dict[Outcome, frozenset[Reason]] = {
             Reason.BAD_REQUEST,
             Reason.ATTEMPTS_EXHAUSTED,
             Reason.BAD_LINK,
+            Reason.UNREADABLE_EVENT,
+            Reason.TOO_MANY_EVENTS,
         }
     ),
     Outcome.UNCERTAIN: frozenset(),

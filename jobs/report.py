@@ -230,6 +230,8 @@ def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:
     for each in results:
         names = ("start", "subject", "organizer") if finds else ("event",)
         told = [Text(each.get(name) or "") for name in names]
+        if not any(told):  # nothing of it can be read but perhaps its id
+            told[-1] = Text(each.get("event") or "")
         table.add_row(str(each["row"]), Text(each["user"]), *told, *_came_of(each))
     console.print(table)
 

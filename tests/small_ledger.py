@@ -102,6 +102,10 @@ class Ledger:
         """Ask for leave to look."""
         return await self.slices.write(part, Kind.LOOK, entry, entry.record)
 
+    async def turn_page(self, part: OpenSlice, entry: Entry) -> Answer:
+        """Ask for leave to read a page of a calendar."""
+        return await self.slices.write(part, Kind.PAGE, entry, entry.record)
+
     async def settle(self, part: OpenSlice, entry: Entry, ending: Ending = SENT) -> Word:
         """Write the end of a response."""
         record = entry.record.settled(ending, self.now_ms)

@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from jobs.choosing import Invitation, choose, pack_found, unknown_series, unpack_found, widened
+from jobs.choosing import (
+    MAX_UNPACKED,
+    UNREADABLE,
+    Found,
+    Invitation,
+    Item,
+    Kind,
+    Unreadable,
+    choose,
+    fits,
+    pack_found,
+    series_within,
+    unpack_found,
+    widened,
+)
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.selection import Selection, Window
 
@@ -26,7 +40,7 @@ def invitation(name: str = "e", day: float = 1, **changes: Any) -> Invitation:
     start = DAY + timedelta(days=day)
     standard = Invitation(
         id=name,
-        kind="singleInstance",
+        kind=Kind.SINGLE,
         series=None,
         subject="Budget",
         start=start,
@@ -42,12 +56,12 @@ def invitation(name: str = "e", day: float = 1, **changes: Any) -> Invitation:
     return replace(standard, **changes)
 
 
-def of_series(name: str, day: float, kind: str = "occurrence", **changes: Any) -> Invitation:
+def of_series(name: str, day: float, kind: Kind = Kind.OCCURRENCE, **changes: Any) -> Invitation:
     """Make an event of the series `m`."""
     return invitation(name, day, kind=kind, series="m", **changes)
 
 
-def chosen(*events: Invitation, **wanted: Any) -> list[str]:
+def chosen(*events: Item, **wanted: Any) -> list[str]:
     """Return the ids that are found."""
     return [found.event for found in choose(events, {}, selection(**wanted), WINDOW)]
 
@@ -79,41 +93,94 @@ def test_days_are_those_of_the_window(offset_h: int, found: list[str]) -> None:
     assert asked.end > event.start
 
 
+def master(**changes: Any) -> Invitation:
+    """Make the series `m` itself, which begins before the window."""
+    return invitation("m", -20, kind=Kind.MASTER, subject="Weekly", **changes)
+
+
 def test_a_series_is_answered_once() -> None:
-    """Of a series in the window the master is answered, as its plain occurrences show it."""
+    """Of a series in the window the master is answered, and the master says what it is."""
     events = [
-        of_series("m.0", -1, subject="Weekly"),
-        of_series("m.1", 1, "exception", subject="Moved", is_cancelled=True),
-        of_series("m.2", 8, subject="Weekly"),
+        of_series("m.0", -1, subject="Last week"),
+        of_series("m.1", 1, Kind.EXCEPTION, subject="Moved", is_cancelled=True),
+        of_series("m.2", 8, subject="Next week"),
     ]
-    (found,) = choose(events, {}, selection(), WINDOW)
+    (found,) = choose(events, {"m": master()}, selection(subject="weekly"), WINDOW)
     assert ("m", None, ("Weekly", "2026-12-02T00:00:00Z", "olga@fabrikam.com")) == (
         found.event,
         found.ending,
         found.shown,
     )
-    assert [] == unknown_series(events, selection(), WINDOW)
+    assert ["m"] == series_within(events, selection(), WINDOW)
+    assert [] == series_within(events, selection(series="occurrences"), WINDOW)
 
 
-def test_a_series_of_which_only_exceptions_show() -> None:
-    """Its master has to be read, and says what the series is."""
-    events = [of_series("m.1", 1, "exception", subject="Moved")]
-    assert ["m"] == unknown_series(events, selection(), WINDOW)
-    master = invitation("m", 0, kind="seriesMaster", is_organizer=True, subject="Weekly")
-    (found,) = choose(events, {"m": master}, selection(), WINDOW)
+def test_the_master_decides() -> None:
+    """Whether a series is meant, and may be answered, is its master's to say."""
+    own = {"m": master(is_organizer=True)}
+    (found,) = choose([of_series("m.1", 1)], own, selection(), WINDOW)
     assert Ending(Outcome.SKIPPED, Reason.ORGANIZER) == found.ending
-    assert [] == unknown_series(events, selection(series="occurrences"), WINDOW)
+    assert [] == choose([of_series("m.1", 1)], own, selection(subject="Budget"), WINDOW)
+
+
+def test_orphans_stand_by_themselves() -> None:
+    """When the master is gone, each event of the window is answered, one after the other."""
+    events = [
+        of_series("m.0", -1),
+        of_series("m.1", 1),
+        invitation("e", 2),
+        of_series("m.2", 8, Kind.EXCEPTION),
+    ]
+    found = choose(events, {"m": None}, selection(), WINDOW)
+    assert [("m.1", "m"), ("e", None), ("m.2", "m")] == [(f.event, f.series) for f in found]
+
+
+def test_a_master_that_cannot_be_read() -> None:
+    """It is a line of its own, once, with what its first event shows; nothing of it is answered."""
+    events = [of_series("m.1", 1), of_series("m.2", 8), invitation("e", 2)]
+    for series in ("m", "another"):
+        found = choose(events, {"m": Unreadable(series)}, selection(), WINDOW)
+        assert [("e", None), ("m", UNREADABLE)] == [(f.event, f.ending) for f in found]
+        assert ("Budget", "2026-12-02T00:00:00Z", "olga@fabrikam.com") == found[1].shown
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    """It comes last, once, and no filter leaves it out; the latest page says how an event is."""
+    odd = Unreadable("odd", ("Lunch", None, None))
+    events: list[Item] = [
+        odd,
+        invitation("e", 1),
+        invitation("later-odd", 2),
+        odd,
+        Unreadable("later-odd"),
+    ]
+    found = choose(events, {}, selection(organizer="external"), WINDOW)
+    assert [("e", None), ("odd", UNREADABLE), ("later-odd", UNREADABLE)] == [
+        (each.event, each.ending) for each in found
+    ]
+    assert [UNREADABLE] * 2 == [each.planned().ending for each in found[1:]]
+    assert found == unpack_found(pack_found(found))
+    assert ["odd"] == chosen(Unreadable("odd"), invitation("odd", 30), Unreadable("odd"))
+
+
+def test_a_whole_series_among_occurrences() -> None:
+    """An answer to it would reach occurrences that nobody selected, so it is none that is sent."""
+    found = choose(
+        [invitation("m", 1, kind=Kind.MASTER)], {}, selection(series="occurrences"), WINDOW
+    )
+    assert [("m", UNREADABLE)] == [(each.event, each.ending) for each in found]
+    assert ["m"] == chosen(invitation("m", 1, kind=Kind.MASTER))
 
 
 def test_a_series_outside() -> None:
     """A series with no occurrence in the window is left alone, and its master is not read."""
-    events = [of_series("m.0", -2, "exception"), of_series("m.9", 12)]
-    assert ([], []) == (chosen(*events), unknown_series(events, selection(), WINDOW))
+    events = [of_series("m.0", -2, Kind.EXCEPTION), of_series("m.9", 12)]
+    assert ([], []) == (chosen(*events), series_within(events, selection(), WINDOW))
 
 
 def test_occurrences_by_themselves() -> None:
     """Each occurrence in the window is found; those of a series are told to be of one."""
-    events = [of_series("m.0", -2), of_series("m.1", 1), of_series("m.2", 2, "exception")]
+    events = [of_series("m.0", -2), of_series("m.1", 1), of_series("m.2", 2, Kind.EXCEPTION)]
     found = choose([*events, invitation()], {}, selection(series="occurrences"), WINDOW)
     assert [("m.1", "m"), ("e", None), ("m.2", "m")] == [(f.event, f.series) for f in found]
 
@@ -121,6 +188,9 @@ def test_occurrences_by_themselves() -> None:
 PASSED_OVER: list[tuple[dict[str, Any], tuple[Outcome, Reason | None] | None]] = [
     ({}, None),
     ({"alone": True, "is_organizer": True}, (Outcome.SKIPPED, Reason.NO_ATTENDEES)),
+    ({"alone": True, "organizer": "ada@contoso.com"}, (Outcome.SKIPPED, Reason.NO_ATTENDEES)),
+    ({"alone": True, "organizer": ""}, (Outcome.SKIPPED, Reason.NO_ATTENDEES)),
+    ({"alone": True}, None),
     ({"is_organizer": True, "is_cancelled": True}, (Outcome.SKIPPED, Reason.ORGANIZER)),
     ({"is_cancelled": True, "response": "declined"}, (Outcome.SKIPPED, Reason.CANCELLED)),
     ({"response": "declined"}, (Outcome.ALREADY, None)),
@@ -183,6 +253,35 @@ def test_what_was_found_is_read_again() -> None:
     assert [None] * 3 == [each.discreet().shown[0] for each in found]
     planned, own = Ending(Outcome.PLANNED), Ending(Outcome.SKIPPED, Reason.ORGANIZER)
     assert [planned, planned, own] == [each.planned().ending for each in found]
+
+
+def test_what_was_found_before_is_read() -> None:
+    """A list that an earlier version has stored is read."""
+    text = b'[["e",true,"none",["skipped","organizer"],null,null,"2026-12-02","olga@f.com"]]'
+    (found,) = unpack_found(zlib.compress(text))
+    own = Ending(Outcome.SKIPPED, Reason.ORGANIZER)
+    assert found == Found(
+        event="e",
+        quiet=True,
+        seen="none",
+        ending=own,
+        series=None,
+        shown=(None, "2026-12-02", "olga@f.com"),
+    )
+
+
+def test_what_can_be_kept() -> None:
+    """More than can be read again is not kept."""
+    (found,) = choose([invitation(subject="\0" * 2_000)], {}, selection(), WINDOW)
+    size = len(zlib.decompress(pack_found([found]))) - 2
+    assert fits([found] * (MAX_UNPACKED // (size + 1)))
+    assert not fits([found] * (MAX_UNPACKED // size + 1))
+
+
+def test_the_ends_of_time() -> None:
+    """A window at the end of the calendar is asked for as far as there is one."""
+    last = datetime(9999, 12, 31, 12, tzinfo=UTC)
+    assert Window(last - timedelta(days=1), last) == widened(Window(last, last))
 
 
 @pytest.mark.parametrize(

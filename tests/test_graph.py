@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -11,7 +11,17 @@ import pytest
 from aiohttp import web
 
 from jobs.response import Action, LocalTime, Response, TimeSlot
-from worker.graph import USER_AGENT, Event, Graph, Reply, body, event_path
+from jobs.selection import Selection, Window
+from worker.graph import (
+    USER_AGENT,
+    Event,
+    Graph,
+    Reply,
+    body,
+    event_path,
+    page_size,
+    view_paths,
+)
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 EVENT = "AAMkAGI2_-x="
@@ -274,3 +284,63 @@ def test_the_token_is_in_no_repr() -> None:
             assert "secret-token" not in f"{reply!r}{graph!r}"
 
     asyncio.run(scenario())
+
+
+LINKS = {
+    "https://graph.microsoft.com/v1.0/x?$skip=10": True,
+    "https://graph.microsoft.com:443/v1.0/x": True,
+    "https://GRAPH.microsoft.com/v1.0/x": True,
+    "HTTPS://graph.microsoft.com/v1.0/x": True,
+    "https://graph.microsoft.com:/v1.0/x": True,
+    "https://graph.microsoft.com/" + "x" * 4_000: True,
+    "http://graph.microsoft.com/v1.0/x": False,
+    "http://graph.microsoft.com:443/v1.0/x": False,
+    "https://graph.microsoft.com:8443/v1.0/x": False,
+    "https://graph.microsoft.com:80/v1.0/x": False,
+    "https://graph.microsoft.com.evil.example/v1.0/x": False,
+    "https://graph.microsoft.com./v1.0/x": False,
+    "https://evil.example/graph.microsoft.com": False,
+    "https://graph.microsoft.com@evil.example/x": False,
+    "https://ada@graph.microsoft.com/x": False,
+    "https://:word@graph.microsoft.com/x": False,
+    "https://@graph.microsoft.com/x": False,
+    "https://graph.microsoft.com\\@evil.example/x": False,
+    "https://graph.microsoft.com\\.evil.example/x": False,
+    "https://gr\u0430ph.microsoft.com/x": False,
+    "https://graph.micro\nsoft.com/x": False,
+    "https://graph.microsoft.com:99999/x": False,
+    "https://[::1/x": False,
+    "//graph.microsoft.com/x": False,
+    "/v1.0/x": False,
+    "": False,
+    "https://graph.microsoft.com/" + "x" * 5_000: False,
+}
+
+
+@pytest.mark.parametrize("root", ["https://graph.microsoft.com", "https://Graph.Microsoft.com:443"])
+def test_whose_a_link_is(root: str) -> None:
+    """Letter case and the default port do not change whose a link is; all else does."""
+    graph = Graph(root, "v1.0", max_calls=1, timeout_s=1, clock=lambda: NOW)
+    assert LINKS == {link: graph.is_ours(link) for link in LINKS}
+
+
+def test_pages_get_smaller() -> None:
+    """The more often no page came, the fewer events it is asked for."""
+    row = {"user": "ada@contoso.com", "events": {}, "action": "decline"}
+    window = Window(NOW, NOW + timedelta(days=1))
+    asked = [
+        path.rpartition("top=")[2]
+        for failures in (0, 1, 2, 3, 99)
+        for path in view_paths(Selection.from_json(row), window, page_size(failures))
+    ]
+    assert ["500", "100", "25", "10", "10"] == asked
+
+
+def test_a_window_is_cut_where_graph_ends_a_view() -> None:
+    """A longer window is asked for in parts, up to the end of the calendar."""
+    row = {"user": "ada@contoso.com", "events": {}, "action": "decline"}
+    last = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    window = Window(last - timedelta(days=1_827), last)
+    first, second = view_paths(Selection.from_json(row), window)
+    assert "startDateTime=9994-12-30T23:00:00Z&endDateTime=9999-12-29T23:00:00Z" in first
+    assert "startDateTime=9999-12-29T23:00:00Z&endDateTime=9999-12-31T23:00:00Z" in second

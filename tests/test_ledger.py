@@ -159,6 +159,9 @@ async def test_an_old_epoch_marks_nothing(redis_url: str) -> None:
 
         assert Word.STALE == await ledger.mark(old, old.entries[0])
         assert Answer(Word.STALE) == await ledger.look(old, old.entries[0])
+        assert Answer(Word.STALE) == await ledger.turn_page(old, old.entries[0])
+        assert Answer(Word.OK) == await ledger.turn_page(new, new.entries[0])
+        assert b"" == new.entries[0].stored
         assert Word.OK == await ledger.mark(new, new.entries[0])
 
 
@@ -245,7 +248,7 @@ async def test_an_end_counts_once(redis_url: str) -> None:
 @pytest.mark.parametrize(("flag", "word"), [("pause", Word.PAUSED), ("cancel", Word.CANCELLED)])
 @awaited
 async def test_flags_refuse_marks(redis_url: str, flag: str, word: Word) -> None:
-    """A paused or cancelled batch grants no mark, but lets the unknown be looked at and noted."""
+    """A paused or cancelled batch grants no mark and no page, but lets the unknown be looked at."""
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(3)
         part = await ledger.open()
@@ -255,6 +258,7 @@ async def test_flags_refuse_marks(redis_url: str, flag: str, word: Word) -> None
         note = await ledger.slices.write(part, Kind.NOTE, called, called.record.unknown(NOW))
 
         assert word == await ledger.mark(part, fresh)
+        assert Answer(word) == await ledger.turn_page(part, fresh)
         assert [Answer(Word.OK)] * 2 == [note, await ledger.look(part, unknown)]
         assert Word.OK == await ledger.settle(part, fresh, Ending(Outcome.CANCELLED))
 

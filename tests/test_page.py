@@ -1,12 +1,13 @@
-"""A page of a calendar is read whole, or not at all."""
+"""A page of a calendar is read item by item, whatever stands on it."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
-from jobs.choosing import Invitation
-from worker.page import Page, read_page, read_showing
+from jobs.choosing import Invitation, Item, Kind, Unreadable
+from worker.page import MAX_EVENTS, MAX_OBJECTS, MAX_VALUES, Page, legible, read_page, read_showing
 
 EVENT: dict[str, Any] = {
     "id": "AAMk/1+=",
@@ -26,7 +27,7 @@ EVENT: dict[str, Any] = {
 
 READ = Invitation(
     id="AAMk-1_=",
-    kind="occurrence",
+    kind=Kind.OCCURRENCE,
     series="AAMk",
     subject="Weekly",
     start=datetime(2026, 12, 1, 9, tzinfo=UTC),
@@ -45,28 +46,146 @@ def test_a_page() -> None:
     """Everything that choosing goes by is read, and the link to the next page as it is."""
     answer = {"value": [EVENT], "@odata.nextLink": "https://g/x?%24skip=3"}
     assert Page((READ,), "https://g/x?%24skip=3") == read_page(answer)
-    assert Page((READ,)) == read_page(EVENT)
+    assert Page((READ,), single=True) == read_page(EVENT)
     assert Page(()) == read_page({"value": []})
 
 
+def read(item: object) -> Item:
+    """Read an item as the only one of a page."""
+    page = read_page({"value": [item]})
+    assert page is not None
+    (event,) = page.events
+    return event
+
+
+DEFAULT = Invitation(
+    id=READ.id,
+    kind=Kind.SINGLE,
+    series=None,
+    subject="",
+    start=READ.start,
+    end=READ.end,
+    all_day=False,
+    organizer="",
+    is_organizer=False,
+    is_cancelled=False,
+    response_requested=True,
+    response="none",
+    alone=False,
+)
+NEEDED = ("id", "start", "end")
+
+
 def test_what_graph_leaves_out() -> None:
-    """What is not there has its documented default; nobody is taken to be alone for it."""
-    (event,) = (read_page({key: EVENT[key] for key in ("id", "start", "end")}) or Page(())).events
-    assert (True, "none", False, "", "singleInstance") == (
-        event.response_requested,
-        event.response,
-        event.alone,
-        event.organizer,
-        event.kind,
-    )
+    """What is absent or null has its documented default; nobody is taken to be alone for it."""
+    assert DEFAULT == read({name: EVENT[name] for name in NEEDED})
+    assert DEFAULT == read(dict.fromkeys(EVENT) | {name: EVENT[name] for name in NEEDED})
+    empty = {"seriesMasterId": "", "responseStatus": {"response": None}, "organizer": {}}
+    assert DEFAULT == read({name: EVENT[name] for name in NEEDED} | empty)
 
 
-@pytest.mark.parametrize(("attendees", "alone"), [([], True), (None, False)])
+@pytest.mark.parametrize(("attendees", "alone"), [([], True), (None, False), ([{}], False)])
 def test_alone(attendees: object, alone: bool) -> None:  # noqa: FBT001  # what is expected
     """Only an empty list of attendees says that nobody is invited."""
-    page = read_page(EVENT | {"attendees": attendees})
+    event = read(EVENT | {"attendees": attendees})
+    assert isinstance(event, Invitation)
+    assert alone is event.alone
+
+
+ODD_VALUES: list[tuple[str, object]] = [
+    ("start", None),
+    ("end", None),
+    ("end", {"dateTime": "9999-12-31T20:00:00", "timeZone": "Pacific Standard Time"}),
+    ("start", {"dateTime": "soon"}),
+    ("start", {"dateTime": 1}),
+    ("start", "2026-12-01T09:00:00"),
+    ("start", {"dateTime": "2026-12-01T09:00:00", "timeZone": "Middle-earth"}),
+    ("start", {"dateTime": "2026-12-01T09:00:00", "timeZone": 1}),
+    ("type", 1),
+    ("type", "somethingNew"),
+    ("type", "singleInstance"),  # of a series
+    ("seriesMasterId", 7),
+    ("seriesMasterId", "../me"),
+    ("seriesMasterId", EVENT["id"]),
+    ("subject", 7),
+    ("subject", "a" * 2_049),
+    ("isAllDay", "false"),
+    ("isOrganizer", 0),
+    ("isCancelled", []),
+    ("responseRequested", "no"),
+    ("responseStatus", "accepted"),
+    ("responseStatus", {"response": 1}),
+    ("organizer", "olga@fabrikam.com"),
+    ("organizer", {"emailAddress": []}),
+    ("organizer", {"emailAddress": {"address": 1}}),
+    ("attendees", {}),
+    ("attendees", [None]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD_VALUES)
+def test_an_odd_event(name: str, value: object) -> None:
+    """An event with one value of the wrong kind is unreadable, and the others are read."""
+    page = read_page({"value": [EVENT | {name: value}, EVENT | {"id": "other"}]})
     assert page is not None
-    assert alone is page.events[0].alone
+    odd, other = page.events
+    assert isinstance(odd, Unreadable)
+    assert ("AAMk-1_=", "other") == (odd.id, other.id)
+    assert isinstance(other, Invitation)
+    assert {*odd.shown} - {None} <= {*READ.shown}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        7,
+        "e",
+        [],
+        {},
+        EVENT | {"id": None},
+        EVENT | {"id": 7},
+        EVENT | {"id": ""},
+        EVENT | {"id": "../me"},
+        EVENT | {"id": "a" * 1_025},
+        {"start": EVENT["start"]},
+    ],
+)
+def test_an_event_without_an_id(item: object) -> None:
+    """It gets a name that is no id of Outlook, the same on every page, another for another one."""
+    page = read_page({"value": [item, EVENT, item, {"another": "one"}]})
+    again = read_page({"value": [{"another": "one"}, item, item]})
+    assert page is not None
+    assert again is not None
+    first, event, second, another = [each.id for each in page.events]
+    assert [another, first, second] == [each.id for each in again.events]
+    assert READ.id == event
+    assert 3 == len({first, second, another})
+    assert all(name.startswith("~unreadable~") for name in (first, second, another))
+
+
+def test_depth() -> None:
+    """An item that is nested as deeply as JSON may be is one odd item."""
+    deep: object = 1
+    for _ in range(900):
+        deep = [deep]
+    assert isinstance(read(deep), Unreadable)
+    assert isinstance(read(EVENT | {"subject": deep}), Unreadable)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "utc", "tzone://Microsoft/Utc", "", None])
+def test_utc(zone: str | None) -> None:
+    """Graph says UTC in several ways, or not at all."""
+    assert read(EVENT | {"start": EVENT["start"] | {"timeZone": zone}}) == READ
+
+
+def test_other_zones() -> None:
+    """A time in another zone, or with an offset of its own, is the moment that it says."""
+    for time in (
+        {"dateTime": "2026-12-01T01:00:00", "timeZone": "Pacific Standard Time"},
+        {"dateTime": "2026-12-01T11:00:00+02:00", "timeZone": "UTC"},
+    ):
+        assert read(EVENT | {"start": time}) == READ
 
 
 @pytest.mark.parametrize(
@@ -75,18 +194,37 @@ def test_alone(attendees: object, alone: bool) -> None:  # noqa: FBT001  # what 
         {},
         {"value": None},
         {"value": {}},
-        {"value": [EVENT, {}]},
-        {"value": [1]},
+        {"value": None, "id": "e"},
         {"value": [EVENT], "@odata.nextLink": 7},
-        {"value": [EVENT | {"id": "../me"}]},
-        {"value": [EVENT | {"id": 7}]},
-        {"value": [EVENT | {"start": {"dateTime": "soon"}}]},
-        {"value": [EVENT | {"end": None}]},
     ],
 )
 def test_a_page_that_is_none(answer: dict[str, Any]) -> None:
-    """A page with anything unreadable on it is no page: less than there is must not be found."""
+    """What has no list of events, or no link where one is said to be, is no page."""
     assert read_page(answer) is None
+
+
+def test_a_page_that_is_too_long() -> None:
+    """A page is read no further than a selection would go."""
+    page = read_page({"value": [None] * (MAX_EVENTS + 1_000)})
+    assert page is not None
+    assert MAX_EVENTS + 1 == len(page.events)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (rb'{"a": "\ud83d\ude00 \ud83d"}', {"a": "\N{GRINNING FACE} \ufffd"}),
+        (rb'{"a": "\ude00\ud83d\u00e9"}', {"a": "\ufffd\ufffd\xe9"}),
+        (rb'{"a": "\\ud83d"}', {"a": r"\ud83d"}),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b"{" * (MAX_OBJECTS + 1), None),
+        (b"," * (MAX_VALUES + 1), None),
+    ],
+)
+def test_legible(content: bytes, expected: object) -> None:
+    """A text that was cut inside a character does not cost a page; too much of it is none."""
+    text = legible(content)
+    assert expected == (orjson.loads(text) if text else None)
 
 
 def test_showing() -> None:
@@ -94,3 +232,4 @@ def test_showing() -> None:
     asked = {key: EVENT[key] for key in ("subject", "start", "organizer", "responseStatus")}
     assert ("Weekly", "2026-12-01T09:00:00Z", "olga@fabrikam.com") == read_showing(asked)
     assert (None, None, None) == read_showing({"responseStatus": {"response": "none"}})
+    assert ("Weekly", None, None) == read_showing(asked | {"start": 7, "organizer": 7})

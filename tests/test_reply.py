@@ -114,6 +114,13 @@ def test_a_body_that_says_nothing_leaves_the_status(content: bytes) -> None:
     assert expected == read(content, 503)
 
 
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """JSON may begin with a byte order mark."""
+    answer = b'{"responseStatus": {"response": "declined"}}'
+    assert read(answer) == read(b"\xef\xbb\xbf" + answer)
+    assert read(answer).event is not None
+
+
 @given(st.one_of(st.binary(), anything.map(orjson.dumps)))
 def test_no_body_raises(content: bytes) -> None:
     """Whatever bytes come, a reply with the status is made of them."""

@@ -138,6 +138,30 @@ def bad_link(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, origin: s
     )
 
 
+def stale_pages(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, pages: int) -> None:
+    """Say that the latest pages of a calendar brought nothing new, and that no more are read."""
+    log.warning(
+        "selection.stale",
+        batch=part.batch.id,
+        row=entry.row,
+        user=entry.response.user,
+        pages=pages,
+    )
+
+
+def event_unreadable(
+    log: FilteringBoundLogger, part: OpenSlice, entry: Entry, event_id: str
+) -> None:
+    """Say that a selection met an event, or a series, that cannot be read."""
+    log.warning(
+        "event.unreadable",
+        batch=part.batch.id,
+        row=entry.row,
+        user=entry.response.user,
+        event_id=event_id,
+    )
+
+
 def mailbox_paused(
     log: FilteringBoundLogger,
     part: OpenSlice,

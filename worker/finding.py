@@ -1,54 +1,217 @@
 """
 A selection finds its events: page by page through a calendar, then chosen, then kept.
 
-What was read is kept only when all of it was: who starts again after a crash starts at the first
-page, and nothing has been answered meanwhile, since nothing is answered before it is kept.
+What was read is kept only when all of it was: who starts again after a crash or a wait starts at
+the first page, and nothing has been answered meanwhile, since nothing is answered before it is
+kept. The ledger remembers of a reading only how often it has failed (`Record.failed_looks`): from
+that follow the size of the pages, and when a series is given up that cannot be read.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from yarl import URL
 
-from jobs.choosing import Found, Invitation, choose, unknown_series, widened
+from jobs.choosing import (
+    UNREADABLE,
+    Found,
+    Invitation,
+    Item,
+    Master,
+    Unreadable,
+    choose,
+    fits,
+    series_within,
+    widened,
+)
 from jobs.ledger.entries import Entry
+from jobs.ledger.writes import Answer, Kind, Word
 from jobs.moments import moment
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.selection import Selection, Window
 from worker import account
 from worker.call import Reading
-from worker.graph import master_path, view_paths
+from worker.graph import master_path, page_size, view_paths
 from worker.lane import Lane
+from worker.page import MAX_EVENTS
 from worker.reply import Reply
 from worker.shift import Shift
-from worker.verdict import Judgement, judge_page
+from worker.verdict import Judgement, Verdict, judge_page
 
 if TYPE_CHECKING:
     from worker.page import Page
+
+MAX_READS: Final = 5_000
+"""Pages and series that one selection reads: all of `MAX_EVENTS`, with the smallest pages."""
+
+MAX_TEXTS: Final = 32 << 20
+"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have a third of it."""
+
+STALE_PAGES: Final = 10
+"""
+Pages in a row without a new event that end a reading: Graph may put empty pages between others,
+and repeats some events where a calendar changes meanwhile, but not a hundred of them.
+"""
+
+LATER_MS: Final = 1_000
+"""How long a reading that has begun waits for the mailbox's allowance, rather than begin anew."""
+
+MAX_ORIGIN: Final = 256
+"""Characters of an origin that are logged."""
+
+GONE: Final = "erroritemnotfound"
+"""Graph's word that there is no such event, in small letters."""
+
+FAILED_SERIES: Final = 10
+"""So many series that fail in one reading are enough to begin anew, and to spare Graph the rest."""
+
+OF_THE_MAILBOX: Final = frozenset({Reason.MAILBOX_UNAVAILABLE, Reason.USER_NOT_FOUND})
+"""Reasons to refuse a series that concern all of the calendar."""
 
 
 class PageCall(Reading):
     """The call that reads one page; `page` is what it brought, if it did."""
 
+    kind = Kind.PAGE
+    single = False
+
     def __init__(self, shift: Shift, lane: Lane, entry: Entry, url: str, *, first: bool) -> None:
         super().__init__(shift, lane, entry)
         self.page: Page | None = None
+        self.later_ms: int | None = None
         self._url = url
         self._first = first
+
+    @property
+    def done(self) -> bool:
+        """Whether it has brought what it was made for."""
+        return self.page is not None
 
     def _goes_on(self) -> bool:
         # A long calendar may take longer than a shift, and would else never come to its end.
         return self._shift.goes_on(self._lane, begun=not self._first)
 
+    def _obey(self, answer: Answer) -> None:
+        # To come back later would be to begin anew, and to use up the allowance again and again.
+        if answer.word is Word.LATER and not self._first and answer.wait_ms <= LATER_MS:
+            self.later_ms = answer.wait_ms
+        else:
+            super()._obey(answer)
+
     async def _exchange(self, token: str) -> Reply:
         return await self._means.graph.read(self._url, token=token, client_request_id=self.id)
 
     def _judge(self, reply: Reply) -> Judgement:
-        self.page = reply.page
-        return judge_page(reply)
+        if reply.page is not None and reply.page.single is not self.single:
+            reply = replace(reply, page=None)
+        judgement = judge_page(reply)
+        if judgement.verdict is Verdict.SEEN:
+            self.page = reply.page
+        return judgement
 
     async def _go_on(self, record: Record) -> bool:
-        return True if self.page is not None else await super()._go_on(record)
+        return True if self.done else await super()._go_on(record)
+
+
+class MasterCall(PageCall):
+    """
+    The call that reads a series itself; `master` is what is known of it when it is `done`.
+
+    A series that cannot be read does not hold up the others: what Graph refuses is settled at
+    once. After a failure, `failure` is the record that the selection would go on with.
+    """
+
+    single = True
+
+    def __init__(
+        self, shift: Shift, lane: Lane, entry: Entry, url: str, *, first: bool, series: str
+    ) -> None:
+        super().__init__(shift, lane, entry, url, first=first)
+        self.master: Master = Unreadable(series)
+        self.failure: Record | None = None
+        self._series = series
+        self._refused = False
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been tried, with whatever success."""
+        return self._refused or self.failure is not None or super().done
+
+    def _judge(self, reply: Reply) -> Judgement:
+        judgement = super()._judge(reply)
+        if self.page is not None:
+            self.master = self._read(self.page)
+        ending = judgement.ending
+        if judgement.verdict is not Verdict.REFUSED or (ending and ending.reason in OF_THE_MAILBOX):
+            return judgement
+        self._refused = True
+        if reply.status == HTTPStatus.NOT_FOUND and (reply.code or "").casefold() == GONE:
+            self.master = None
+        return replace(judgement, ending=None)  # the series has ended, and the selection goes on
+
+    def _read(self, page: "Page") -> Item:
+        """Return the series; another event, or one of a series itself, is not what was meant."""
+        (event,) = page.events
+        its_own = isinstance(event, Invitation) and event.series is None
+        return event if its_own and event.id == self._series else Unreadable(self._series)
+
+    async def _go_on(self, record: Record) -> bool:
+        if not self.done and record.failed_looks > self._before.failed_looks:
+            self.failure = record
+        return await super()._go_on(record)
+
+
+_Call = TypeVar("_Call", bound=PageCall)
+
+
+class Harvest:
+    """
+    The events that were read so far, of which those in the window are kept, the latest of each id.
+
+    Tens of thousands may come, most of them of a few series: a text that many have is kept once,
+    and of what is outside the window only that it was there.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._events: dict[str, Item] = {}
+        self._seen = set[int]()
+        self._texts: dict[str, str] = {}
+        self._size = 0
+
+    @property
+    def events(self) -> list[Item]:
+        """What is in the window, and what cannot be read."""
+        return list(self._events.values())
+
+    @property
+    def overflows(self) -> bool:
+        """Whether it is more than a calendar can be believed to hold."""
+        return len(self._seen) > MAX_EVENTS or self._size > MAX_TEXTS
+
+    def take(self, page: "Page") -> bool:
+        """Take in what is on a page; return whether anything was new."""
+        before = len(self._seen)
+        for event in page.events:
+            self._seen.add(hash(event.id))
+            if isinstance(event, Unreadable):
+                self._events[event.id] = event
+            elif event.lies_in(self._window):
+                self._size += len(event.id)
+                self._events[event.id] = event.sharing(self._share)
+            else:  # it may have been moved out meanwhile
+                self._events.pop(event.id, None)
+        return len(self._seen) > before
+
+    def _share(self, text: str) -> str:
+        if text not in self._texts:
+            self._size += len(text)
+        return self._texts.setdefault(text, text)
 
 
 class Finding:
@@ -59,8 +222,8 @@ class Finding:
         self._lane = lane
         self._entry = entry
         self._selection = selection
-        self._events: list[Invitation] = []
         self._read = set[str]()
+        self._reads = 0
         self._may_go_on = True
 
     async def make(self) -> bool:
@@ -68,13 +231,16 @@ class Finding:
         Read all, choose, and put what was found into the lane.
 
         Returns whether the selection may take another step: it was not read to its end, and may
-        be tried again.
+        be tried again, or is over.
         """
         window = self._find_window()
         found = [] if window is None else await self._find(window)
         if found is None:
             return self._may_go_on
-        await self._keep(found)
+        if fits(found):
+            await self._keep(found)
+        else:
+            await self._fail(Reason.TOO_MANY_EVENTS)
         return False
 
     def _find_window(self) -> Window | None:
@@ -87,37 +253,92 @@ class Finding:
 
     async def _find(self, window: Window) -> list[Found] | None:
         """Read all of the calendar that matters, and choose; None if it was not read to its end."""
-        graph = self._shift.means.graph
-        for path in view_paths(self._selection, widened(window)):
-            if not await self._read_on(graph.address(path)):
+        harvest, size = Harvest(window), page_size(self._entry.record.failed_looks)
+        for path in view_paths(self._selection, widened(window), size):
+            if not await self._read_on(self._shift.means.graph.address(path), harvest):
                 return None
-        events, self._events = self._events, []
-        for series in unknown_series(events, self._selection, window):
-            if not await self._read_on(graph.address(master_path(self._selection, series))):
-                return None
-        masters = {event.id: event for event in self._events}
-        return choose(events, masters, self._selection, window)
+        events = harvest.events
+        masters = await self._read_masters(series_within(events, self._selection, window))
+        return None if masters is None else choose(events, masters, self._selection, window)
 
-    async def _read_on(self, url: str | None) -> bool:
+    async def _read_masters(self, names: list[str]) -> dict[str, Master] | None:
+        """
+        Read series themselves; None if the selection has to begin anew.
+
+        Those that fail are tried again with all the rest, and at the last try they count as
+        unreadable. Failures of pages and of series are one count, since the record has only one.
+        """
+        masters, failures = dict[str, Master](), list[Record]()
+        for series in names:
+            call = await self._read_out(partial(self._master_call, series))
+            if call is None:
+                return None
+            masters[series] = call.master
+            failures += [] if call.failure is None else [call.failure]
+            if len(failures) >= FAILED_SERIES and self._may_fail_again(failures[0]):
+                break
+        if failures and self._may_fail_again(failures[0]):
+            self._may_go_on = await self._shift.note(self._entry, failures[0])
+            return None
+        return masters
+
+    def _may_fail_again(self, record: Record) -> bool:
+        return record.failed_looks < self._shift.means.max_attempts
+
+    def _page_call(self, url: str, *, first: bool) -> PageCall:
+        return PageCall(self._shift, self._lane, self._entry, url, first=first)
+
+    def _master_call(self, series: str, *, first: bool) -> MasterCall:
+        url = self._shift.means.graph.address(master_path(self._selection, series))
+        return MasterCall(self._shift, self._lane, self._entry, url, first=first, series=series)
+
+    async def _read_on(self, url: str | None, harvest: Harvest) -> bool:
         """Read a page and those behind it; return whether all of them were read."""
+        stale = 0
         while url is not None:
-            if url in self._read or not self._shift.means.graph.is_ours(url):
-                await self._refuse(url)
+            page = await self._read_page(url)
+            if page is None:
                 return False
-            call = PageCall(self._shift, self._lane, self._entry, url, first=not self._read)
-            self._may_go_on = await call.make()
-            if call.page is None or not self._may_go_on:
+            stale = 0 if harvest.take(page) else stale + 1
+            if harvest.overflows:
+                await self._fail(Reason.TOO_MANY_EVENTS)
                 return False
-            self._read.add(url)
-            self._events += call.page.events
-            url = call.page.next_link
+            if stale == STALE_PAGES and page.next_link is not None:
+                account.stale_pages(self._shift.means.log, self._shift.part, self._entry, stale)
+                return True
+            is_last = not page.events and page.next_link == url
+            url = None if is_last else page.next_link
         return True
 
-    async def _refuse(self, url: str) -> None:
-        """End the selection at a link that leads away, where no token goes, or back."""
+    async def _read_page(self, url: str) -> "Page | None":
+        if url in self._read or not self._shift.means.graph.is_ours(url):
+            account.bad_link(self._shift.means.log, self._shift.part, self._entry, _origin(url))
+            await self._fail(Reason.BAD_LINK)
+            return None
+        call = await self._read_out(partial(self._page_call, url))
+        self._read.add(url)
+        return None if call is None else call.page
+
+    async def _read_out(self, make: Callable[..., _Call]) -> _Call | None:
+        """Make a call; None if it has not brought what it was made for, or may not be made."""
+        while True:
+            if self._reads >= MAX_READS:
+                await self._fail(Reason.TOO_MANY_EVENTS)
+                return None
+            if self._shift.next_step(self._entry).ending is not None:  # the deadline, meanwhile
+                return None
+            call = make(first=not self._reads)
+            self._may_go_on = await call.make()
+            if call.later_ms is None:
+                break
+            await asyncio.sleep(call.later_ms / 1000)
+        self._reads += 1
+        return call if call.done and self._may_go_on else None
+
+    async def _fail(self, reason: Reason) -> None:
+        """End the selection: nothing of it is answered."""
         self._may_go_on = False
-        account.bad_link(self._shift.means.log, self._shift.part, self._entry, _origin(url))
-        failed = Ending(Outcome.FAILED, Reason.BAD_LINK)
+        failed = Ending(Outcome.FAILED, reason)
         await self._shift.settle(self._entry, self._entry.record, failed)
 
     async def _keep(self, found: list[Found]) -> None:
@@ -125,6 +346,9 @@ class Finding:
         shift, part = self._shift, self._shift.part
         new = [each for each in found if part.is_new(self._selection.mailbox, each.event)]
         new = [each.planned() if part.batch.plan else each.discreet() for each in new]
+        for each in new:
+            if each.ending == UNREADABLE:
+                account.event_unreadable(shift.means.log, part, self._entry, each.event)
         account.selection_found(
             shift.means.log, part, self._entry, new, duplicates=len(found) - len(new)
         )
@@ -137,6 +361,6 @@ class Finding:
 
 def _origin(url: str) -> str:
     try:
-        return str(URL(url, encoded=True).origin())
+        return str(URL(url, encoded=True).origin())[:MAX_ORIGIN]
     except ValueError:
         return "no address"

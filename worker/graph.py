@@ -21,7 +21,7 @@ from yarl import URL
 
 from jobs.response import Response
 from jobs.selection import Selection, Window
-from worker.page import SELECT
+from worker.page import SELECT, legible
 from worker.reply import Event, Reply, TransportEnd, read_reply
 from worker.wire import MAX_BODY, Wire
 
@@ -33,6 +33,7 @@ __all__ = [
     "body",
     "event_path",
     "master_path",
+    "page_size",
     "view_paths",
 ]
 
@@ -43,7 +44,12 @@ SHOWING = ",subject,start,isAllDay,organizer"
 """What a person wants to see of an event, besides."""
 
 MAX_PAGE_BYTES = 64 << 20
-PAGE_SIZE = 500
+PAGE_SIZES = (500, 100, 25, 10)
+"""Events that a page is asked for; the fewer, the more often none came: some are too heavy."""
+
+MAX_LINK = 4_096
+"""Characters of a link to a next page; what is longer is none of Graph's."""
+
 MAX_VIEW = timedelta(days=1825)
 """The longest time that a view of a calendar may show (Graph: calendarView)."""
 
@@ -159,10 +165,16 @@ class Graph:
         return self._base + path
 
     def is_ours(self, url: str) -> bool:
-        """Whether an address that Graph gave is Graph's own: the token may go there."""
+        """
+        Whether an address that Graph gave is Graph's own: the token may go there.
+
+        Letter case and a default port make no difference to an origin (RFC 3986 6.2.2, 6.2.3).
+        """
+        if not (url.isascii() and url.isprintable() and len(url) <= MAX_LINK):
+            return False
         try:
             told = URL(url, encoded=True)
-            return told.user is None and told.origin() == URL(self._base).origin()
+            return "@" not in told.raw_authority and _origin(told) == _origin(URL(self._base))
         except ValueError:
             return False
 
@@ -201,7 +213,7 @@ class Graph:
         return read_reply(
             incoming.status,
             incoming.headers,
-            incoming.body,
+            legible(incoming.body) if paged else incoming.body,
             arrived_at=incoming.arrived_at,
             duration_ms=duration_ms,
             paged=paged,
@@ -218,17 +230,23 @@ def event_path(response: Response) -> str:
     return f"/users{_user(response.user)}{_calendar(response)}/events/{_quoted(response.event)}"
 
 
-def view_paths(selection: Selection, window: Window) -> Iterator[str]:
+def page_size(failures: int) -> int:
+    """Return how many events to ask a page for, after so many failures to read one."""
+    return PAGE_SIZES[min(failures, len(PAGE_SIZES) - 1)]
+
+
+def view_paths(selection: Selection, window: Window, size: int = PAGE_SIZES[0]) -> Iterator[str]:
     """
     Yield the paths of the views that show a window of a selection's calendar, one after the other.
 
     More than one, where the window is longer than Graph shows at once (Graph: calendarView).
+    `size` is how many events a page is asked for.
     """
     start = window.start
     while start < window.end:
-        end = min(start + MAX_VIEW, window.end)
+        end = start + min(MAX_VIEW, window.end - start)
         asked = {"startDateTime": _utc(start), "endDateTime": _utc(end), "$select": SELECT}
-        query = urlencode(asked | {"$top": PAGE_SIZE}, safe="$,:")
+        query = urlencode(asked | {"$top": size}, safe="$,:")
         yield f"/users{_user(selection.user)}{_calendar(selection)}/calendarView?{query}"
         start = end
 
@@ -237,6 +255,10 @@ def master_path(selection: Selection, series: str) -> str:
     """Return the path that reads a series itself."""
     event = f"{_calendar(selection)}/events/{_quoted(series)}"
     return f"/users{_user(selection.user)}{event}?$select={SELECT}"
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme.lower(), url.host and url.host.lower(), url.port
 
 
 def _utc(time: datetime) -> str:

@@ -133,7 +133,7 @@ def _object(content: bytes) -> dict[str, Any]:
     if not content:  # as with nearly every 202
         return {}
     try:
-        answer = orjson.loads(content)
+        answer = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # some write a byte order mark
     except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -56,9 +56,14 @@ class Kind(StrEnum):
 
     MARK = "mark"
     LOOK = "look"
+    PAGE = "page"
     NOTE = "note"
     SETTLE = "settle"
     UNFOUND = "unfound"
+
+
+_READING: Final = frozenset({Kind.LOOK, Kind.PAGE})
+"""Kinds that ask for leave only, and set no record."""
 
 
 @dataclass(slots=True)
@@ -119,7 +124,7 @@ class Writes:
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         answer = await write.answer
-        if answer.word is Word.OK and kind is not Kind.LOOK:
+        if answer.word is Word.OK and kind not in _READING:
             entry.record, entry.stored = record, write.record
         return answer
 

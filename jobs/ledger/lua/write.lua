@@ -7,10 +7,11 @@
 --       7 since when the batch was in doubt when the slices were opened, ms
 --       then for each slice: its epoch, how many of its rows have been logged, these rows, how many entries it has,
 --       and six for each of them: kind, row, record expected ("" for none), record to set,
---                                 outcome (settle), key of the mailbox's allowance (mark, look)
+--                                 outcome (settle), key of the mailbox's allowance (mark, look, page)
 -- kinds "mark"   a call that sends is about to be made: granted only under the current epoch and a living
 --                lease, in a batch that is neither paused nor cancelled, within the mailbox's allowance
 --       "look"   a call that reads is about to be made: as a mark, but sets no record and minds no flag
+--       "page"   a page of a calendar is about to be read: as a look, but minds the flags as a mark does
 --       "note"   what a call has shown; true under any epoch, as long as the record is the one expected
 --       "settle" as a note, and the end of the response: counted, and to be logged
 --       "unfound" as settle, for a selection that has found nothing and never will
@@ -25,6 +26,8 @@
 -- Where the records were put away all have ended, and every write answers "conflict"; whether it is such a
 -- repetition can be read in the archive, and `slices.py` does.
 
+local CALLS = { mark = true, look = true, page = true }
+
 local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local asks, slices, at = false, {}, 8
 
@@ -38,7 +41,7 @@ for key = 5, #KEYS, 2 do
   slice.first, slice.last = last_logged + 2, last_logged + 1 + 6 * ARGV[last_logged + 1]
   for i = slice.first, slice.last, 6 do
     slice.fields[#slice.fields + 1] = ARGV[i + 1]
-    asks = asks or ARGV[i] == "mark" or ARGV[i] == "look"
+    asks = asks or CALLS[ARGV[i]]
   end
   slices[#slices + 1], at = slice, slice.last + 1
 end
@@ -91,7 +94,7 @@ if now > written and not went_back and not gone then
   redis.call("SET", KEYS[3], ARGV[1])
 end
 
--- What stands against any call in the batch, and against a mark.
+-- What stands against any call in the batch, and against all but a look.
 local no_call
 if gone then
   no_call = "gone"
@@ -119,8 +122,8 @@ local function write(slice, kind, row, expected, record, outcome, bucket)
   if gone then
     return "gone"
   end
-  local asked = kind == "mark" or kind == "look"
-  local refused = asked and slice.no_call or (kind == "mark" and no_mark)
+  local asked = CALLS[kind]
+  local refused = asked and (slice.no_call or (kind ~= "look" and no_mark))
   if refused then
     return refused
   end
@@ -135,7 +138,7 @@ local function write(slice, kind, row, expected, record, outcome, bucket)
   if wait then
     return wait
   end
-  if kind == "look" then
+  if kind == "look" or kind == "page" then
     return "ok"
   end
   slice.known[row] = record

@@ -8,7 +8,7 @@ documented defaults; a value of the wrong type makes its event unreadable.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -94,10 +94,8 @@ def read_page(answer: dict[str, Any]) -> Page | None:
     return Page(tuple(_read(items[: MAX_EVENTS + 1])), link)
 
 
-def read_showing(event: dict[str, Any]) -> Shown:
+def read_showing(event: Any) -> Shown:
     """Return subject, start and organizer as far as an event shows them, for a person."""
-    if "start" not in event:  # nobody asked for any of the three
-        return None, None, None
     return _readable(_subject, event), _readable(_starts, event), _readable(_organizer, event)
 
 
@@ -107,11 +105,8 @@ def _read(items: Iterable[Any]) -> Iterator[Invitation | Unreadable]:
         try:
             yield _read_event(item)
         except _ODD:
-            shown = read_showing({"start": None, **item}) if isinstance(item, dict) else _NOTHING
-            yield Unreadable(_readable(_own_id, item) or _placeholder(item, nameless), shown)
-
-
-_NOTHING: Final = (None, None, None)
+            name = _readable(_own_id, item) or _placeholder(item, nameless)
+            yield Unreadable(name, read_showing(item))
 
 
 def _read_event(item: dict[str, Any]) -> Invitation:
@@ -202,13 +197,12 @@ def _are_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
-def _readable(read: Any, item: Any) -> str | None:
-    """Return what can be read of one part of an event, or None."""
+def _readable(read: Callable[[Any], str], item: Any) -> str | None:
+    """Return what can be read of one part of an event; None where that is nothing."""
     try:
-        text: str = read(item)
+        return read(item) or None
     except _ODD:
         return None
-    return text
 
 
 def _placeholder(item: Any, nameless: Counter[bytes]) -> str:

@@ -6,7 +6,7 @@ nothing is to be sent. How a calendar is read is `worker/finding.py`'s.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -201,7 +201,8 @@ def _answerable(
     """Yield the events of the window; a whole series once, as its master shows it."""
     inside = [event for event in events if event.lies_in(window)]
     if selection.events.series is Series.OCCURRENCES:
-        yield from map(_by_itself, inside)
+        series = {event.series for event in events}
+        yield from (_by_itself(event, series) for event in inside)
         return
     answered = set[str]()
     for event in inside:
@@ -213,9 +214,10 @@ def _answerable(
             yield _whole(event, event.series, master)
 
 
-def _by_itself(event: Invitation) -> Item:
+def _by_itself(event: Invitation, series: Collection[str | None]) -> Item:
     """Return an event of a view of occurrences, which a whole series does not belong into."""
-    return Unreadable(event.id, event.shown) if event.kind is Kind.MASTER else event
+    is_whole = event.kind is Kind.MASTER or event.id in series
+    return Unreadable(event.id, event.shown) if is_whole else event
 
 
 def _whole(first: Invitation, series: str, master: Item) -> Item:

@@ -163,12 +163,12 @@ def test_what_cannot_be_read_is_told() -> None:
     assert ["odd"] == chosen(Unreadable("odd"), invitation("odd", 30), Unreadable("odd"))
 
 
-def test_a_whole_series_among_occurrences() -> None:
+@pytest.mark.parametrize("kind", [Kind.MASTER, Kind.SINGLE])
+def test_a_whole_series_among_occurrences(kind: Kind) -> None:
     """An answer to it would reach occurrences that nobody selected, so it is none that is sent."""
-    found = choose(
-        [invitation("m", 1, kind=Kind.MASTER)], {}, selection(series="occurrences"), WINDOW
-    )
-    assert [("m", UNREADABLE)] == [(each.event, each.ending) for each in found]
+    events = [invitation("m", 1, kind=kind), of_series("m.1", 2)]
+    found = choose(events, {}, selection(series="occurrences"), WINDOW)
+    assert [("m.1", None), ("m", UNREADABLE)] == [(each.event, each.ending) for each in found]
     assert ["m"] == chosen(invitation("m", 1, kind=Kind.MASTER))
 
 

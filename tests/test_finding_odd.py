@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from patience import wait_until
 from program import Program, Worker
+from redis import Redis
 from sandbox_client import SandboxClient
+
+from jobs.ledger import keys
+from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S
+from jobs.moments import now_ms
 
 ADA = "ada@contoso.com"
 VIEW = "*calendarView*"
@@ -404,3 +409,19 @@ def test_the_deadline_counts_between_pages(program: Program, sandbox: SandboxCli
     worker = program.burst()
     assert {None: ("expired", None)} == ends(program, batch)
     assert reading(worker) < 1_000
+
+
+def test_a_reading_waits_for_the_allowance(
+    program: Program, sandbox: SandboxClient, redis: Redis
+) -> None:
+    """A reading that has begun does not begin anew where the mailbox may be called again soon."""
+    sandbox.options(page_size=1)
+    days = range(1, 13)
+    sandbox.plant(ADA, [{"id": f"e{n}", "start": f"2026-12-{n:02}T10:00:00Z"} for n in days])
+    batch = program.submit([row()])
+    overdrawn_ms = now_ms() + CALLS_BURST * 1_000 // CALLS_PER_S + 3_000
+    redis.set(keys.bucket(ADA), overdrawn_ms)
+    worker = program.burst()
+    assert {f"e{n}": SENT for n in days} == ends(program, batch)
+    read = [line for line in worker.events("call.finished") if line["method"] == "GET"]
+    assert len(days) == len(read)

@@ -221,9 +221,14 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 async def _read(content: aiohttp.StreamReader, incoming: Incoming, limit: int) -> None:
     """Read the body, or as much as comes and fits."""
-    with suppress(*_ERRORS):  # the status has been seen, and what breaks after it changes nothing
-        while (room := limit - len(incoming.body)) > 0 and (chunk := await content.read(room)):
-            incoming.body += chunk
+    chunks, room = list[bytes](), limit
+    try:
+        with suppress(*_ERRORS):  # the status has been seen: what breaks after it changes nothing
+            while room > 0 and (chunk := await content.read(room)):
+                chunks.append(chunk)
+                room -= len(chunk)
+    finally:  # put together once: a page may have a thousand chunks
+        incoming.body = b"".join(chunks)
 
 
 def _reset(connection: aiohttp.connector.Connection) -> None:

@@ -40,7 +40,7 @@ CALENDAR = [
     planted("second", 3),
     planted("own", 4, organizer=ADA),
     planted("off", 5, isCancelled=True),
-    planted("lonely", 6, organizer=ADA, attendees=[]),
+    planted("lonely", 6, isOrganizer=True, attendees=[]),
     planted("said", 7, response="declined"),
     planted("quiet", 8, responseRequested=False),
     planted(

@@ -419,7 +419,7 @@ def test_a_reading_waits_for_the_allowance(
     days = range(1, 13)
     sandbox.plant(ADA, [{"id": f"e{n}", "start": f"2026-12-{n:02}T10:00:00Z"} for n in days])
     batch = program.submit([row()])
-    overdrawn_ms = now_ms() + CALLS_BURST * 1_000 // CALLS_PER_S + 3_000
+    overdrawn_ms = now_ms() + CALLS_BURST * 1_000 // CALLS_PER_S + 8_000
     redis.set(keys.bucket(ADA), overdrawn_ms)
     worker = program.burst()
     assert {f"e{n}": SENT for n in days} == ends(program, batch)

@@ -5,8 +5,21 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.choosing import Invitation, Item, Kind, Unreadable
+from jobs.choosing import (
+    Invitation,
+    Item,
+    Kind,
+    Master,
+    Unreadable,
+    choose,
+    pack_found,
+    series_within,
+    unpack_found,
+)
+from jobs.selection import Selection, Series, Window
 from worker.page import MAX_EVENTS, MAX_OBJECTS, MAX_VALUES, Page, legible, read_page, read_showing
 
 EVENT: dict[str, Any] = {
@@ -24,6 +37,8 @@ EVENT: dict[str, Any] = {
     "responseRequested": False,
     "responseStatus": {"response": "accepted", "time": "2026-11-01T00:00:00Z"},
 }
+
+KEYS = ["dateTime", "timeZone", "response", "emailAddress", "address", "id"]
 
 READ = Invitation(
     id="AAMk-1_=",
@@ -162,6 +177,35 @@ def test_an_event_without_an_id(item: object) -> None:
     assert READ.id == event
     assert 3 == len({first, second, another})
     assert all(name.startswith("~unreadable~") for name in (first, second, another))
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.datetimes().map(str),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=8,
+)
+events = st.dictionaries(st.sampled_from(list(EVENT)), values).map(lambda odd: EVENT | odd)
+
+
+@given(st.lists(values | events), st.sampled_from(Series))
+def test_nothing_raises(items: list[Any], series: Series) -> None:
+    """Whatever stands on a page, each item is read or told, and what is read can be chosen from."""
+    page = read_page({"value": items})
+    assert page is not None
+    assert len(items) == len(page.events)
+    window = Window(READ.start, READ.end)
+    asked = Selection.from_json(
+        {"user": "ada@contoso.com", "events": {"series": series}, "action": "decline"}
+    )
+    masters: dict[str, Master] = {}
+    for number, name in enumerate(series_within(page.events, asked, window)):
+        masters[name] = [None, Unreadable(name), READ][number % 3]
+    found = choose(page.events, masters, asked, window)
+    assert {e.id for e in page.events if isinstance(e, Unreadable)} <= {f.event for f in found} | {
+        e.id for e in page.events if isinstance(e, Invitation)
+    }
+    assert found == unpack_found(pack_found(found))
+    assert all(each.response(asked) for each in found)
 
 
 def test_depth() -> None:

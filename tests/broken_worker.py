@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import worker.call
 import worker.codes
+import worker.pause
 import worker.shift
 import worker.verdict
 import worker.wire
@@ -64,7 +65,7 @@ def no_settle_time() -> None:
 
 def no_wait() -> None:
     """Call again at once, whatever Retry-After says."""
-    patch.object(worker.call, "wait_s", lambda *_, **__: 0.0).start()
+    patch.object(worker.pause, "wait_s", lambda *_, **__: 0.0).start()
 
 
 def no_fence() -> None:

@@ -17,15 +17,17 @@ from jobs.ledger.entries import Entry
 from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import Record
 from jobs.response import Response
-from worker import account, codes
-from worker.backoff import away_s, backoff_s, wait_s
+from worker import account
+from worker.backoff import backoff_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
+from worker.pause import leave_alone, until_ms_of
 from worker.reply import Reply
 from worker.shift import Shift
 from worker.throttle import Leave
 from worker.token_trial import Blame
-from worker.verdict import Judgement, Verdict, judge, judge_lone_token, judge_look
+from worker.unauthorized import await_token, clear_up, find_blame
+from worker.verdict import GRAPHS_WORD, Judgement, Verdict, judge, judge_lone_token, judge_look
 
 UNREACHED_MS = 500
 """When to come back after Redis did not take a mark: the call was not made."""
@@ -35,12 +37,6 @@ MARK_GOOD_S = 1.0
 
 SPARING_S = 60.0
 """The backoff while the retry budget is used up, in seconds."""
-
-UNDECIDED_MS = 700
-"""When a mailbox is tried again of which others have still to show whether its 401 is its own."""
-
-_GRAPHS_WORD = frozenset({Verdict.SENT, Verdict.REFUSED, Verdict.SEEN, Verdict.WAIT})
-"""Verdicts by Graph's own word on a call that it let in."""
 
 
 class Call(ABC):
@@ -66,7 +62,7 @@ class Call(ABC):
         try:
             token = await self._find_token()
         except TokenUnavailable as unavailable:
-            return self._await_token(unavailable)
+            return await_token(self._shift, self._lane, unavailable)
         async with self._means.ready:
             reply = await self._admitted_exchange(token) if self._goes_on() else None
         if reply is None:
@@ -165,7 +161,9 @@ class Call(ABC):
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
         judgement = self._judge(reply)
-        blame = self._find_blame(judgement, reply, token)
+        blame = find_blame(
+            self._means, self._lane, judgement, reply, token=token, begun_s=self._begun_s
+        )
         if blame is Blame.MAILBOX:
             judgement = judge_lone_token(self._before)
         first = not self._lane.refused  # of those that were in flight together
@@ -187,29 +185,15 @@ class Call(ABC):
         self, record: Record, reply: Reply, judgement: Judgement, blame: Blame | None, token: str
     ) -> bool:
         """Write down what a reply has shown that does not ask to wait, and do what it wants."""
-        if self._lane.away and judgement.verdict in _GRAPHS_WORD:
+        if self._lane.away and judgement.verdict in GRAPHS_WORD:
             await self._come_back()
         if judgement.ending is not None:
             await self._shift.settle(self._entry, record, judgement.ending)
             return False
         if blame is not None:
-            return await self._clear_up(record, reply, token, blame)
+            await self._shift.note(self._entry, record)
+            return await clear_up(self._shift, self._lane, reply, token, blame)
         return await self._go_on(self._going_on(record, reply, judgement))
-
-    def _find_blame(self, judgement: Judgement, reply: Reply, token: str) -> Blame | None:
-        """Say whose fault a 401 is; of any other answer of Graph note that the token was taken."""
-        mailbox, means = self._lane.mailbox, self._means
-        if judgement.token:
-            return means.trial.judge(
-                mailbox,
-                token,
-                renewed=means.tokens.is_renewed(token),
-                of_token=reply.claims is not None or (reply.code or "").casefold() in codes.TOKEN,
-            )
-        if means.trial.pending and judgement.verdict in _GRAPHS_WORD:
-            means.trial.accepted(mailbox, self._begun_s)
-            means.tokens.accepted(token)
-        return None
 
     async def _come_back(self) -> None:
         account.mailbox_back(self._means.log, self._shift.part, self._entry)
@@ -219,7 +203,9 @@ class Call(ABC):
         if not reply.reached:  # Graph was not asked: that tells the gate nothing
             self._means.gate.give_back(self._leave)
             self._leave = Leave.OPEN
-        until_ms = self._wait_until_ms(reply) if throttled else None
+        until_ms = None
+        if throttled:
+            until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled)
         await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
 
     async def _go_on(self, record: Record) -> bool:
@@ -241,67 +227,23 @@ class Call(ABC):
         """Pause the mailbox for all workers, and end the lane."""
         if away and first:
             self._lane.away += 1
-        until_ms = self._wait_until_ms(reply, away=self._lane.away if away else 0)
+        times = self._lane.away if away else 0
+        until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled, away=times)
         record = record.waiting(until_ms, throttled=True)
         if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
             record = record.looked_in_vain(until_ms)
         await self._shift.note(self._entry, record)
-        paused_until_ms = await self._pause(until_ms, away=self._lane.away if away else 0)
-        if first:
-            self._log_pause(reply, paused_until_ms, away=away)
+        await leave_alone(
+            self._shift, self._lane, self._entry, reply, until_ms=until_ms, away=times, told=first
+        )
         return False
 
     async def _heed(self, reply: Reply, *, first: bool) -> None:
         """Leave the mailbox alone as long as a reply wants that means no `wait` itself."""
-        paused_until_ms = await self._pause(self._wait_until_ms(reply))
-        if first:
-            self._log_pause(reply, paused_until_ms, away=False)
-
-    async def _pause(self, until_ms: int, *, away: int = 0) -> int:
-        paused_until_ms = await self._shift.pause_mailbox(self._lane.mailbox, until_ms, away=away)
-        self._shift.end_lane(self._lane, paused_until_ms)
-        return paused_until_ms
-
-    def _log_pause(self, reply: Reply, until_ms: int, *, away: bool) -> None:
-        log, part, entry = self._means.log, self._shift.part, self._entry
-        if away:
-            times = self._lane.away
-            account.mailbox_away(log, part, entry, reply, times=times, until_ms=until_ms)
-            return
-        if "concurrency" in (reply.message or "").lower():
-            self._means.widths.narrow(self._lane.mailbox)
-        account.mailbox_paused(log, part, entry, reply.retry_after_s, until_ms)
-
-    async def _clear_up(self, record: Record, reply: Reply, token: str, blame: Blame) -> bool:
-        """After a 401: another token, or some patience; if nobody takes it, everything pauses."""
-        await self._shift.note(self._entry, record)
-        tokens = self._means.tokens
-        match blame:
-            case Blame.WAIT:
-                self._shift.end_lane(self._lane, self._means.now_ms() + UNDECIDED_MS)
-                return False
-            case Blame.APPLICATION:
-                return self._await_token(tokens.refuse(token, reply.code or "401", reply.claims))
-        try:
-            await tokens.renew(token, reply.claims)
-        except TokenUnavailable as unavailable:
-            return self._await_token(unavailable)
-        return True
-
-    def _await_token(self, unavailable: TokenUnavailable) -> bool:
-        self._shift.end_lane(self._lane, int(unavailable.retry_at * 1000) + 1)
-        return False
-
-    def _wait_until_ms(self, reply: Reply, *, away: int = 0) -> int:
-        """Return until when to wait; `away` is how often in a row the mailbox was away, if so."""
-        random = self._means.random.random
-        if away and reply.retry_after_s is None:
-            wait = away_s(away, random)
-        else:
-            throttled = self._before.throttled + 1
-            wait = wait_s(reply.retry_after_s, random, throttled=throttled)
-        # Rounded up, and one more for the moment of arrival: never early.
-        return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
+        until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled)
+        await leave_alone(
+            self._shift, self._lane, self._entry, reply, until_ms=until_ms, told=first
+        )
 
     def _again_ms(self, attempt: int) -> int:
         """Return when to try again after a failure; later while the retry budget is used up."""

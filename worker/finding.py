@@ -34,11 +34,11 @@ from jobs.moments import moment
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.selection import Selection, Window
-from worker import account
+from worker import account, codes
 from worker.call import Reading
 from worker.graph import master_path, page_size, view_paths
+from worker.harvest import Harvest
 from worker.lane import Lane
-from worker.page import MAX_EVENTS
 from worker.reply import Reply
 from worker.shift import Shift
 from worker.verdict import Judgement, Verdict, judge_page
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
 MAX_READS: Final = 5_000
 """Pages and series that one selection reads: all of `MAX_EVENTS`, with the smallest pages."""
-
-MAX_TEXTS: Final = 32 << 20
-"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have a third of it."""
 
 STALE_PAGES: Final = 10
 """
@@ -69,9 +66,6 @@ GONE: Final = "erroritemnotfound"
 
 FAILED_SERIES: Final = 10
 """So many series that fail in one reading are enough to begin anew, and to spare Graph the rest."""
-
-OF_THE_MAILBOX: Final = frozenset({Reason.MAILBOX_UNAVAILABLE, Reason.USER_NOT_FOUND})
-"""Reasons to refuse a series that concern all of the calendar."""
 
 
 class PageCall(Reading):
@@ -147,7 +141,7 @@ class MasterCall(PageCall):
         if self.page is not None:
             self.master = self._read(self.page)
         ending = judgement.ending
-        if judgement.verdict is not Verdict.REFUSED or (ending and ending.reason in OF_THE_MAILBOX):
+        if judgement.verdict is not Verdict.REFUSED or (ending and ending.reason in codes.ANYWHERE):
             return judgement
         self._refused = True
         if reply.status == HTTPStatus.NOT_FOUND and (reply.code or "").casefold() == GONE:
@@ -167,51 +161,6 @@ class MasterCall(PageCall):
 
 
 _Call = TypeVar("_Call", bound=PageCall)
-
-
-class Harvest:
-    """
-    The events that were read so far, of which those in the window are kept, the latest of each id.
-
-    Tens of thousands may come, most of them of a few series: a text that many have is kept once,
-    and of what is outside the window only that it was there.
-    """
-
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._events: dict[str, Item] = {}
-        self._seen = set[int]()
-        self._texts: dict[str, str] = {}
-        self._size = 0
-
-    @property
-    def events(self) -> list[Item]:
-        """What is in the window, and what cannot be read."""
-        return list(self._events.values())
-
-    @property
-    def overflows(self) -> bool:
-        """Whether it is more than a calendar can be believed to hold."""
-        return len(self._seen) > MAX_EVENTS or self._size > MAX_TEXTS
-
-    def take(self, page: "Page") -> bool:
-        """Take in what is on a page; return whether anything was new."""
-        before = len(self._seen)
-        for event in page.events:
-            self._seen.add(hash(event.id))
-            if isinstance(event, Unreadable):
-                self._events[event.id] = event
-            elif event.lies_in(self._window):
-                self._size += len(event.id)
-                self._events[event.id] = event.sharing(self._share)
-            else:  # it may have been moved out meanwhile
-                self._events.pop(event.id, None)
-        return len(self._seen) > before
-
-    def _share(self, text: str) -> str:
-        if text not in self._texts:
-            self._size += len(text)
-        return self._texts.setdefault(text, text)
 
 
 class Finding:

@@ -33,6 +33,10 @@ class Verdict(StrEnum):
     SEEN = "seen"
 
 
+GRAPHS_WORD: Final = frozenset({Verdict.SENT, Verdict.REFUSED, Verdict.SEEN, Verdict.WAIT})
+"""Verdicts that rest on Graph's own word, of a call that it let in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """

@@ -1,0 +1,63 @@
+"""
+What a selection has read of a calendar so far, kept small: tens of thousands of events may come.
+
+It reads nothing itself, and chooses nothing: that is `worker/finding.py`'s and
+`jobs/choosing.py`'s.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from jobs.choosing import Item, Unreadable
+from jobs.selection import Window
+from worker.page import MAX_EVENTS
+
+if TYPE_CHECKING:
+    from worker.page import Page
+
+MAX_TEXTS: Final = 32 << 20
+"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have a third of it."""
+
+
+class Harvest:
+    """
+    The events that were read so far, of which those in the window are kept, the latest of each id.
+
+    Tens of thousands may come, most of them of a few series: a text that many have is kept once,
+    and of what is outside the window only that it was there.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._events: dict[str, Item] = {}
+        self._seen = set[int]()
+        self._texts: dict[str, str] = {}
+        self._size = 0
+
+    @property
+    def events(self) -> list[Item]:
+        """What is in the window, and what cannot be read."""
+        return list(self._events.values())
+
+    @property
+    def overflows(self) -> bool:
+        """Whether it is more than a calendar can be believed to hold."""
+        return len(self._seen) > MAX_EVENTS or self._size > MAX_TEXTS
+
+    def take(self, page: "Page") -> bool:
+        """Take in what is on a page; return whether anything was new."""
+        before = len(self._seen)
+        for event in page.events:
+            self._seen.add(hash(event.id))
+            if isinstance(event, Unreadable):
+                self._events[event.id] = event
+            elif event.lies_in(self._window):
+                self._size += len(event.id)
+                self._events[event.id] = event.sharing(self._share)
+            else:  # it may have been moved out meanwhile
+                self._events.pop(event.id, None)
+        return len(self._seen) > before
+
+    def _share(self, text: str) -> str:
+        if text not in self._texts:
+            self._size += len(text)
+        return self._texts.setdefault(text, text)

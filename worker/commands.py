@@ -147,7 +147,7 @@ def _run(
     folder = state if settings.redis_url is None else None
     with ExitStack() as parts:
         if folder is not None:
-            embedded = parts.enter_context(EmbeddedRedis(folder))
+            embedded = parts.enter_context(EmbeddedRedis(folder, witnessed=True))
             settings = settings.model_copy(update={"redis_url": embedded.url})
         stream = _log_stream(parts, state, as_json=as_json, following=following)
         work = run_batch(

@@ -2,7 +2,8 @@
 The embedded Redis of `run` and `demo`: a real redis-server on a private unix socket.
 
 It lives exactly as long as the process that started it, also when that one is killed, and keeps
-its data in a directory that one run at a time may use. It knows nothing of what is stored there.
+its data in a directory that one run at a time may use. What is stored there it does not know:
+its witness judges that.
 """
 
 import fcntl
@@ -21,11 +22,15 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from config.errors import LedgerUnreachable
+from worker.witness import Witness
 
 _START_LIMIT_S: Final = 60.0
 _STOP_LIMIT_S: Final = 10.0
 _ALIVE_LIMIT_S: Final = 0.5  # a killed process counts as alive until somebody has asked after it
 _POLL_S: Final = 0.005
+
+_CUT: Final = "Unexpected end of file"
+"""What a server says of data whose last command is not whole, when it must not cut them."""
 
 # The kernel has room for 108 bytes of a socket's path (104 on macOS).
 _LONGEST_SOCKET_PATH: Final = 100
@@ -71,14 +76,23 @@ class EmbeddedRedis:
 
     `durable` writes every change to the disk before it is answered, and finds it again next
     time. Without it nothing is kept, which with many `databases` suits tests.
+    With `witnessed`, what is found must be what was written last.
     Entering raises `LedgerUnreachable` when there is no server, when another run uses the
-    directory, or when the server does not come up.
+    directory, when the server does not come up, or when its data are not those.
     """
 
-    def __init__(self, state: Path, *, databases: int = 1, durable: bool = True) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        databases: int = 1,
+        durable: bool = True,
+        witnessed: bool = False,
+    ) -> None:
         self._state = state.absolute()
         self._databases = databases
         self._durable = durable
+        self._witnessed = witnessed
         self._open = ExitStack()
         self._socket = self._state / "redis.sock"
 
@@ -92,9 +106,10 @@ class EmbeddedRedis:
         with ExitStack() as opening:
             lock = self._lock(opening)
             self._choose_socket(opening)
-            process = self._start(server, lock)
-            opening.callback(_stop, process)
-            self._wait_until_ready(process)
+            if self._witnessed:
+                self._serve_witnessed(opening, server, lock)
+            else:
+                self._serve(opening, server, lock)
             self._open = opening.pop_all()
         return self
 
@@ -140,11 +155,41 @@ class EmbeddedRedis:
             folder = opening.enter_context(tempfile.TemporaryDirectory(prefix="bulkrsvp-"))
             self._socket = Path(folder, "redis.sock")
 
-    def _start(self, server: Path, lock: int) -> subprocess.Popen[bytes]:
+    def _serve_witnessed(self, opening: ExitStack, server: Path, lock: int) -> None:
+        witness = Witness(self._state)
+        opening.enter_context(witness.guarding())
+        try:
+            self._serve_whole(opening, witness, server, lock)
+        except LedgerUnreachable as error:
+            raise LedgerUnreachable(f"{error}{witness.hint}") from error
+        opening.enter_context(witness.testifying(self.url))
+
+    def _serve_whole(self, opening: ExitStack, witness: Witness, server: Path, lock: int) -> None:
+        """Let the server cut off a command that is not whole only while there is a copy."""
+        try:
+            self._serve(opening, server, lock, repairing=False)
+        except LedgerUnreachable as error:
+            if _CUT not in str(error):
+                raise
+            witness.keep_copies()
+            self._serve(opening, server, lock)
+
+    def _serve(
+        self, opening: ExitStack, server: Path, lock: int, *, repairing: bool = True
+    ) -> None:
+        """Start the server, and have it stopped; one that does not come up is stopped at once."""
+        with ExitStack() as starting:
+            process = self._start(server, lock, repairing=repairing)
+            starting.callback(_stop, process)
+            self._wait_until_ready(process)
+            opening.push(starting.pop_all())
+
+    def _start(self, server: Path, lock: int, *, repairing: bool) -> subprocess.Popen[bytes]:
         # The log is for the message when it does not come up: that of this start only.
         self._log.unlink(missing_ok=True)
+        command = [str(server), *self._options(repairing=repairing)]
         return subprocess.Popen(  # noqa: S603  # our own script, and a server found on the path
-            ["/bin/sh", "-c", _SUPERVISOR, "bulkrsvp-redis", server, *self._options()],
+            ["/bin/sh", "-c", _SUPERVISOR, "bulkrsvp-redis", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -152,7 +197,7 @@ class EmbeddedRedis:
             start_new_session=True,  # Ctrl-C is for us: what we still write must arrive
         )
 
-    def _options(self) -> list[str]:
+    def _options(self, *, repairing: bool) -> list[str]:
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -161,6 +206,7 @@ class EmbeddedRedis:
             "databases": str(self._databases),
             "appendonly": "yes" if self._durable else "no",
             "appendfsync": "always",
+            "aof-load-truncated": "yes" if repairing else "no",
             "save": "",
             "maxmemory-policy": "noeviction",
             "loglevel": "warning",

@@ -18,6 +18,8 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
     bulkrsvp:written                        string: the latest moment that anything was written, ms
     bulkrsvp:home                           string: the history and the run of the Redis they are on
+    bulkrsvp:ledger                         hash, only in the Redis of `run`: id of the ledger, and
+                                            renewals of the file that stands beside its data
     bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
     bulkrsvp:away                           hash: mailbox -> how often in a row it was away
     bulkrsvp:graph                          string: every call is paused until, ms
@@ -32,6 +34,7 @@ AWAY = PREFIX + "away"
 GRAPH = PREFIX + "graph"
 WRITTEN = PREFIX + "written"
 HOME = PREFIX + "home"
+LEDGER = PREFIX + "ledger"
 PROBE = PREFIX + "probe"
 BATCH = PREFIX + "batch:"
 MAILBOX = PREFIX + "mailbox:"

@@ -59,7 +59,7 @@ async def read_plan(batches: Batches, plan: str) -> Draft:
     """
     Return the planned responses of a plan, as a draft that the caller closes.
 
-    Raises `InputError` for a batch that is no plan, or is not finished.
+    Raises `InputError` for a batch that is no plan, is not finished, or was cancelled too early.
     """
     batch = await batches.get(plan)
     if not batch.plan:
@@ -67,6 +67,8 @@ async def read_plan(batches: Batches, plan: str) -> Draft:
     if not batch.finished_at_ms:
         raise InputError(f"plan {plan} is not finished; see: bulkrsvp status {plan} --watch")
     found = [entry async for part in batches.lines(batch) for entry in part if _is_planned(entry)]
+    if batch.called_off and not found:
+        raise InputError(f"plan {plan} was cancelled before it listed anything; make a new one")
     found.sort(key=lambda entry: row_order(entry.row))
     return draft(
         Row.of(number, number, entry.response) for number, entry in enumerate(found, start=1)

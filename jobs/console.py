@@ -23,6 +23,7 @@ from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.rows import Format, Problem
@@ -185,8 +186,8 @@ async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, int]:
 
 
 def exit_code(batch: Batch) -> int:
-    """Return the exit code that tells how a finished batch ended."""
-    return 0 if batch.successful else UNSUCCESSFUL_EXIT
+    """Return the exit code that tells how a finished batch ended: 0 says that all is done."""
+    return 0 if batch.successful and not batch.called_off else UNSUCCESSFUL_EXIT
 
 
 def watch_batch(batch_id: str) -> int:
@@ -203,7 +204,9 @@ def queue_checked(
         return 0
     submitted = with_ledger(lambda redis, _: queue_batch(redis, checked, wishes))
     tell_submitted(submitted, as_json=as_json)
-    return watch_batch(submitted.batch) if following else 0
+    if following:
+        return watch_batch(submitted.batch)
+    return 0 if submitted.left_over is None else UNSUCCESSFUL_EXIT
 
 
 def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:
@@ -215,6 +218,8 @@ def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:
     else:
         text = f"batch {submitted.batch} was submitted before; nothing was queued"
     click.echo(f"{text}; follow it with: bulkrsvp status {submitted.batch} --watch", err=True)
+    if submitted.left_over is not None:
+        click.echo(tell_left_over(submitted.left_over), err=True)
 
 
 def tell_dry_run(checked: Draft, wishes: Wishes, *, as_json: bool) -> None:
@@ -239,6 +244,7 @@ def _as_json(submitted: Submitted, **more: object) -> str:
             "created": submitted.created,
             "total": submitted.total,
             "duplicates": submitted.duplicates,
+            "cancelled": submitted.left_over is not None,
             **more,
         }
     )

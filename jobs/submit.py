@@ -14,7 +14,7 @@ from arq.connections import ArqRedis
 from config.errors import InputError
 from jobs.batch import Draft, check_batch_id, draft
 from jobs.ledger.batches import Batches, Commit
-from jobs.ledger.facts import Order
+from jobs.ledger.facts import Batch, Order
 from jobs.moments import moment, now_ms
 from jobs.queue import Queue
 from jobs.rows import Format, choose_format, read_rows
@@ -43,12 +43,17 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """What came of a submit; `created` is false if the batch was there already."""
+    """
+    What came of a submit; `created` is false if the batch was there already.
+
+    `left_over` is the batch if it was cancelled, and so may have left something unsent.
+    """
 
     batch: str
     created: bool
     total: int
     duplicates: int
+    left_over: Batch | None = None
 
 
 @contextmanager
@@ -98,6 +103,7 @@ async def queue_batch(redis: ArqRedis, checked: Draft, wishes: Wishes) -> Submit
         created=commit is Commit.CREATED,
         total=batch.total,
         duplicates=batch.duplicates,
+        left_over=batch if batch.called_off else None,
     )
 
 

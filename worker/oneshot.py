@@ -11,6 +11,7 @@ from jobs.batch import Draft
 from jobs.console import open_ledger, read_status
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.left_over import tell_left_over
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
@@ -36,16 +37,19 @@ async def run_batch(
     """
     async with open_ledger(settings, log_in) as (redis, batches):
         submitted = await queue_batch(redis, checked, wishes)
-        word = "queued" if submitted.created else "went on with"
-        click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)
+        if submitted.left_over is None:
+            word = "queued" if submitted.created else "went on with"
+            click.echo(f"{word} batch {submitted.batch}: {submitted.total} responses", err=True)
         bar = asyncio.create_task(watch(batches, submitted.batch)) if following else None
         await run_worker(settings, stream, ended=_announced(submitted.batch))
         if bar is not None:
             bar.cancel()
             await asyncio.gather(bar, return_exceptions=True)
-        if folder is not None:
-            await _keep_results(batches, submitted.batch, folder)
-        return await read_status(batches, submitted.batch)
+        file = folder and await _keep_results(batches, submitted.batch, folder)
+        batch, throttled = await read_status(batches, submitted.batch)
+        if batch.called_off:
+            click.echo(tell_left_over(batch, "run", file=file), err=True)
+        return batch, throttled
 
 
 def _announced(batch_id: str) -> Ended:
@@ -56,8 +60,9 @@ def _announced(batch_id: str) -> Ended:
     return ended
 
 
-async def _keep_results(batches: Batches, batch_id: str, folder: Path) -> None:
+async def _keep_results(batches: Batches, batch_id: str, folder: Path) -> Path:
     path = folder / f"{batch_id}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(results_csv(await read_results(batches, batch_id)))
     click.echo(f"the results are in {path}", err=True)
+    return path

@@ -108,6 +108,11 @@ class Batch:
         """Nothing failed, is uncertain or expired."""
         return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
 
+    @property
+    def called_off(self) -> bool:
+        """It was cancelled, whether it has ended or not; `retry` changes only what it retries."""
+        return self.cancelled or self.outcomes.get(Outcome.CANCELLED, 0) > 0
+
 
 def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
     """Read a batch's hash. Raises `ValueError` if it is not one of ours."""

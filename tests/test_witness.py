@@ -319,12 +319,19 @@ def test_a_folder_of_other_files(alone: Program) -> None:
     assert {"leavers.csv", "later.csv"} <= shown(other).keys()
 
 
-def test_a_file_that_cannot_be_written(alone: Program, done: Path) -> None:
-    """Where the file cannot be written, the run ends before anything is sent, and says why."""
-    (done / f"{FILE}.new").mkdir()
+@pytest.mark.parametrize("name", [f"{FILE}.new", "lock"])
+def test_a_full_disk(alone: Program, sandbox: SandboxClient, done: Path, name: str) -> None:
+    """Where there is no room, the run ends before anything is sent, and says where."""
+    before = shown(done)
+    (done / name).unlink(missing_ok=True)
+    (done / name).symlink_to("/dev/full")
     refused = run(alone)
+    (done / name).unlink()
 
-    assert (4, True) == (refused.code, f"cannot use {done / FILE}.new" in refused.err)
+    assert (4, True) == (refused.code, f"cannot use {done}" in refused.err), refused.err
+    assert before.keys() == shown(done).keys()
+    assert 0 == run(alone).code
+    assert len(ROWS) == len(sandbox.taken())
 
 
 def test_a_start_that_was_killed(done: Path) -> None:

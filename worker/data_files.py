@@ -143,12 +143,11 @@ def _remove(path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file in one step that also holds when the power fails. Raises `OSError`."""
     new = path.with_name(f"{path.name}.new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()  # all of it, or an error: a part must not take the place of the whole
+        os.fsync(file.fileno())
     new.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -133,8 +133,11 @@ class EmbeddedRedis:
         lock = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
         opening.callback(os.close, lock)
         self._wait_for(lock)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise LedgerUnreachable(f"cannot use {self._state}: {error.strerror}") from error
         return lock
 
     def _wait_for(self, lock: int) -> None:

@@ -57,7 +57,8 @@ def test_results_can_be_fed_back(program: Program) -> None:
     for form in ("csv", "jsonl"):
         program("results", batch, "--format", form, "--output", f"results.{form}")
         again = program("submit", f"results.{form}", "--json").json
-        assert {"batch": batch, "created": False, "total": 5, "duplicates": 0} == again
+        told = {"batch": batch, "created": False, "total": 5, "duplicates": 0, "cancelled": False}
+    assert told == again
     assert 5 == len(
         list(csv.DictReader(io.StringIO(program("results", batch, "--format", "csv").out)))
     )
@@ -234,7 +235,7 @@ def test_watch(program: Program) -> None:
 def test_json_is_the_only_output(program: Program) -> None:
     """With --json standard output is JSON and nothing else."""
     program.write("rows.jsonl", declines(1))
-    assert ["batch", "created", "total", "duplicates"] == list(
+    assert ["batch", "created", "total", "duplicates", "cancelled"] == list(
         json.loads(program("submit", "rows.jsonl", "--json").out)
     )
 

@@ -87,7 +87,7 @@ def test_the_same_file_at_once(program: Program, sandbox: SandboxClient) -> None
             assert [0, 0] == [each.code for each in both]
             told = sorted((each.json for each in both), key=lambda answer: answer["created"])
             batch = told[0]["batch"]
-            said = {"batch": batch, "total": MANY, "duplicates": 0}
+            said = {"batch": batch, "total": MANY, "duplicates": 0, "cancelled": False}
             assert [said | {"created": False}, said | {"created": True}] == told
             status = program.wait_until_finished(batch)
             assert ({"sent": MANY}, MANY) == (status["outcomes"], status["calls"])

@@ -23,7 +23,7 @@ from sandbox_client import SandboxClient
 from config.children import child_environment
 from config.errors import LedgerUnreachable
 from jobs.ledger import keys
-from worker.data_files import FOLDER, ONE_FILE, DataFiles
+from worker.data_files import FOLDER, MADE, ONE_FILE, DataFiles
 from worker.embedded import EmbeddedRedis, find_server
 from worker.witness import FILE
 
@@ -367,3 +367,15 @@ def test_only_one_in_a_folder(tmp_path: Path) -> None:
         ):
             pass
         assert before == said_in(tmp_path)["ledger"]
+
+
+def test_what_a_server_adds_by_itself(done: Path) -> None:
+    """What a server that is refused has appended is cut off again."""
+    before, data = shown(done), data_in(done)
+    files = DataFiles(done)
+    files.keep()
+    with data.open("ab") as file:
+        file.write(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n")
+    files.put_back(MADE)
+
+    assert before == shown(done)

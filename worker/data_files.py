@@ -39,6 +39,7 @@ class DataFiles:
         self._kept = state / _KEPT
         self._unsure = self._kept.with_suffix(".part")
         shutil.rmtree(self._unsure, ignore_errors=True)
+        self._sizes: dict[Path, int] = {}
         self._finish_killed_start()
         self._names = {path.name for path in state.iterdir()}
         self.held = self.holding()
@@ -73,6 +74,7 @@ class DataFiles:
             (self._unsure / FOLDER).mkdir(mode=0o700)
         for path in _found(self._state):
             (_copy if whole else _link)(self._state / path, self._unsure / path)
+            self._sizes[path] = (self._state / path).stat().st_size
         self._unsure.rename(self._kept)
 
     def drop(self) -> None:
@@ -90,6 +92,7 @@ class DataFiles:
         kept = list(_found(self._kept))
         for path in kept:
             _put_back(self._kept / path, self._state / path)
+            _shorten(self._state / path, self._sizes.get(path))
         for path in set(_found(self._state)).difference(kept):
             if path.parts[0] in made:
                 (self._state / path).unlink()
@@ -127,6 +130,12 @@ def _put_back(kept: Path, path: Path) -> None:
         return
     path.parent.mkdir(mode=0o700, exist_ok=True)
     kept.replace(path)
+
+
+def _shorten(path: Path, size: int | None) -> None:
+    """Cut off what a server has added, which is which keys have expired meanwhile."""
+    if size is not None and path.stat().st_size > size:
+        os.truncate(path, size)
 
 
 def _is_larger(path: Path, kept: Path) -> bool:

@@ -36,6 +36,7 @@ NEVER_TAKEN = frozenset(
 )
 RETRIED = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN})
 BACKOFF_MS = 1_000
+BEGIN_MS = 1_790_000_000_000
 
 
 def reply(status: int | None, code: str | None = None, **fields: Any) -> Reply:
@@ -110,9 +111,11 @@ class Calendar:
     is_organizer: bool
     is_cancelled: bool
     response_requested: bool
+    answered_ms: int | None
+    """When the answer was given that it shows; None if it does not say."""
     taken: int = 0
 
-    def take(self) -> Reply:
+    def take(self, now_ms: int) -> Reply:
         """Carry a call out that sends, if Graph allows it."""
         if self.answer is None:
             return reply(404, "ErrorItemNotFound")
@@ -122,14 +125,21 @@ class Calendar:
             return reply(400, "ErrorInvalidRequest", message="hasn't requested a response")
         self.taken += 1
         stays = self.keeps_declined or self.action is Action.TENTATIVELY_ACCEPT
-        self.answer = ANSWERS[self.action] if stays else None
+        self.answer, self.answered_ms = ANSWERS[self.action] if stays else None, now_ms
         return reply(202)
 
     def show(self) -> Reply:
         """Answer a look."""
         if self.answer is None:
             return reply(404, "ErrorItemNotFound")
-        shown = Event(self.answer, self.is_organizer, self.is_cancelled, self.response_requested)
+        given = self.answered_ms
+        shown = Event(
+            self.answer,
+            self.is_organizer,
+            self.is_cancelled,
+            self.response_requested,
+            answered_at=None if given is None else datetime.fromtimestamp(given / 1000, UTC),
+        )
         return reply(200, event=shown)
 
 
@@ -147,6 +157,7 @@ class OneResponse(RuleBasedStateMachine):
         answer=st.sampled_from(["notResponded"] * 6 + ["none", "accepted", "declined", None]),
         traits=st.sampled_from([""] * 6 + ["organizer", "cancelled", "not requested"]),
         keeps_declined=st.booleans(),
+        answered_ms=st.sampled_from([None, BEGIN_MS - 3_600_000, BEGIN_MS + 1]),
         check_first=st.booleans(),
         max_attempts=st.integers(1, 4),
     )
@@ -157,6 +168,7 @@ class OneResponse(RuleBasedStateMachine):
         traits: str,
         *,
         keeps_declined: bool,
+        answered_ms: int | None,
         check_first: bool,
         max_attempts: int,
     ) -> None:
@@ -169,8 +181,9 @@ class OneResponse(RuleBasedStateMachine):
             is_organizer=traits == "organizer",
             is_cancelled=traits == "cancelled",
             response_requested=traits != "not requested",
+            answered_ms=answered_ms,
         )
-        self.now_ms = 1_790_000_000_000
+        self.now_ms = BEGIN_MS
         self.terms = Terms(
             deadline_ms=self.now_ms + 3_600_000,
             cancelled=False,
@@ -225,7 +238,7 @@ class OneResponse(RuleBasedStateMachine):
 
     def conclude_look(self, met: Reply) -> None:
         """Judge the reply to a look, and note what it has shown; it leaves a call's ids."""
-        judgement = judge_look(met, self.response, self.record)
+        judgement = judge_look(met, self.response, self.record, BEGIN_MS)
         told = self.record
         if told.client_request_id is None:
             told = told._replace(client_request_id="look").told(status=met.status, request_id=None)
@@ -277,9 +290,9 @@ class OneResponse(RuleBasedStateMachine):
         if fate.when is When.LATE:
             self.late_until_ms = self.now_ms
         elif fate.when is When.NOW:
-            self.calendar.take()
+            self.calendar.take(self.now_ms)
         if not fate.dead:
-            self.conclude(fate.met or self.calendar.take())
+            self.conclude(fate.met or self.calendar.take(self.now_ms))
 
     @precondition(lambda self: self.record.state is State.SENDING)
     @rule()
@@ -292,7 +305,7 @@ class OneResponse(RuleBasedStateMachine):
     def arrive_late(self) -> None:
         """Graph carries out what was given up."""
         self.late_until_ms = None
-        self.calendar.take()
+        self.calendar.take(self.now_ms)
 
     @rule(passed_ms=st.sampled_from([1, 500, BACKOFF_MS, SETTLE_MS, 3_600_000]))
     def wait(self, passed_ms: int) -> None:

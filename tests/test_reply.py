@@ -136,7 +136,11 @@ def test_a_look_reads_the_event() -> None:
         "responseRequested": False,
     }
     expected = Event(
-        "tentativelyAccepted", is_organizer=False, is_cancelled=True, response_requested=False
+        "tentativelyAccepted",
+        is_organizer=False,
+        is_cancelled=True,
+        response_requested=False,
+        answered_at=datetime(2026, 10, 21, 7, tzinfo=UTC),
     )
     assert expected == read(content, 200).event
 
@@ -147,6 +151,16 @@ def test_an_event_has_graphs_defaults() -> None:
         "notResponded", is_organizer=False, is_cancelled=False, response_requested=True
     )
     assert expected == read({"responseStatus": {"response": "notResponded"}}, 200).event
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "", None, 7, "yesterday", "2026-10-21T07:00:00", "9" * 40]
+)
+def test_an_answer_without_a_time(time: object) -> None:
+    """Where Graph does not say when an answer was given, nobody knows."""
+    event = read({"responseStatus": {"response": "accepted", "time": time}}, 200).event
+    assert event is not None
+    assert event.answered_at is None
 
 
 @pytest.mark.parametrize("status", [None, {}, {"response": None}, {"response": ""}])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jobs.outcome import REASONS, Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.response import Action, LocalTime, Response, TimeSlot
-from worker import codes
+from worker import codes, verdict
 from worker.reply import Event, Reply, TransportEnd
-from worker.verdict import REFUSALS, Judgement, Verdict, judge, judge_look, judge_page
+from worker.verdict import REFUSALS, Judgement, Verdict, judge, judge_page
 
 ORGANIZER_TEXT = (
     "Your request can't be completed. You can't respond to this meeting because you're the"
@@ -32,12 +32,15 @@ TENTATIVE = DECLINE.model_copy(update={"action": Action.TENTATIVELY_ACCEPT})
 SILENT = DECLINE.model_copy(update={"send_response": False})
 PROPOSING = DECLINE.model_copy(update={"proposed_new_time": SLOT})
 
+BEGUN_MS = 1_790_000_000_000
+"""When the first slice of the batch was opened."""
+
 FRESH = Record()
 CHECKED = Record(seen="notResponded")
-UNKNOWN = Record().unknown(1_000)
-CHECKED_UNKNOWN = CHECKED.unknown(1_000)
+UNKNOWN = Record().unknown(BEGUN_MS + 600_000)
+CHECKED_UNKNOWN = CHECKED.unknown(BEGUN_MS + 600_000)
 SHOWN_AFTER_UNKNOWN = UNKNOWN.shown("notResponded")
-ACCEPTED_BEFORE = Record(seen="accepted").unknown(1_000)
+ACCEPTED_BEFORE = Record(seen="accepted").unknown(BEGUN_MS + 600_000)
 
 REFUSED_UNCLEARLY = Record().refused(Reason.BAD_REQUEST)
 PROPOSAL_REFUSED = Record().refused(Reason.PROPOSAL_NOT_ALLOWED)
@@ -57,10 +60,21 @@ def reply(status: int | None, code: str | None = None, **fields: Any) -> Reply:
     return Reply(status=status, code=code, arrived_at=arrived_at, duration_ms=12.5, **fields)
 
 
-def event(answer: str = "notResponded", **fields: bool) -> Reply:
+def event(answer: str = "notResponded", **fields: Any) -> Reply:
     """Make the reply to a look that found the event."""
     standard: Any = {"is_organizer": False, "is_cancelled": False, "response_requested": True}
     return reply(200, event=Event(response=answer, **(standard | fields)))
+
+
+def judge_look(found: Reply, response: Response, record: Record) -> Judgement:
+    """Judge a look of that batch."""
+    return verdict.judge_look(found, response, record, BEGUN_MS)
+
+
+def answered(answer: str, after_ms: int) -> Reply:
+    """Make the reply to a look at an answer that was given so long after the batch had begun."""
+    given_at = datetime.fromtimestamp((BEGUN_MS + after_ms) / 1000, UTC)
+    return event(answer, answered_at=given_at)
 
 
 def refused(reason: Reason) -> Judgement:
@@ -400,7 +414,7 @@ def test_a_broken_call(end: TransportEnd) -> None:
 LOOKS = [
     (event("declined"), DECLINE, UNKNOWN, worked(Reason.VERIFIED, Verdict.SEEN)),
     (event("declined"), DECLINE, FRESH, seen(Outcome.ALREADY)),
-    (event("declined"), TENTATIVE, UNKNOWN, seen(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE)),
+    (event("declined"), TENTATIVE, UNKNOWN, seen(Outcome.UNCERTAIN)),
     (event("tentativelyAccepted"), TENTATIVE, UNKNOWN, worked(Reason.VERIFIED, Verdict.SEEN)),
     (event("tentativelyAccepted"), TENTATIVE, FRESH, seen(Outcome.ALREADY)),
     (event("tentativelyAccepted"), DECLINE, FRESH, shown("tentativelyAccepted")),
@@ -409,8 +423,21 @@ LOOKS = [
     (event("none"), DECLINE, UNKNOWN, shown("none")),
     (event(), TENTATIVE, CHECKED_UNKNOWN, shown()),
     (event("accepted"), DECLINE, FRESH, shown("accepted")),
-    (event("accepted"), DECLINE, UNKNOWN, seen(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE)),
-    (event("accepted"), DECLINE, CHECKED_UNKNOWN, seen(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE)),
+    (event("accepted"), DECLINE, UNKNOWN, seen(Outcome.UNCERTAIN)),
+    (event("accepted"), DECLINE, CHECKED_UNKNOWN, seen(Outcome.UNCERTAIN)),
+    (answered("accepted", -61_000), DECLINE, UNKNOWN, shown("accepted")),
+    (answered("accepted", -59_000), DECLINE, UNKNOWN, seen(Outcome.UNCERTAIN)),
+    (answered("accepted", 300_000), DECLINE, UNKNOWN, seen(Outcome.UNCERTAIN)),
+    (answered("accepted", 659_000), DECLINE, UNKNOWN, seen(Outcome.UNCERTAIN)),
+    (
+        answered("accepted", 661_000),
+        DECLINE,
+        UNKNOWN,
+        seen(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE),
+    ),
+    (answered("accepted", -61_000), DECLINE, CHECKED_UNKNOWN, shown("accepted")),
+    (answered("accepted", 661_000), DECLINE, ACCEPTED_BEFORE, shown("accepted")),
+    (answered("declined", -61_000), DECLINE, UNKNOWN, worked(Reason.VERIFIED, Verdict.SEEN)),
     (event("accepted"), DECLINE, ACCEPTED_BEFORE, shown("accepted")),
     (event("declined"), DECLINE, ACCEPTED_BEFORE, worked(Reason.VERIFIED, Verdict.SEEN)),
     (event(is_organizer=True), DECLINE, FRESH, seen(Outcome.SKIPPED, Reason.ORGANIZER)),

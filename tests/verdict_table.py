@@ -27,8 +27,8 @@ SHOWN = UNKNOWN.shown("notResponded")
 CALLS: dict[str, Callable[[Reply], Judgement]] = {
     "first call": lambda reply: judge(reply, DECLINE, FRESH),
     "call after a look": lambda reply: judge(reply, DECLINE, SHOWN),
-    "look before any call": lambda reply: judge_look(reply, DECLINE, FRESH),
-    "look after an unknown call": lambda reply: judge_look(reply, DECLINE, UNKNOWN),
+    "look before any call": lambda reply: judge_look(reply, DECLINE, FRESH, 0),
+    "look after an unknown call": lambda reply: judge_look(reply, DECLINE, UNKNOWN, 0),
     "page of a calendar": judge_page,
 }
 

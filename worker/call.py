@@ -328,7 +328,9 @@ class Looking(Reading, EventCall):
         )
 
     def _judge(self, reply: Reply) -> Judgement:
-        return judge_look(reply, self._response, self._before)
+        batch = self._shift.part.batch
+        begun_ms = batch.started_at_ms or batch.submitted_at_ms
+        return judge_look(reply, self._response, self._before, begun_ms)
 
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
         told = super()._told(reply, judgement)

@@ -49,8 +49,9 @@ class Event:
     """
     What a look reads of an event; `response` is Graph's word (Graph: responseStatus).
 
-    `proposals_allowed` is false only where the event says so. `showing` is its subject, start and
-    organizer, as far as they were asked for.
+    `answered_at` is when it was given (aware), None where Graph does not say. `proposals_allowed`
+    is false only where the event says so. `showing` is its subject, start and organizer, as far
+    as they were asked for.
     """
 
     response: str
@@ -58,6 +59,7 @@ class Event:
     is_cancelled: bool
     response_requested: bool
     proposals_allowed: bool = True
+    answered_at: datetime | None = None
     showing: tuple[str | None, ...] = (None, None, None)
 
 
@@ -192,5 +194,17 @@ def _event(answer: dict[str, Any]) -> Event | None:
         is_cancelled=answer.get("isCancelled") is True,
         response_requested=answer.get("responseRequested") is not False,  # Graph: default true
         proposals_allowed=answer.get("allowNewTimeProposals") is not False,  # the same
+        answered_at=_answered_at((status or {}).get("time")),
         showing=read_showing(answer),
     )
+
+
+def _answered_at(time: object) -> datetime | None:
+    """Return when an answer was given; Graph writes the year 1 where there was none."""
+    try:
+        moment = datetime.fromisoformat(time) if isinstance(time, str) else None
+    except ValueError:
+        return None
+    if moment is None or moment.tzinfo is None or moment.year <= 1:
+        return None
+    return moment

@@ -65,6 +65,9 @@ UNCERTAIN: Final = Judgement(Verdict.REFUSED, Ending(Outcome.UNCERTAIN))
 
 UNANSWERED: Final = frozenset({"none", "notResponded"})
 
+CLOCKS_DIFFER_MS: Final = 60_000
+"""By so much may Graph's clock and ours differ: what lies closer has no order."""
+
 SUCCESSES: Final = range(200, 300)
 
 REFUSALS: Final = frozenset({*range(300, 500), 501}) - {408, 409, 412, 423, 424, 425, 499}
@@ -106,16 +109,17 @@ def _judge_unsuccessful(reply: Reply, response: Response, record: Record) -> Jud
     return _refused(reason)
 
 
-def judge_look(reply: Reply, response: Response, record: Record) -> Judgement:
+def judge_look(reply: Reply, response: Response, record: Record, begun_ms: int) -> Judgement:
     """
     Say what the reply to a look means for its response.
 
-    `again` is to look again; a look sends nothing, so there is no harm in it.
+    `begun_ms` is a moment before which no call of its batch was made (ms since the epoch). `again`
+    is to look again; a look sends nothing, so there is no harm in it.
     """
     if reply.status is None:
         return AGAIN
     if reply.event is not None and reply.status in SUCCESSES:
-        return _judge_event(reply.event, response, record)
+        return _judge_event(reply.event, response, record, begun_ms)
     if (common := _judge_any(reply)) is not None:
         return common
     if _gone_after_unknown_decline(reply, response, record):
@@ -189,7 +193,7 @@ def _is_refusal(reply: Reply) -> bool:
     return reply.status in REFUSALS or codes.REASONS.get(word) in codes.ANYWHERE
 
 
-def _judge_event(event: Event, response: Response, record: Record) -> Judgement:
+def _judge_event(event: Event, response: Response, record: Record, begun_ms: int) -> Judgement:
     """Judge what the calendar shows; the wanted answer comes before all that forbids one."""
     if event.response == ANSWERS[response.action]:
         worked = Ending(Outcome.SENT, Reason.VERIFIED)
@@ -197,10 +201,29 @@ def _judge_event(event: Event, response: Response, record: Record) -> Judgement:
     if (reason := _hindrance(event, response)) is not None:
         return _seen(Ending(Outcome.SKIPPED, reason))
     if record.unknown_since_ms and event.response not in UNANSWERED | {record.seen}:
-        return _seen(Ending(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE))
+        otherwise = _judge_other_answer(event, record, begun_ms)
+        if otherwise is not None:
+            return _seen(otherwise)
     if record.refusal is not None:
         return _seen(Ending(Outcome.FAILED, _explained(record.refusal, event)))
     return Judgement(Verdict.SEEN, shown=event.response)
+
+
+def _judge_other_answer(event: Event, record: Record, begun_ms: int) -> Ending | None:
+    """
+    Judge another answer than the wanted one, which nobody has seen before; None if it is old.
+
+    Given before the first call, it shows that none was carried out; given after the last one, it
+    is somebody's later wish. Between the two, and without a time, nobody can tell.
+    """
+    if event.answered_at is None:
+        return Ending(Outcome.UNCERTAIN)
+    answered_ms = event.answered_at.timestamp() * 1000
+    if answered_ms < begun_ms - CLOCKS_DIFFER_MS:
+        return None
+    if answered_ms > record.unknown_since_ms + CLOCKS_DIFFER_MS:
+        return Ending(Outcome.SKIPPED, Reason.ANSWERED_OTHERWISE)
+    return Ending(Outcome.UNCERTAIN)
 
 
 def _hindrance(event: Event, response: Response) -> Reason | None:

@@ -1,0 +1,54 @@
+"""A meeting that had been answered before: the row asks for a change, whatever goes wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from ordeal import COMMENT, Ordeal
+from program import Program
+from sandbox_client import SandboxClient
+
+
+def changes(count: int, mailboxes: int = 6) -> list[dict[str, Any]]:
+    """Make declines of meetings that were accepted long ago."""
+    return [
+        {
+            "user": f"p{n % mailboxes}@contoso.com",
+            "event": f"accepted-{n}",
+            "action": "decline",
+            "comment": COMMENT,
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("options", [[], ["--check-first"]], ids=["blind", "check-first"])
+def test_connections_that_are_cut(
+    program: Program, sandbox: SandboxClient, options: Sequence[str]
+) -> None:
+    """An answer that is older than the batch shows that a lost call was not carried out."""
+    cut = {"method": "POST", "effect": "lost", "times": 12}
+    sandbox.faults([{**cut, "taken": False}, {**cut, "taken": True}])
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(changes(36), *options)
+    ordeal.burst()
+
+    assert [] == ordeal.violations()
+    assert {"sent": 36} == dict(ordeal.records().outcomes)
+
+
+@pytest.mark.parametrize("options", [[], ["--check-first"]], ids=["blind", "check-first"])
+def test_a_worker_that_is_killed(
+    program: Program, sandbox: SandboxClient, options: Sequence[str]
+) -> None:
+    """What a dead worker had marked is sent by its successor, once."""
+    sandbox.options(latency_s=0.3)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(changes(36), *options)
+    with ordeal.worker() as worker:
+        ordeal.wait_for_calls(12)
+        ordeal.kill(worker)
+    ordeal.burst()
+
+    assert [] == ordeal.violations()
+    assert {"sent": 36} == dict(ordeal.records().outcomes)

@@ -600,26 +600,70 @@ def test_late_news_of_an_old_token() -> None:
     assert asyncio.run(play()) == (0.0, "token-2")
 
 
-def test_claims_that_are_none() -> None:
-    """A challenge that is no JSON object is left out."""
+def test_an_ended_token_is_not_given_out_when_none_follows() -> None:
+    """When a token has ended and no other can be had, there is none."""
 
-    async def play() -> str:
+    async def play() -> float:
         stage = Stage()
-        return await stage.source.renew(await stage.source.token(), "no claims")
+        await stage.source.token()
+        stage.issuer.fails = ServiceRequestError("no route")
+        stage.now += 3_601
+        return await stage.refused()
 
-    assert asyncio.run(play()) == "token-2"
+    assert asyncio.run(play()) == 1.0
 
 
-def test_close() -> None:
-    """Closing gives up what is being fetched, and closes the credential."""
+def test_an_answer_that_breaks_its_reader() -> None:
+    """Whatever the authority says, a token is missed, and nothing crashes."""
 
-    async def play() -> tuple[bool, bool]:
+    async def play() -> list[tuple[str, Any]]:
         stage = Stage()
-        stage.issuer.opens.clear()
-        waiter = asyncio.create_task(stage.source.token())
-        await settle()
-        await stage.source.close()
-        await settle()
-        return waiter.cancelled(), stage.issuer.is_closed
+        stage.issuer.fails = AttributeError("'int' object has no attribute 'update'")
+        await stage.refused()
+        return stage.log()
 
-    assert asyncio.run(play()) == (True, True)
+    assert asyncio.run(play()) == [("token.refused", 1.0)]
+
+
+def test_a_token_that_is_to_be_refreshed_at_once() -> None:
+    """However early a token is to be refreshed, it is not with each call."""
+
+    async def play() -> int:
+        stage = Stage()
+        stage.issuer.refresh_in_s = 1
+        for _ in range(50):
+            await stage.token_later()
+            stage.now += 1
+        return stage.issuer.issued
+
+    assert asyncio.run(play()) == 1
+
+
+class Choosy(Issuer):
+    """An authority that grants no claims."""
+
+    async def get_token_info(
+        self, *_scopes: str, options: TokenRequestOptions | None = None
+    ) -> AccessTokenInfo:
+        """Issue a token unless claims are asked for."""
+        assert options is not None
+        self.issued += 1
+        if options["claims"] != "{}":
+            raise ValueError("these claims are not granted")
+        return AccessTokenInfo(f"token-{self.issued}", int(self.clock()) + self.lifetime_s)
+
+
+def test_claims_that_are_not_granted() -> None:
+    """One mailbox's claims that the authority refuses are dropped: all others get a token."""
+
+    async def play() -> tuple[str, str]:
+        stage = Stage()
+        stage.source._credential = stage.issuer = Choosy(lambda: stage.now)
+        stale = await stage.source.token()
+        with pytest.raises(TokenUnavailable) as caught:
+            await stage.source.renew(stale, '{"access_token": {"nbf": {"value": "1"}}}')
+        meanwhile = await stage.source.token()
+        stage.now = caught.value.retry_at
+        return meanwhile, await stage.source.renew(stale)
+
+    assert asyncio.run(play()) == ("token-1", "token-3")

@@ -205,7 +205,9 @@ def test_a_body_counts_from_its_announcement(
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("padding", ["", "="])
-@pytest.mark.parametrize("text", [CLAIMS, CLAIMS + " ", CLAIMS + "  ", '{"a":"\u00ff\u00fe?>"}'])
+@pytest.mark.parametrize(
+    "text", [CLAIMS, CLAIMS + " ", CLAIMS + "  ", '{"access_token":{"a":"\u00ff\u00fe?>"}}']
+)
 def test_the_claims_of_a_challenge_are_decoded(encode: Any, padding: str, text: str) -> None:
     """Both alphabets of base64, padded or not, give the JSON that the next token wants."""
     claims = encode(text.encode()).decode().rstrip("=" if padding else "")
@@ -227,6 +229,29 @@ def test_the_claims_of_a_challenge_are_decoded(encode: Any, padding: str, text: 
 def test_what_is_no_challenge_gives_no_claims(status: int, challenge: str) -> None:
     """Only a 401 with a JSON object in its claims asks for another token."""
     assert read(b"", status, www_authenticate=challenge).claims is None
+
+
+@pytest.mark.parametrize(
+    "claims", ["{}", '{"access_token": 5}', '{"access_token": null}', '{"access_token": []}', "[]"]
+)
+def test_claims_of_another_shape_are_none(claims: str) -> None:
+    """Only claims of the shape that Entra ID documents are handed on."""
+    challenge = f'Bearer claims="{base64.b64encode(claims.encode()).decode()}"'
+    assert read(b"", 401, www_authenticate=challenge).claims is None
+
+
+def test_of_several_waits_the_longest_counts() -> None:
+    """A Retry-After that comes in several lines asks for the longest of them."""
+    headers = CIMultiDict([("Retry-After", "1"), ("Retry-After", "6")])
+    reply = read_reply(429, headers, b"", arrived_at=ARRIVED, duration_ms=1.0)
+    assert 6.0 == reply.retry_after_s
+
+
+def test_what_broke_off_may_have_had_a_body() -> None:
+    """A reply that did not come to its own end counts as one with a body."""
+    headers = CIMultiDict[str]()
+    reply = read_reply(202, headers, b"", arrived_at=ARRIVED, duration_ms=1.0, whole=False)
+    assert reply.has_body
 
 
 def test_the_challenge_may_stand_in_a_later_header() -> None:

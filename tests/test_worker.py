@@ -103,7 +103,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str, int]] = {
     "lost after": ({"effect": "lost", "taken": True}, "sent", "inferred", 1),
     "lost before": ({"effect": "lost", "taken": False}, "sent", "accepted", 2),
     "reset after": ({"effect": "reset", "taken": True}, "sent", "inferred", 1),
-    "cut after 202": ({"effect": "cut", "taken": True}, "sent", "accepted", 1),
+    "cut after 202": ({"effect": "cut", "taken": True}, "sent", "inferred", 1),
     "500 before": ({"status": 500, "taken": False}, "sent", "accepted", 2),
     "500 after": ({"status": 500, "taken": True}, "sent", "inferred", 1),
     "504 after": ({"status": 504, "taken": True}, "sent", "inferred", 1),

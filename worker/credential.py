@@ -6,7 +6,7 @@ them learn at once until when to wait, and nobody asks the authority before that
 """
 
 import asyncio
-import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +31,7 @@ _FETCH_LIMIT_S: Final = 30.0
 _EARLY_S: Final = 300.0
 _LONGEST_WAIT_S: Final = 60.0
 _QUIET_S: Final = 300.0
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 _NO_CLAIMS: Final = "{}"
 """
@@ -110,9 +111,12 @@ async def request_token(
     `claims` are those of a challenge. Raises what stands in `MISSED`.
     """
     async with asyncio.timeout(_FETCH_LIMIT_S):
-        return await credential.get_token_info(
-            scope, options={"enable_cae": True, "claims": _readable(claims)}
+        token = await credential.get_token_info(
+            scope, options={"enable_cae": True, "claims": claims or _NO_CLAIMS}
         )
+    if not isinstance(token.token, str) or not _TOKEN.fullmatch(token.token):
+        raise ValueError("the authority gave a token that cannot stand in a header")
+    return token
 
 
 class TokenSource:
@@ -218,9 +222,12 @@ class TokenSource:
             raise self._refused()
         # Shielded: who stops waiting must not take the token from the others.
         await asyncio.shield(self._start_fetch(stale))
-        if self._held is None or (self._held.token == stale and self._renewable):
+        held = self._held
+        if held is None or self._clock() >= held.expires_on:
             raise self._refused()
-        return self._held.token
+        if held.token == stale and self._renewable:
+            raise self._refused()
+        return held.token
 
     def _start_fetch(self, stale: str | None = None) -> asyncio.Task[None]:
         if self._fetching is None:
@@ -232,11 +239,19 @@ class TokenSource:
         try:
             token = await request_token(self._credential, self._scope, claims)
         except MISSED as error:
-            self._close_source(judge_refusal(error))
+            self._miss(judge_refusal(error), claims)
+        except Exception as error:  # noqa: BLE001  # whatever the authority has said, nobody crashes
+            self._miss(Refusal.unexpected(error), claims)
         else:
             self._keep(token, stale)
         finally:
             self._fetching = None
+
+    def _miss(self, refusal: Refusal, claims: str | None) -> None:
+        """Close the source; claims that the authority does not grant are not asked for again."""
+        if claims is not None and (refusal.lasting or refusal.is_unexpected):
+            self._claims = None
+        self._close_source(refusal)
 
     def _keep(self, token: AccessTokenInfo, stale: str | None) -> None:
         now = self._clock()
@@ -253,6 +268,7 @@ class TokenSource:
         """Return a moment some minutes early, or a fifth of a short life; workers differ."""
         early_s = min(_EARLY_S, lifetime_s / 5)
         moment = token.refresh_on or token.expires_on - early_s
+        moment = max(moment, self._clock() + early_s / 5)  # not with each call
         return moment - self._random() * early_s / 5
 
     def _close_source(self, refusal: Refusal) -> None:
@@ -293,11 +309,3 @@ class TokenSource:
         if closed is None:  # nothing fetched yet, or given up by `close`
             return TokenUnavailable(Refusal.closed(), self._clock())
         return TokenUnavailable(closed.refusal, closed.retry_at)
-
-
-def _readable(claims: str | None) -> str:
-    """Drop claims that are no JSON object: the token without them is worth a try."""
-    try:
-        return claims if claims and isinstance(json.loads(claims), dict) else _NO_CLAIMS
-    except ValueError:
-        return _NO_CLAIMS

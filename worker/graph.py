@@ -217,6 +217,7 @@ class Graph:
             arrived_at=incoming.arrived_at,
             duration_ms=duration_ms,
             paged=paged,
+            whole=incoming.whole,
         )
 
 

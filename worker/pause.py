@@ -22,8 +22,8 @@ def until_ms_of(means: Means, reply: Reply, *, throttled: int, away: int = 0) ->
     mailbox was away, this time included, if that is what the reply says.
     """
     random = means.random.random
-    if away and reply.retry_after_s is None:
-        wait = away_s(away, random)
+    if away:
+        wait = max(away_s(away, random), reply.retry_after_s or 0.0)
     else:
         wait = wait_s(reply.retry_after_s, random, throttled=throttled + 1)
     # Rounded up, and one more for the moment of arrival: never early.

@@ -42,6 +42,9 @@ _NO_EXCHANGE = (
     " that the tenant has licences for Exchange Online"
 )
 
+_UNEXPECTED = "unexpected_reply"
+_FOREIGN = "something else than Entra ID answered: check the proxy and AZURE_AUTHORITY_HOST"
+
 MISSED = (AzureError, OSError, ValueError)
 """
 All that azure-identity raises when it has no token.
@@ -57,12 +60,14 @@ class Refusal:
     Why there is no token.
 
     `lasting`: only a person can change it. `retry_after`: that header of the authority's reply.
+    `revocable`: it is Graph that refused the token, to some mailboxes; another may take it yet.
     """
 
     error_code: str
     hint: str
     lasting: bool
     retry_after: str | None = None
+    revocable: bool = False
 
     @property
     def level(self) -> int:
@@ -80,13 +85,23 @@ class Refusal:
             hint = _NO_EXCHANGE
         else:
             hint = _CHALLENGED if challenged else _REFUSED_BY_GRAPH
-        return cls(error_code, hint, lasting=True)
+        return cls(error_code, hint, lasting=True, revocable=True)
 
     @classmethod
     def same_token(cls) -> Self:
         """Say that a new token was asked for, and the refused one came back."""
         hint = "managed identity keeps a token for up to a day; restart the host or wait"
-        return cls("token_not_renewed", hint, lasting=True)
+        return cls("token_not_renewed", hint, lasting=True, revocable=True)
+
+    @classmethod
+    def unexpected(cls, error: Exception) -> Self:
+        """Say that the authority's answer broke what reads it."""
+        return cls(f"{_UNEXPECTED} ({type(error).__name__})", _FOREIGN, lasting=False)
+
+    @property
+    def is_unexpected(self) -> bool:
+        """Whether the answer could not be read at all."""
+        return self.error_code.startswith(_UNEXPECTED)
 
     @classmethod
     def closed(cls) -> Self:
@@ -123,8 +138,7 @@ def _without_answer(error: Exception) -> Refusal:
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return Refusal("unreachable", _UNREACHABLE, lasting=False)
     if isinstance(error, ClientAuthenticationError):
-        hint = "something else than Entra ID answered: check the proxy and AZURE_AUTHORITY_HOST"
-        return Refusal("unexpected_reply", hint, lasting=False)
+        return Refusal(_UNEXPECTED, _FOREIGN, lasting=False)
     return Refusal(type(error).__name__, _BY_STATUS, lasting=True)
 
 

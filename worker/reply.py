@@ -21,6 +21,8 @@ from worker.backoff import retry_after_s
 from worker.page import Page, read_page, read_showing
 
 MAX_CODE = 128
+MAX_CLAIMS = 4_096
+"""Bytes of claims that are handed on; those of Entra ID have a few hundred."""
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
@@ -72,7 +74,7 @@ class Reply:
     error code. `message` is for the verdict only and never logged. `reached` is false only when
     surely nothing of the request left this machine. `retry_after_s` is the wait that the reply
     asks for, None if it asks for none that can be kept. `claims` is the JSON that a 401 wants the
-    next token to be asked for with. `has_body` is whether a body came, or was announced;
+    next token to be asked for with. `has_body` is whether a body came, or may have been to come;
     `is_json` whether it was an object, as all that Graph says is. `arrived_at` (aware) is when
     the head of the reply, or the end of the call, was there.
     """
@@ -100,11 +102,13 @@ def read_reply(
     arrived_at: datetime,
     duration_ms: float,
     paged: bool = False,
+    whole: bool = True,
 ) -> Reply:
     """
     Return the reply that a status line, its headers and as much body as came amount to.
 
-    With `paged` a page of a calendar is expected.
+    `whole` is whether it came to its own end: what broke off may have had a body. With `paged` a
+    page of a calendar is expected.
     """
     answer = _object(content)
     error = answer.get("error")
@@ -116,7 +120,7 @@ def read_reply(
         retry_after_s=_retry_after_s(headers, arrived_at),
         request_id=_request_id(headers.get("request-id")) or _inner_request_id(error),
         claims=_claims(headers) if status == 401 else None,  # noqa: PLR2004  # unauthorized
-        has_body=bool(content) or headers.get("Content-Length", "0") != "0",
+        has_body=bool(content) or not whole or headers.get("Content-Length", "0") != "0",
         is_json=bool(answer),
         event=_event(answer),
         page=read_page(answer) if paged else None,
@@ -126,9 +130,10 @@ def read_reply(
 
 
 def _retry_after_s(headers: Headers, arrived_at: datetime) -> float | None:
-    if (header := headers.get("Retry-After")) is None:  # as with nearly every reply
+    if "Retry-After" not in headers:  # as with nearly every reply
         return None
-    return retry_after_s(header, now=arrived_at, date=headers.get("Date"))
+    asked = ", ".join(headers.getall("Retry-After"))  # of several, the longest counts
+    return retry_after_s(asked, now=arrived_at, date=headers.get("Date"))
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -173,7 +178,11 @@ def _claims(headers: Headers) -> str | None:
         decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
     except ValueError:
         return None
-    return decoded.decode() if _object(decoded) else None
+    wanted = _object(decoded)
+    # What the authority's library is given must have the shape it expects (Entra: claims request).
+    if not isinstance(wanted.get("access_token"), dict) or len(decoded) > MAX_CLAIMS:
+        return None
+    return decoded.decode()
 
 
 def _event(answer: dict[str, Any]) -> Event | None:

@@ -7,26 +7,39 @@ all. So each 401 is held against what the other mailboxes say of tokens at the s
 is decided here from the code of a reply, and nobody is called.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 SEVERAL: Final = 2
 """So many mailboxes that refuse the same new token, while none takes it, mean the application."""
 
 MANY: Final = 5
-"""With so many it is said at once, without waiting for others that may take it."""
+"""With so many it is said at once, if nobody else is being called who may take it."""
 
-PATIENCE_S: Final = 2.0
-"""How long others are given to take the token that a mailbox has refused."""
+CROWD: Final = 20
+"""With so many it is said at once, whoever else is being called."""
+
+PATIENCE_S: Final = 3.0
+"""How long a mailbox must refuse tokens before it is said to be alone with its 401."""
+
+SLOW_S: Final = 30.0
+"""How long those are waited for who are being called and have not replied."""
+
+LOYAL_S: Final = 300.0
+"""The same for a mailbox that has taken tokens before: more likely something passes."""
 
 MEMORY_S: Final = 60.0
-"""A refusal that is older begins anew: what others have said since then proves nothing of now."""
+"""After so long without another refusal, the next one begins anew."""
 
 KEPT: Final = 10_000
-"""Mailboxes whose refusals are remembered; the oldest is forgotten first."""
+"""Mailboxes of which is remembered what they say; the oldest is forgotten first."""
+
+SOON_S: Final = 0.7
+LATE_S: Final = 20.0
+"""The shortest and the longest wait before a mailbox is tried again that is not judged yet."""
 
 
 class Blame(StrEnum):
@@ -48,6 +61,7 @@ class _Refusal:
 
     since_s: float
     token: str
+    kept_until_s: float = 0.0
     new_token: str = ""
     new_since_s: float = 0.0
 
@@ -63,11 +77,18 @@ class TokenTrial:
         self._monotonic = monotonic
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
         self._accepted_s: OrderedDict[str, float] = OrderedDict()  # the latest two mailboxes
+        self._loyal: OrderedDict[str, None] = OrderedDict()
+        self._called: Counter[str] = Counter()
 
-    @property
-    def pending(self) -> bool:
-        """Whether anybody has refused a token lately, so that acceptances matter."""
-        return bool(self._refusals)
+    def begun(self, mailbox: str) -> None:
+        """Note that a mailbox is being called."""
+        self._called[mailbox] += 1
+
+    def ended(self, mailbox: str) -> None:
+        """Note that a call has ended."""
+        self._called[mailbox] -= 1
+        if self._called[mailbox] <= 0:
+            del self._called[mailbox]
 
     def refuses(self, mailbox: str, token: str) -> bool:
         """Whether a mailbox has refused this token, so that it is not to be tried there again."""
@@ -76,6 +97,8 @@ class TokenTrial:
 
     def accepted(self, mailbox: str, begun_s: float) -> None:
         """Note that Graph took the token of a call that was begun at `begun_s` (monotonic)."""
+        if mailbox not in self._loyal:
+            _remember(self._loyal, mailbox, None)
         if not self._refusals:
             return
         self._refusals.pop(mailbox, None)
@@ -84,36 +107,47 @@ class TokenTrial:
         if len(self._accepted_s) > 2:  # noqa: PLR2004  # of two, one is another mailbox
             self._accepted_s.popitem(last=False)
 
-    def judge(self, mailbox: str, token: str, *, renewed: bool, of_token: bool) -> Blame:
+    def judge(
+        self, mailbox: str, token: str, *, renewed: bool, of_token: bool, rests_s: float = 0.0
+    ) -> Blame:
         """
         Say what a 401 means that a mailbox has just answered to a token.
 
         `renewed` is whether the token was fetched because Graph had refused the one before.
         `of_token` is whether the reply speaks of the token, by its code or by a challenge; where
-        one mailbox is all there is, that decides.
+        one mailbox is all there is, that decides. `rests_s` is how long the mailbox is left alone
+        now.
         """
         now_s = self._monotonic()
         refusal = self._note(mailbox, token, now_s)
+        refusal.kept_until_s = now_s + rests_s + MEMORY_S
         if not renewed:
             return Blame.RENEW
-        if self._others_accept_since(refusal.since_s, mailbox):
-            return Blame.MAILBOX
         if refusal.new_token != token:
             refusal.new_token, refusal.new_since_s = token, now_s
-        refusers = self._count_refusers(token)
-        if refusers >= MANY:
+        loyal = mailbox in self._loyal
+        if self._others_accept_since(refusal.since_s, mailbox):
+            patience_s = LOYAL_S if loyal else PATIENCE_S
+            return Blame.MAILBOX if now_s - refusal.since_s >= patience_s else Blame.WAIT
+        refusers, unheard = self._count_refusers(token), self._others_are_called()
+        if refusers >= (MANY if not unheard else CROWD):
             return Blame.APPLICATION
-        if now_s - refusal.new_since_s < PATIENCE_S:
+        if now_s - refusal.new_since_s < (SLOW_S if unheard else PATIENCE_S):
             return Blame.WAIT
-        return Blame.APPLICATION if of_token or refusers >= SEVERAL else Blame.MAILBOX
+        shared = of_token or loyal or refusers >= SEVERAL
+        return Blame.APPLICATION if shared else Blame.MAILBOX
+
+    def pause_s(self, mailbox: str) -> float:
+        """Return how long to wait before a mailbox is tried again that is not judged yet."""
+        refusal = self._refusals.get(mailbox)
+        passed_s = 0.0 if refusal is None else self._monotonic() - refusal.since_s
+        return min(max(SOON_S, passed_s / 2), LATE_S)
 
     def _note(self, mailbox: str, token: str, now_s: float) -> _Refusal:
         refusal = self._refusals.get(mailbox)
-        if refusal is None or refusal.since_s < now_s - MEMORY_S:
-            refusal = self._refusals[mailbox] = _Refusal(now_s, token)
-            self._refusals.move_to_end(mailbox)
-            if len(self._refusals) > KEPT:
-                self._refusals.popitem(last=False)
+        if refusal is None or refusal.kept_until_s < now_s:
+            refusal = _Refusal(now_s, token)
+            _remember(self._refusals, mailbox, refusal)
         return refusal
 
     def _count_refusers(self, token: str) -> int:
@@ -123,7 +157,21 @@ class TokenTrial:
             for mailbox, each in self._refusals.items()
         )
 
+    def _others_are_called(self) -> bool:
+        """Whether somebody is being called now who has refused nothing."""
+        return any(mailbox not in self._refusals for mailbox in self._called)
+
     def _others_accept_since(self, since_s: float, mailbox: str) -> bool:
         return any(
             name != mailbox and begun_s > since_s for name, begun_s in self._accepted_s.items()
         )
+
+
+T = TypeVar("T")
+
+
+def _remember(memory: OrderedDict[str, T], name: str, value: T) -> None:
+    memory[name] = value
+    memory.move_to_end(name)
+    if len(memory) > KEPT:
+        memory.popitem(last=False)

@@ -4,6 +4,7 @@ What follows a 401: another token, some patience, or a pause of everything.
 Whose 401 it is, the application's or one mailbox's, is `worker/token_trial.py`'s to say.
 """
 
+from http.client import UNAUTHORIZED
 from typing import Final
 
 from worker import codes
@@ -13,10 +14,10 @@ from worker.means import Means
 from worker.reply import Reply
 from worker.shift import Shift
 from worker.token_trial import Blame
-from worker.verdict import GRAPHS_WORD, Judgement
+from worker.verdict import Judgement, Verdict
 
-UNDECIDED_MS: Final = 700
-"""When a mailbox is tried again of which others have still to show whether its 401 is its own."""
+RECHECK_MS: Final = 2_000
+"""How often lanes ask for a token that Graph is thought to refuse: somebody may take it yet."""
 
 
 def find_blame(
@@ -31,8 +32,8 @@ def find_blame(
     """
     Say whose fault a 401 is; None for any other reply.
 
-    Of any other answer of Graph it is noted that the token was taken, by a call that was begun at
-    `begun_s` (monotonic).
+    Of an answer that only a call brings which was let in it is noted that the token was taken, by
+    a call that was begun at `begun_s` (monotonic).
     """
     if judgement.token:
         return means.trial.judge(
@@ -40,11 +41,19 @@ def find_blame(
             token,
             renewed=means.tokens.is_renewed(token),
             of_token=reply.claims is not None or (reply.code or "").casefold() in codes.TOKEN,
+            rests_s=reply.retry_after_s or 0.0,
         )
-    if means.trial.pending and judgement.verdict in GRAPHS_WORD:
+    if _was_let_in(reply, judgement):
         means.trial.accepted(lane.mailbox, begun_s)
         means.tokens.accepted(token)
     return None
+
+
+def _was_let_in(reply: Reply, judgement: Judgement) -> bool:
+    """Whether a call came as far as the mailbox: throttling, and unknown refusals, may not."""
+    if judgement.verdict in {Verdict.SENT, Verdict.SEEN}:
+        return True
+    return (reply.code or "").casefold() in codes.REASONS and reply.status != UNAUTHORIZED
 
 
 async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Blame) -> bool:
@@ -52,7 +61,8 @@ async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Bl
     tokens = shift.means.tokens
     match blame:
         case Blame.WAIT:
-            shift.end_lane(lane, shift.means.now_ms() + UNDECIDED_MS)
+            pause_s = shift.means.trial.pause_s(lane.mailbox)
+            shift.end_lane(lane, shift.means.now_ms() + int(pause_s * 1000))
             return False
         case Blame.APPLICATION:
             refused = tokens.refuse(token, reply.code or "401", reply.claims)
@@ -66,5 +76,8 @@ async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Bl
 
 def await_token(shift: Shift, lane: Lane, unavailable: TokenUnavailable) -> bool:
     """End a lane until there may be a token; return that nothing goes on before."""
-    shift.end_lane(lane, int(unavailable.retry_at * 1000) + 1)
+    until_ms = int(unavailable.retry_at * 1000) + 1
+    if unavailable.refusal.revocable:
+        until_ms = min(until_ms, shift.means.now_ms() + RECHECK_MS)
+    shift.end_lane(lane, until_ms)
     return False

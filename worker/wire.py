@@ -87,7 +87,8 @@ class Incoming:
 
     `status` is that of a status line which came whole, even if all after it broke off; without
     one, `end` says why. `reached` is whether a connection was given to the request: from then on
-    anything may be known. `arrived_at` (aware) is when the head, or the end, was there.
+    anything may be known. `whole` is whether the reply came to its own end. `arrived_at` (aware)
+    is when the head, or the end, was there.
     """
 
     arrived_at: datetime
@@ -96,6 +97,7 @@ class Incoming:
     body: bytes = b""
     end: TransportEnd | None = None
     reached: bool = False
+    whole: bool = False
 
 
 class Wire:
@@ -227,6 +229,7 @@ async def _read(content: aiohttp.StreamReader, incoming: Incoming, limit: int) -
             while room > 0 and (chunk := await content.read(room)):
                 chunks.append(chunk)
                 room -= len(chunk)
+            incoming.whole = room > 0
     finally:  # put together once: a page may have a thousand chunks
         incoming.body = b"".join(chunks)
 

@@ -16,6 +16,7 @@ from jobs import report
 from jobs.apply import apply
 from jobs.completion import offer_batches
 from jobs.console import (
+    UNSUCCESSFUL_EXIT,
     queue_checked,
     read_status,
     read_wishes,
@@ -23,14 +24,14 @@ from jobs.console import (
     watch_batch,
     with_ledger,
 )
-from jobs.ledger.batches import Batches
-from jobs.ledger.entries import Entry
-from jobs.ledger.facts import Batch, BatchState
+from jobs.ledger.batches import Batches, Flagged, no_batch
+from jobs.ledger.facts import Batch
 from jobs.moments import now_ms
 from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
 from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
+from jobs.retry import Choice, queue_again
 from jobs.submit import read_file
 
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
@@ -174,61 +175,41 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
     type=click.Choice([each.value for each in Reason]),
     help="Only with these reasons, like not_found; may be repeated.",
 )
-def retry(batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]) -> None:
+@click.pass_context
+def retry(
+    ctx: click.Context, batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]
+) -> None:
     """
     Queue failed and expired responses of BATCH again, in the same batch.
 
     They have all attempts before them, and the batch's deadline counts from now.
+    A cancel that comes meanwhile wins.
 
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
     """
     wanted = frozenset(outcomes or (Outcome.FAILED.value, Outcome.EXPIRED.value))
-    count, left, paused = with_ledger(
-        lambda redis, batches: _retry(redis, batches, batch, wanted, reasons)
+    retried = with_ledger(
+        lambda redis, batches: queue_again(
+            redis, batches, batch, Choice(wanted, frozenset(reasons))
+        )
     )
-    click.echo(f"queued {count} responses of batch {batch} again", err=True)
-    if paused:
+    click.echo(f"queued {retried.count} responses of batch {batch} again", err=True)
+    if retried.paused:
         _tell_paused(batch)
-    if left:
+    if retried.left:
         click.echo(
-            f"{left} more have ended, but no worker has logged it yet; "
+            f"{retried.left} more have ended, but no worker has logged it yet; "
             "see that a worker runs, and retry again",
             err=True,
         )
-
-
-async def _retry(
-    redis: ArqRedis,
-    batches: Batches,
-    batch_id: str,
-    outcomes: frozenset[str],
-    reasons: tuple[str, ...],
-) -> tuple[int, int, bool]:
-    batch = await batches.get(batch_id)
-    if batch.cancelled and not batch.finished_at_ms:
-        raise InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
-    deadline_ms = now_ms() + batch.allowed_ms
-    count, left, number = 0, 0, 0
-    async for part in batches.lines(batch):
-        lines = [line for line in part if _retried(line, outcomes, reasons)]
-        if lines:
-            queued, unlogged = await batches.reopen(batch, number, lines, deadline_ms)
-            count, left = count + queued, left + unlogged
-        number += 1
-    if count:
-        await batches.keep(batch)
-        await Queue(redis, batches).wake(await batches.get(batch_id))
-    return count, left, count > 0 and batch.paused
-
-
-def _retried(line: Entry, outcomes: frozenset[str], reasons: tuple[str, ...]) -> bool:
-    ending = line.record.ending
-    return (
-        ending is not None
-        and ending.outcome.value in outcomes
-        and (not reasons or ending.reason in reasons)
-    )
+    if retried.cancelled:
+        click.echo(
+            f"batch {batch} was cancelled meanwhile, so nothing more was queued; "
+            "retry the rest when it has ended",
+            err=True,
+        )
+        ctx.exit(UNSUCCESSFUL_EXIT)
 
 
 @click.command()
@@ -271,16 +252,17 @@ def cancel(batch: str) -> None:
     click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
 
 
-def _raise_flag(batch_id: str, act: Callable[[Batches], Awaitable[None]]) -> None:
+def _raise_flag(batch_id: str, act: Callable[[Batches], Awaitable[Flagged]]) -> None:
     """Change a flag of a batch that is under way, and have its slices take notice now."""
 
     async def change(redis: ArqRedis, batches: Batches) -> None:
-        before = await batches.get(batch_id)
-        if before.finished_at_ms:
-            raise InputError(f"batch {batch_id} is finished; there is nothing left to change")
-        if before.state(now_ms()) is BatchState.CANCELLED:
-            raise InputError(f"batch {batch_id} is cancelled already")
-        await act(batches)
+        match await act(batches):
+            case Flagged.FINISHED:
+                raise InputError(f"batch {batch_id} is finished; there is nothing left to change")
+            case Flagged.CANCELLED:
+                raise InputError(f"batch {batch_id} is cancelled already")
+            case Flagged.GONE:
+                raise no_batch(batch_id)
         await Queue(redis, batches).wake(await batches.get(batch_id))
 
     with_ledger(change)

@@ -545,12 +545,13 @@ async def test_what_was_not_logged_is_found(redis_url: str) -> None:
 async def reopen(ledger: Ledger, batch: Batch, deadline_ms: int) -> list[tuple[int, int]]:
     """Queue all that failed again, slice by slice; return how many were, and how many not yet."""
     parts = [part async for part in ledger.batches.lines(batch)]
-    return [
-        await ledger.batches.reopen(
-            batch, number, [line for line in part if line.record.ending == FAILED], deadline_ms
-        )
-        for number, part in enumerate(parts)
-    ]
+    counts = []
+    for number, part in enumerate(parts):
+        failed = [line for line in part if line.record.ending == FAILED]
+        answer = await ledger.batches.reopen(batch, number, failed, deadline_ms)
+        assert answer is not None
+        counts.append(answer)
+    return counts
 
 
 @awaited

@@ -27,7 +27,7 @@ KEPT_AT_ONCE = 1000
 ANNOUNCING_MS = 5_000
 """How long a worker may take from claiming an announcement to its line."""
 
-SCRIPTS = ("announce", "commit", "release", "reopen")
+SCRIPTS = ("announce", "commit", "flag", "release", "reopen")
 
 STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
@@ -40,6 +40,15 @@ class Commit(StrEnum):
     SAME = "same"
     OTHER = "other"
     UNSTAGED = "unstaged"
+
+
+class Flagged(StrEnum):
+    """What came of a flag that was to be changed."""
+
+    CHANGED = "changed"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    GONE = "gone"
 
 
 class Batches:
@@ -95,9 +104,7 @@ class Batches:
     async def get(self, batch_id: str) -> Batch:
         """Return a batch. Raises `InputError` if the ledger does not have it."""
         if (batch := await self.find(batch_id)) is None:
-            raise InputError(
-                f"there is no batch {batch_id!r}; `bulkrsvp status` lists those there are"
-            )
+            raise no_batch(batch_id)
         return batch
 
     async def all(self) -> list[Batch]:
@@ -122,13 +129,17 @@ class Batches:
         count: int = await self._redis.zcount(keys.throttled(batch_id), now_ms, "+inf")
         return count
 
-    async def pause(self, batch_id: str, *, paused: bool) -> None:
+    async def pause(self, batch_id: str, *, paused: bool) -> Flagged:
         """Raise or lower the flag that refuses every mark of a batch."""
-        await self._redis.hset(keys.batch(batch_id), "paused", int(paused))
+        return await self._flag(batch_id, "paused", int(paused))
 
-    async def cancel(self, batch_id: str) -> None:
+    async def cancel(self, batch_id: str) -> Flagged:
         """Raise the flag that ends what has not been sent; it ends a pause too."""
-        await self._redis.hset(keys.batch(batch_id), mapping={"cancelled": 1, "paused": 0})
+        return await self._flag(batch_id, "cancelled", 1, "paused", 0)
+
+    async def _flag(self, batch_id: str, *flags: str | int) -> Flagged:
+        answer = await self._scripts["flag"]([keys.batch(batch_id)], flags)
+        return Flagged(answer.decode())
 
     async def wake(self, batch_id: str) -> None:
         """Have the slices that are at work come back as soon as they are left."""
@@ -189,11 +200,13 @@ class Batches:
 
     async def reopen(
         self, batch: Batch, number: int, lines: Iterable[Entry], deadline_ms: int
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int] | None:
         """
         Queue settled responses of one slice again.
 
-        Returns how many, and how many not because no worker has logged their end yet.
+        Returns how many, and how many not because no worker has logged their end yet. Returns None
+        and queues nothing if the batch was cancelled after `batch` was read. The first responses
+        that are queued end a cancel that `batch` shows. Raises `InputError` if the batch is gone.
         """
         arguments: list[Any] = []
         for line in lines:
@@ -201,6 +214,7 @@ class Batches:
                 before, after = line.record.to_json(), line.record.reopened().to_json()
                 outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
                 arguments += [line.row, before, after, outcome.value, int(finds)]
+        cancelled_end_ms = batch.finished_at_ms if batch.cancelled else 0
         answer = None
         while answer is None:  # its records were put away meanwhile
             taken_out = await self._take_out(batch.id, number)
@@ -213,10 +227,19 @@ class Batches:
                     keys.rows(batch.id),
                     keys.unlogged(batch.id, number),
                 ],
-                [batch.id, number, deadline_ms, *taken_out, *arguments],
+                [batch.id, number, deadline_ms, cancelled_end_ms, *taken_out, *arguments],
             )
+        match answer:
+            case b"cancelled":
+                return None
+            case b"gone":
+                raise no_batch(batch.id)
         count, left = answer
         return count, left
+
+    async def end_retry(self, batch_id: str) -> None:
+        """Note that a retry queues nothing more: a finished batch has no flags to change again."""
+        await self._redis.hdel(keys.batch(batch_id), "retrying")
 
     async def _take_out(self, batch_id: str, number: int) -> list[Any]:
         """Return a slice's archive, how many records are in it, and these, row and text in turn."""
@@ -231,6 +254,11 @@ class Batches:
                 for number in range(start, min(start + KEPT_AT_ONCE, batch.slices)):
                     pipe.persist(keys.slice_records(batch.id, number))
                 await pipe.execute()
+
+
+def no_batch(batch_id: str) -> InputError:
+    """Make the error for a batch that the ledger does not have."""
+    return InputError(f"there is no batch {batch_id!r}; `bulkrsvp status` lists those there are")
 
 
 def _facts(order: Order, slices: int) -> list[str | int]:

@@ -1,0 +1,85 @@
+"""
+Queue responses of a batch again that have ended: which ones, and what becomes of it meanwhile.
+
+It goes slice by slice, so a batch may be finished, paused, retried by another or cancelled in
+between; a cancel wins. Whoever dies here has queued some slices again, and left the others as they
+were. It knows neither click nor how a response is sent.
+"""
+
+from dataclasses import dataclass, replace
+
+from arq.connections import ArqRedis
+
+from config.errors import InputError
+from jobs.ledger.batches import Batches
+from jobs.ledger.entries import Entry
+from jobs.ledger.facts import Batch
+from jobs.moments import now_ms
+from jobs.queue import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of the responses that have ended are queued again; no reasons are all reasons."""
+
+    outcomes: frozenset[str]
+    reasons: frozenset[str]
+
+    def has(self, line: Entry) -> bool:
+        """Tell whether a response is one of them."""
+        ending = line.record.ending
+        return (
+            ending is not None
+            and ending.outcome.value in self.outcomes
+            and (not self.reasons or ending.reason in self.reasons)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """
+    What came of a retry.
+
+    `count` were queued again; `left` were not, because no worker has logged their end yet. `paused`
+    is whether what was queued waits for `resume`, `cancelled` whether a cancel came in between.
+    """
+
+    count: int = 0
+    left: int = 0
+    paused: bool = False
+    cancelled: bool = False
+
+
+async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: Choice) -> Retried:
+    """
+    Queue those responses again; their batch may be sent from now on for as long as at first.
+
+    Raises `InputError` if the batch is being cancelled or is not there, and redis-py's errors.
+    """
+    batch = await batches.get(batch_id)
+    being_cancelled = InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
+    if batch.cancelled and not batch.finished_at_ms:
+        raise being_cancelled
+    retried = await _reopen(batches, batch, choice, now_ms() + batch.allowed_ms)
+    if not retried.count:
+        if retried.cancelled:
+            raise being_cancelled
+        return retried
+    await batches.end_retry(batch_id)
+    now = await batches.get(batch_id)
+    await Queue(redis, batches).wake(now)
+    return replace(retried, paused=now.paused)
+
+
+async def _reopen(batches: Batches, batch: Batch, choice: Choice, deadline_ms: int) -> Retried:
+    count, left, number = 0, 0, 0
+    async for part in batches.lines(batch):
+        lines = [line for line in part if choice.has(line)]
+        answer = await batches.reopen(batch, number, lines, deadline_ms) if lines else (0, 0)
+        if answer is None:
+            return Retried(count, left, cancelled=True)
+        count, left = count + answer[0], left + answer[1]
+        if count:  # it goes on; whatever cancel it shows from now on is a later one
+            batch = replace(batch, cancelled=False)
+        number += 1
+    return Retried(count, left)

@@ -769,22 +769,3 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
         redis.delete(keys.batch("b"))
         assert [] == await ledger.batches.all()
     assert 0 == redis.zcard(keys.BATCHES)
-
-
-@awaited
-async def test_a_batch_that_is_retried_lasts(redis_url: str, redis: "Redis") -> None:
-    """All slices are kept as long as a retry of one is under way, and expire after it."""
-    async with ledger_at(redis_url) as ledger:
-        batch = await ledger.submit(1, 1)
-        await ledger.finish(0, [FAILED])
-        await ledger.finish(1)
-        await ledger.batches.announce(await ledger.batches.get("b"))
-        before = {key for key in lasting(redis) if key.startswith(keys.batch("b"))}
-        await reopen(ledger, batch, NOW)
-        await ledger.batches.keep(batch)
-        kept = {redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))}
-        await ledger.finish(0)
-        await ledger.batches.announce(await ledger.batches.get("b"))
-        after = {redis.ttl(key) for key in stored(redis) if key.startswith(keys.batch("b"))}
-
-        assert (set(), {-1}, {keys.KEEP_S}) == (before, kept, after)

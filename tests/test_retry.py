@@ -3,16 +3,18 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from awaited import awaited
 from ordeal import rows_of
 from program import Program
 from redis import Redis
 from redis_proxy import Failure, redis_proxy
 from sandbox_client import SandboxClient
-from small_ledger import FAILED, NOW, Ledger, ledger_at
+from small_ledger import FAILED, NOW, Ledger, ledger_at, order, slices
 
+from config.errors import InputError
 from jobs.ledger import keys
-from jobs.ledger.batches import Flagged
+from jobs.ledger.batches import AT_ONCE, Commit, Flagged
 from jobs.ledger.facts import Batch
 from jobs.ledger.slices import Closed
 from jobs.outcome import Outcome
@@ -171,3 +173,157 @@ async def test_a_finished_batch_keeps_its_flags(redis_url: str) -> None:
         assert [Flagged.FINISHED, Flagged.FINISHED, Flagged.GONE] == answers
         assert not (await ledger.batches.get("b")).cancelled
         assert await ledger.batches.find("none") is None
+
+
+# Expiry
+
+
+def pass_days(redis: Redis) -> None:
+    """Let more than 30 days pass: whatever expires has expired."""
+    for key in list(redis.scan_iter("bulkrsvp:batch:*")):
+        if redis.ttl(key) != -1:
+            redis.pexpire(key, 0)
+
+
+def expires(redis: Redis) -> set[bool]:
+    """Say whether what there is of batches expires: all of it, nothing, or both."""
+    return {redis.ttl(key) != -1 for key in redis.scan_iter("bulkrsvp:batch:*")}
+
+
+async def endings(ledger: Ledger) -> list[object]:
+    """List how each response of the batch has ended."""
+    batch = await ledger.batches.get("b")
+    return [each.record.ending async for part in ledger.batches.lines(batch) for each in part]
+
+
+@awaited
+async def test_what_a_retry_goes_on_with_is_kept(redis_url: str, redis: Redis) -> None:
+    """After the first step of a retry, even of one that dies then, nothing of its batch expires."""
+    async with ledger_at(redis_url) as ledger:
+        batch = await failed_batch(ledger, 3)
+        await ledger.batches.announce(batch)
+        before = expires(redis)
+        await take_step(ledger, batch, 1)
+        after = expires(redis)
+        pass_days(redis)
+
+        assert ({True}, {False}) == (before, after)
+        assert [FAILED, None, FAILED] == await endings(ledger)
+        assert (1, 0) == await take_step(ledger, batch, 0)
+
+
+@awaited
+async def test_what_a_retry_has_ended_is_forgotten(redis_url: str, redis: Redis) -> None:
+    """Finished again, between two steps or after them, all of a batch expires together."""
+    async with ledger_at(redis_url) as ledger:
+        batch = await failed_batch(ledger, 3)
+        for number in (0, 2):
+            await take_step(ledger, batch, number)
+            closed = await ledger.finish(number)
+            await ledger.batches.announce(await ledger.batches.get("b"))
+
+            assert (Closed.FINISHED, {True}) == (closed, expires(redis))
+        await ledger.batches.end_retry("b")
+        pass_days(redis)
+
+        assert [] == list(redis.scan_iter("bulkrsvp:batch:*"))
+        assert [] == await ledger.batches.all()
+
+
+@awaited
+async def test_a_batch_that_expires_under_a_retry(redis_url: str, redis: Redis) -> None:
+    """A retry that comes too late says that the batch is gone, and leaves nothing behind."""
+    async with ledger_at(redis_url) as ledger:
+        batch = await failed_batch(ledger, 1)
+        (lines,) = [part async for part in ledger.batches.lines(batch)]
+        pass_days(redis)
+        with pytest.raises(InputError, match="there is no batch 'b'"):
+            await ledger.batches.reopen(batch, 0, lines, LATER)
+
+        assert [] == list(redis.scan_iter("bulkrsvp:batch:*"))
+
+
+LEFT = {
+    "records": (lambda redis: redis.persist(keys.slice_records("b", 1))),
+    "ends not logged": (lambda redis: redis.sadd(keys.unlogged("b", 0), 1)),
+    "slices not done": (lambda redis: redis.sadd(keys.released("b"), 0, 7)),
+    "a pause": (lambda redis: redis.zadd(keys.throttled("b"), {"user0@contoso.com": 2 * NOW})),
+    "a claim": (lambda redis: redis.set(keys.announcing("b"), "1")),
+    "a flag": (lambda redis: redis.hset(keys.batch("b"), "cancelled", 1)),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+@awaited
+async def test_a_batch_inherits_nothing(redis_url: str, redis: Redis, what: str) -> None:
+    """The same rows 30 days later are sent once, whatever an older batch of that id has left."""
+    async with ledger_at(redis_url) as ledger:
+        await failed_batch(ledger)
+        if what != "records":  # which are what is left of a retry that died
+            pass_days(redis)
+        LEFT[what](redis)
+        pass_days(redis)
+        left = list(redis.scan_iter("bulkrsvp:batch:*"))
+        fresh = await ledger.submit(1, 1)
+        released = await ledger.batches.release("b", 9)
+        parts = [await ledger.open(number) for number in released]
+
+        assert 1 == len(left)
+        assert {keys.batch("b"), keys.rows("b"), keys.released("b")} | {
+            keys.slice_records("b", number) for number in (0, 1)
+        } == {key.decode() for key in redis.scan_iter("bulkrsvp:batch:*")}
+        assert (2, False, [0, 1]) == (fresh.open, fresh.cancelled, released)
+        assert [([1], []), ([2], [])] == [
+            ([entry.row for entry in part.entries], part.unlogged) for part in parts
+        ]
+        assert 0 == await ledger.batches.throttled("b", NOW)
+        assert await ledger.batches.claim_announcement("b")
+        assert [Closed.DONE, Closed.FINISHED] == [await ledger.finish(n) for n in released]
+        assert {Outcome.SENT: 2} == (await ledger.batches.get("b")).outcomes
+
+
+@awaited
+async def test_a_batch_of_many_slices(redis_url: str, redis: Redis) -> None:
+    """Also of more slices than are touched in one step all are kept, and all are swept."""
+    size = 2 * AT_ONCE + 1
+    async with ledger_at(redis_url) as ledger:
+        await ledger.submit(*[1] * size)
+        for number in range(1, size):
+            redis.hset(keys.slice_records("b", number), "done", "1")
+        redis.hset(keys.batch("b"), "open", "1")
+        await ledger.finish(0, [FAILED])
+        batch = await ledger.batches.get("b")
+        finished = expires(redis)
+        await take_step(ledger, batch, 0)
+        kept = expires(redis)
+        redis.delete(keys.batch("b"))
+        await ledger.submit(*[1] * size)
+
+        assert ({True}, {False}) == (finished, kept)
+    assert {keys.batch("b"), keys.rows("b")} == {
+        key.decode() for key in redis.scan_iter("bulkrsvp:batch:*")
+    }
+
+
+@awaited
+async def test_a_slice_that_is_put_away_late(redis_url: str, redis: Redis) -> None:
+    """A slice that is closed while a retry keeps all of them does not expire by itself."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.submit(1)
+        late = await ledger.open()
+        await ledger.settle(late, late.entries[0], FAILED)
+        late.logged.append(1)
+        redis.hset(keys.batch("b"), mapping={"finished_at_ms": NOW, "kept_ms": NOW})
+        await ledger.slices.close(late)
+
+        assert {False} == expires(redis)
+
+
+@awaited
+async def test_a_submit_that_comes_second_deletes_nothing(redis_url: str) -> None:
+    """Who stages the same rows while another has made the batch leaves alone what it has by now."""
+    async with ledger_at(redis_url) as ledger:
+        await failed_batch(ledger)
+        commit = await ledger.batches.commit(order(2), slices(1, 1), NOW)
+
+        assert (Commit.SAME, [FAILED] * 2) == (commit, await endings(ledger))

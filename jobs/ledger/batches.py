@@ -21,13 +21,13 @@ from jobs.ledger.script import Script
 from jobs.packing import Slice
 from jobs.selection import Selection
 
-KEPT_AT_ONCE = 1000
-"""Keys per round trip when a whole batch is touched."""
+AT_ONCE = 500
+"""Slices in one step when all of a batch are touched: some milliseconds of Redis."""
 
 ANNOUNCING_MS = 5_000
 """How long a worker may take from claiming an announcement to its line."""
 
-SCRIPTS = ("announce", "commit", "flag", "release", "reopen")
+SCRIPTS = ("announce", "commit", "flag", "keep", "release", "reopen", "sweep")
 
 STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
@@ -62,10 +62,12 @@ class Batches:
         """
         Stage the slices, then make the batch exist in one step.
 
-        A submit that dies before that step leaves nothing but staged rows, which expire.
+        A submit that dies before that step leaves nothing but staged rows, which expire. What an
+        older batch of that id has left is deleted, as long as there is no batch.
         """
         staging = keys.staging(uuid4().hex)
         count = await self._stage(staging, slices)
+        await self._sweep(order.batch, count)
         answer = await self._scripts["commit"](
             [
                 keys.batch(order.batch),
@@ -73,6 +75,9 @@ class Batches:
                 keys.rows(order.batch),
                 keys.BATCHES,
                 keys.ACTIVE,
+                keys.released(order.batch),
+                keys.throttled(order.batch),
+                keys.announcing(order.batch),
             ],
             [order.batch, order.fingerprint, now_ms, *_facts(order, count)],
         )
@@ -96,10 +101,18 @@ class Batches:
             pipe.expire(staging, keys.STAGING_S)
             await pipe.execute()
 
+    async def _sweep(self, batch_id: str, count: int) -> None:
+        """Delete what an older batch has left of so many slices; a batch that exists keeps them."""
+        prefix = keys.slices_prefix(batch_id)
+        for first in range(0, count, AT_ONCE):
+            last = min(first + AT_ONCE, count) - 1
+            if not await self._scripts["sweep"]([keys.batch(batch_id)], [prefix, first, last]):
+                return
+
     async def find(self, batch_id: str) -> Batch | None:
         """Return a batch, or None if the ledger does not have it (any more)."""
         facts: dict[bytes, bytes] = await self._redis.hgetall(keys.batch(batch_id))
-        return read_batch(batch_id, facts) if facts else None
+        return read_batch(batch_id, facts) if b"fingerprint" in facts else None
 
     async def get(self, batch_id: str) -> Batch:
         """Return a batch. Raises `InputError` if the ledger does not have it."""
@@ -215,8 +228,7 @@ class Batches:
                 outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
                 arguments += [line.row, before, after, outcome.value, int(finds)]
         cancelled_end_ms = batch.finished_at_ms if batch.cancelled else 0
-        answer = None
-        while answer is None:  # its records were put away meanwhile
+        while True:
             taken_out = await self._take_out(batch.id, number)
             answer = await self._scripts["reopen"](
                 [
@@ -229,13 +241,28 @@ class Batches:
                 ],
                 [batch.id, number, deadline_ms, cancelled_end_ms, *taken_out, *arguments],
             )
-        match answer:
-            case b"cancelled":
-                return None
-            case b"gone":
-                raise no_batch(batch.id)
-        count, left = answer
-        return count, left
+            match answer:
+                case [count, left]:
+                    return count, left
+                case b"expiring":
+                    await self._keep(batch.id)
+                case b"cancelled":
+                    return None
+                case b"gone":
+                    raise no_batch(batch.id)
+                case _:  # its records were put away meanwhile
+                    continue
+
+    async def _keep(self, batch_id: str) -> None:
+        """Take the expiry from all slices of a batch, as long as it stays finished."""
+        batch, prefix = await self.get(batch_id), keys.slices_prefix(batch_id)
+        for first in range(0, batch.slices, AT_ONCE):
+            last = min(first + AT_ONCE, batch.slices) - 1
+            all_kept = int(last == batch.slices - 1)
+            if not await self._scripts["keep"](
+                [keys.batch(batch_id)], [prefix, first, last, batch.finished_at_ms, all_kept]
+            ):
+                return
 
     async def end_retry(self, batch_id: str) -> None:
         """Note that a retry queues nothing more: a finished batch has no flags to change again."""
@@ -246,14 +273,6 @@ class Batches:
         archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
         records = {} if archive is None else unpack(archive)
         return [archive or b"", len(records), *chain.from_iterable(records.items())]
-
-    async def keep(self, batch: Batch) -> None:
-        """Take the expiry from all records of a batch that was finished and goes on."""
-        for start in range(0, batch.slices, KEPT_AT_ONCE):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for number in range(start, min(start + KEPT_AT_ONCE, batch.slices)):
-                    pipe.persist(keys.slice_records(batch.id, number))
-                await pipe.execute()
 
 
 def no_batch(batch_id: str) -> InputError:

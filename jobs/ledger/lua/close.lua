@@ -37,7 +37,8 @@ local function put_away()
   redis.call("DEL", KEYS[2])
   redis.call("HSET", KEYS[2], "archive", ARGV[7])
   by_thousands("HSET", left)
-  if redis.call("HGET", KEYS[1], "finished_at_ms") then
+  local batch = redis.call("HMGET", KEYS[1], "finished_at_ms", "kept_ms")
+  if batch[1] and batch[1] ~= batch[2] then -- else a retry is about to let the batch go on
     redis.call("EXPIRE", KEYS[2], ARGV[4])
   end
 end

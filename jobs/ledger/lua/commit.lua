@@ -1,6 +1,9 @@
 -- Make a staged batch exist, in one step, or say that it already does.
 --
--- KEYS  1 batch  2 staging  3 rows  4 batches  5 active
+-- Without a fingerprint there is no batch, whatever an older one of this id has left; its slices were swept before,
+-- by `sweep.lua`, and without a batch nobody has opened one since.
+--
+-- KEYS  1 batch  2 staging  3 rows  4 batches  5 active  6 released  7 throttled  8 announcing
 -- ARGV  1 batch id  2 fingerprint  3 submitted at, ms  4.. the batch's facts, field and value in turn
 -- returns "created"; "same" if the batch exists with this content; "other" if with other content;
 --         "unstaged" if the staged rows are gone
@@ -13,6 +16,7 @@ end
 if redis.call("EXISTS", KEYS[2]) == 0 then
   return "unstaged"
 end
+redis.call("DEL", KEYS[1], KEYS[6], KEYS[7], KEYS[8])
 redis.call("RENAME", KEYS[2], KEYS[3])
 redis.call("PERSIST", KEYS[3])
 redis.call("HSET", KEYS[1], "fingerprint", ARGV[2], "submitted_at_ms", ARGV[3], unpack(ARGV, 4))

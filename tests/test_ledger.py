@@ -12,7 +12,7 @@ import pytest
 from awaited import awaited
 from redis import Redis
 from redis.exceptions import RedisError
-from redis_proxy import redis_proxy
+from redis_proxy import Failure, redis_proxy
 from small_ledger import FAILED, NOW, SENT, Ledger, ledger_at, order, slices
 
 from jobs.choosing import Found
@@ -769,3 +769,32 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
         redis.delete(keys.batch("b"))
         assert [] == await ledger.batches.all()
     assert 0 == redis.zcard(keys.BATCHES)
+
+
+@awaited
+async def test_a_batch_that_is_made_anew_is_not_forgotten(
+    redis_url: str, redis: "Redis", tmp_path: Path
+) -> None:
+    """Whoever saw that a batch is gone forgets it only if it still is: it stays in both indexes."""
+    async with (
+        redis_proxy(redis_url, tmp_path) as proxy,
+        ledger_at(redis_url) as ledger,
+        ledger_at(proxy.url) as slow,
+    ):
+        for forget, command in (
+            (slow.batches.all, "ZREM"),
+            (lambda: slow.batches.forget("b"), "SREM"),
+        ):
+            await ledger.submit(1)
+            redis.delete(keys.batch("b"))
+            proxy.fail(command, Failure.HOLD)
+            forgetting = asyncio.create_task(forget())
+            await proxy.failing.wait()
+            await ledger.submit(1)
+            proxy.fail(None)
+            await forgetting
+            seen = (await ledger.batches.names(), await ledger.batches.active())
+            proxy.failing.clear()
+            redis.flushdb()
+
+            assert (["b"], ["b"]) == seen

@@ -4,7 +4,7 @@ The administrator's side of the ledger: commit a batch, raise its flags, count i
 It keeps what was asked and what came of it; it does not know arq, Graph, or a file's format.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import chain
 from typing import Any
@@ -27,7 +27,7 @@ AT_ONCE = 500
 ANNOUNCING_MS = 5_000
 """How long a worker may take from claiming an announcement to its line."""
 
-SCRIPTS = ("announce", "commit", "flag", "keep", "release", "reopen", "sweep")
+SCRIPTS = ("announce", "commit", "flag", "forget", "keep", "release", "reopen", "sweep")
 
 STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
@@ -124,7 +124,7 @@ class Batches:
         """Return all batches, the latest first, and forget the names of those that expired."""
         found = [(name, await self.find(name)) for name in await self.names()]
         if expired := [name for name, batch in found if batch is None]:
-            await self._redis.zrem(keys.BATCHES, *expired)
+            await self._forget(keys.BATCHES, "ZREM", expired)
         return [batch for _, batch in found if batch is not None]
 
     async def names(self) -> list[str]:
@@ -171,8 +171,11 @@ class Batches:
         )
 
     async def forget(self, batch_id: str) -> None:
-        """Take a batch that is gone from the list of active ones."""
-        await self._redis.srem(keys.ACTIVE, batch_id)
+        """Take a batch that is gone from the list of active ones, unless it was made anew."""
+        await self._forget(keys.ACTIVE, "SREM", [batch_id])
+
+    async def _forget(self, index: str, command: str, names: Sequence[str]) -> None:
+        await self._scripts["forget"]([index, *map(keys.batch, names)], [command, *names])
 
     async def release(self, batch_id: str, window: int) -> list[int]:
         """Release the next slices, up to `window` at a time; return their numbers."""

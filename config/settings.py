@@ -100,8 +100,9 @@ class Settings(BaseSettings):
         """
         Read the environment, or the given mapping in its place.
 
-        With `for_calls` it must also describe a whole credential. Raises `SettingsError` that
-        names all wrong variables, a line each, and shows no secret.
+        With `for_calls` it must also describe a whole credential, and settle no sooner than a
+        call may take. Raises `SettingsError` that names all wrong variables, a line each, and
+        shows no secret.
         """
         settings, wrong = cls.survey(environ, for_calls=for_calls)
         if wrong:
@@ -119,6 +120,7 @@ class Settings(BaseSettings):
         """
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in environ.items() if value.strip()}
+        refused = set[str]()
         values: dict[str, Any] = {
             field: given[name] for field, name in VARIABLES.items() if name in given
         }
@@ -127,13 +129,11 @@ class Settings(BaseSettings):
             settings: Settings = cls(**values)
         except ValidationError as error:
             wrong += [_wrong_value(detail, values) for detail in error.errors()]
-            refused = {detail["loc"][0] for detail in error.errors()}
+            refused = {str(detail["loc"][0]) for detail in error.errors()}
             # What is right of it still says which credential is meant, and what it lacks.
             settings = cls(**{name: value for name, value in values.items() if name not in refused})
-            # A credential that is set wrong is named already, and is not missing.
-            for_calls = for_calls and not any(str(field).startswith("azure_") for field in refused)
         if for_calls:
-            wrong += settings.wrong_credentials()
+            wrong += settings._wrong_for_calls(refused)
         return settings, wrong
 
     @property
@@ -209,6 +209,35 @@ class Settings(BaseSettings):
         needed = {"AZURE_TENANT_ID": self.azure_tenant_id, "AZURE_CLIENT_ID": self.azure_client_id}
         missing = [name for name, value in needed.items() if not value]
         return [f"{name}: {_WHAT_IS_IT[name]} {kind}" for name in missing]
+
+    @property
+    def short_settle(self) -> str | None:
+        """
+        Say what is wrong with a settle time that is shorter than a call may take, else None.
+
+        A worker that is cut off from Redis may still have a call in flight when another one has
+        taken over its slice, looks, and sends again.
+        """
+        if self.settle_s >= self.call_timeout_s:
+            return None
+        timeout = f"{self.call_timeout_s:g}"
+        return (
+            f"is {self.settle_s:g} s, shorter than BULKRSVP_CALL_TIMEOUT_S ({timeout} s), so a call"
+            f" that is still in flight may be made again; set it to {timeout} or more"
+        )
+
+    @property
+    def graph_is_local(self) -> bool:
+        """Whether Graph is on this machine: a sandbox, where short times are for trying out."""
+        return urls.is_on_this_machine(self.graph_root)
+
+    def _wrong_for_calls(self, refused: set[str]) -> Iterator[str]:
+        """Say what keeps these settings from making calls; what was refused is named already."""
+        if not any(field.startswith("azure_") for field in refused):
+            yield from self.wrong_credentials()
+        known = refused.isdisjoint({"settle_s", "call_timeout_s", "graph_url"})
+        if known and not self.graph_is_local and self.short_settle:
+            yield f"BULKRSVP_SETTLE_S: {self.short_settle}"
 
     @property
     def _cloud(self) -> Cloud:

@@ -34,6 +34,11 @@ def authority_host(text: str) -> str:
     return f"https://{parts.netloc}"
 
 
+def is_on_this_machine(address: str) -> bool:
+    """Return whether an address that was accepted leads to this machine only."""
+    return _is_loopback(urlsplit(address).hostname)
+
+
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)

@@ -28,9 +28,14 @@ class CheckName(StrEnum):
 
 
 class CheckVerdict(StrEnum):
-    """How a check ended; `not checked` is no failure: something could not be seen."""
+    """
+    How a check ended. Only `failed` is a failure.
+
+    `warning` will do here and would fail elsewhere; `not checked` could not be seen.
+    """
 
     OK = "ok"
+    WARNING = "warning"
     FAILED = "failed"
     NOT_CHECKED = "not checked"
 
@@ -49,6 +54,11 @@ class Check:
     def passed(cls, name: CheckName, seen: str, subject: str | None = None) -> Self:
         """Say that it is as it should be."""
         return cls(name, CheckVerdict.OK, seen, subject=subject)
+
+    @classmethod
+    def warned(cls, name: CheckName, seen: str, hint: str, subject: str | None = None) -> Self:
+        """Say that it will do here, and what to do elsewhere."""
+        return cls(name, CheckVerdict.WARNING, seen, hint, subject)
 
     @classmethod
     def failed(cls, name: CheckName, seen: str, hint: str, subject: str | None = None) -> Self:

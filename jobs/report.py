@@ -44,6 +44,7 @@ STYLES: Final = {
 
 CHECK_STYLES: Final = {
     CheckVerdict.OK: "green",
+    CheckVerdict.WARNING: "yellow",
     CheckVerdict.FAILED: "bold red",
     CheckVerdict.NOT_CHECKED: "yellow",
 }

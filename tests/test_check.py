@@ -140,6 +140,23 @@ def test_it_goes_on_as_far_as_it_can(sound: Program, sandbox: SandboxClient) -> 
     ]
 
 
+def test_a_settle_time_that_is_too_short(sound: Program) -> None:
+    """It is a warning where Graph is on this machine, and elsewhere check and worker refuse it."""
+    local = sound("check", "--json", BULKRSVP_SETTLE_S="2")
+    shown = sound("check", BULKRSVP_SETTLE_S="2")
+    elsewhere = {"BULKRSVP_SETTLE_S": "2", "BULKRSVP_GRAPH_URL": "https://graph.invalid"}
+    found = sound("check", "--json", **elsewhere)
+    worker, asking = sound("worker", **elsewhere), sound("status", **elsewhere)
+
+    subject = "settings BULKRSVP_SETTLE_S"
+    assert (0, True, {}) == (local.code, local.json["ok"], told(local, "failed"))
+    assert [subject] == list(told(local, "warning"))
+    assert ["warning", "settings", "BULKRSVP_SETTLE_S:"] == shown.out.splitlines()[1].split()[:3]
+    assert (3, [subject], {}) == (found.code, list(told(found, "failed")), told(found, "warning"))
+    assert (3, 0) == (worker.code, asking.code)
+    assert "BULKRSVP_SETTLE_S: is 2 s, shorter than BULKRSVP_CALL_TIMEOUT_S (60 s)" in worker.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -95,7 +95,7 @@ def environments() -> dict[str, tuple[Mapping[str, str], CredentialKind]]:
 
 @pytest.mark.parametrize("name", environments())
 def test_environment(name: str, tmp_path: Path) -> None:
-    """What a deployment sets is good settings, and describes the credential that it is for."""
+    """What a deployment sets is good settings, settles long enough, and has its credential."""
     variables, kind = environments()[name]
     file = tmp_path / "file"
     file.touch()
@@ -104,7 +104,8 @@ def test_environment(name: str, tmp_path: Path) -> None:
         for variable, value in variables.items()
         if variable not in PYTHONS
     }
-    assert kind == Settings.load(existing, for_calls=True).credential_kind
+    settings = Settings.load(existing, for_calls=True)
+    assert (kind, None) == (settings.credential_kind, settings.short_settle)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

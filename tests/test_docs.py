@@ -123,6 +123,13 @@ def assert_callable(arguments: list[str]) -> None:
             pass  # a file to write is opened there, and closed
 
 
+def test_the_times_of_the_session() -> None:
+    """What the README has a reader export settles no sooner than a call may take."""
+    exported = dict(re.findall(r"\b(BULKRSVP_\w+_S)=(\S+)", "".join(README.blocks("console"))))
+    assert {"BULKRSVP_CALL_TIMEOUT_S", "BULKRSVP_SETTLE_S"} == set(exported)
+    assert Settings.load(exported).short_settle is None
+
+
 def test_exit_codes() -> None:
     """The table lists the exit codes that there are."""
     errors = {each.exit_code for each in (InputError, SettingsError, LedgerUnreachable)}

@@ -101,6 +101,61 @@ def test_all_at_once() -> None:
     assert sorted(wrong) == sorted(names(complaint(**wrong)))
 
 
+def settling(settle_s: str, call_timeout_s: str, **more: str) -> dict[str, str]:
+    """Make an environment that could make calls, with these two times."""
+    times = {"BULKRSVP_SETTLE_S": settle_s, "BULKRSVP_CALL_TIMEOUT_S": call_timeout_s}
+    credential = dict.fromkeys(("AZURE_TENANT_ID", "AZURE_CLIENT_ID"), "contoso.com")
+    return {**credential, "AZURE_CLIENT_SECRET": SECRET, **times, **more}
+
+
+@pytest.mark.parametrize("settle_s", ["0", "2", "59.9"])
+def test_settling_before_a_call_has_ended(settle_s: str) -> None:
+    """Who makes calls may not look before a call must have ended; who only asks is not bothered."""
+    environ = settling(settle_s, "60")
+    _, wrong = Settings.survey(environ, for_calls=True)
+
+    expected = (
+        f"BULKRSVP_SETTLE_S: is {settle_s} s, shorter than BULKRSVP_CALL_TIMEOUT_S (60 s), so a"
+        " call that is still in flight may be made again; set it to 60 or more"
+    )
+    assert [expected] == wrong
+    assert float(settle_s) == Settings.load(environ).settle_s
+
+
+def test_a_short_settle_time_is_one_of_all() -> None:
+    """It is reported beside what else is wrong, and not guessed where one of the two is wrong."""
+    _, all_wrong = Settings.survey(settling("2", "60", BULKRSVP_FOO="1"), for_calls=True)
+    _, only_one = Settings.survey(settling("2", "a minute"), for_calls=True)
+
+    assert ["BULKRSVP_FOO", "BULKRSVP_SETTLE_S"] == names("\n".join(all_wrong))
+    assert ["BULKRSVP_CALL_TIMEOUT_S"] == names("\n".join(only_one))
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("http://localhost:8080", True),
+        ("http://127.0.0.2:8080/graph", True),
+        ("https://[::1]:8443", True),
+        ("https://localhost.contoso.com", False),
+        ("https://10.0.0.1", False),
+    ],
+)
+def test_where_a_short_settle_time_is_accepted(url: str, accepted: bool) -> None:  # noqa: FBT001  # a case
+    """With Graph on this machine a short settle time is accepted, and still said to be short."""
+    environ = settling("0", "60", BULKRSVP_GRAPH_URL=url)
+    settings, wrong = Settings.survey(environ, for_calls=True)
+
+    assert accepted == (wrong == [])
+    assert settings.short_settle is not None
+
+
+@pytest.mark.parametrize(("settle_s", "call_timeout_s"), [("60", "60"), ("2", "1.5")])
+def test_a_settle_time_that_is_long_enough(settle_s: str, call_timeout_s: str) -> None:
+    """A settle time as long as a call is accepted everywhere."""
+    assert Settings.load(settling(settle_s, call_timeout_s), for_calls=True).short_settle is None
+
+
 def test_what_is_right_is_kept() -> None:
     """A survey returns what is right beside what is wrong, and defaults in the place of that."""
     environ = {"BULKRSVP_CLOUD": "DoD", "BULKRSVP_MAX_CALLS": "many", "BULKRSVP_NO": "1"}

@@ -140,6 +140,16 @@ def test_every_fault_once(program: Program, sandbox: SandboxClient) -> None:
     }
 
 
+def test_a_settle_time_shorter_than_a_call(program: Program) -> None:
+    """A worker that may settle too soon, since Graph is on this machine, warns of it once."""
+    hasty = program.burst(BULKRSVP_SETTLE_S="0.5", BULKRSVP_CALL_TIMEOUT_S="1")
+    patient = program.burst(BULKRSVP_SETTLE_S="1", BULKRSVP_CALL_TIMEOUT_S="1")
+
+    (line,) = hasty.events("worker.settle_short")
+    assert ("warning", 0.5, 1) == (line["level"], line["settle_s"], line["call_timeout_s"])
+    assert [] == patient.events("worker.settle_short")
+
+
 def test_tentative_is_verified(program: Program, sandbox: SandboxClient) -> None:
     """A tentative answer whose reply was lost is seen in the calendar; nothing is sent twice."""
     sandbox.faults([{"method": "POST", "effect": "lost", "taken": True}])

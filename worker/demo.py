@@ -55,6 +55,9 @@ QUIRKY_USERS: Final = ("unlicensed", "unknown", "denied", "busy", "busy.too")
 SHOWN_EVENTS: Final = ("call.finished", "mailbox.paused", "response.settled", "batch.finished")
 SHOWN_RESULTS: Final = 25
 
+SHORT_TIMES: Final = {"BULKRSVP_CALL_TIMEOUT_S": "2", "BULKRSVP_SETTLE_S": "2"}
+"""Nobody wants to watch a demo settle for a minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -77,7 +80,7 @@ def staged() -> Iterator[Stage]:
     with TemporaryDirectory(prefix="bulkrsvp-demo-") as scratch, _sandbox() as simulated:
         folder = Path(scratch)
         with EmbeddedRedis(folder / "redis") as redis:
-            environment = {**simulated, "REDIS_URL": redis.url, "BULKRSVP_SETTLE_S": "2"}
+            environment = {**simulated, "REDIS_URL": redis.url, **SHORT_TIMES}
             screen.print("a simulated Entra ID and Graph, and a Redis, run on this machine only")
             yield Stage(screen, environment, folder / "worker.log")
         _show_journal(screen, simulated["BULKRSVP_GRAPH_URL"])

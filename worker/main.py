@@ -214,6 +214,12 @@ class Process:
             api_version=settings.api_version,
             redis=settings.redis_url_shown,
         )
+        if settings.short_settle:  # accepted only where Graph is on this machine
+            self._log.warning(
+                "worker.settle_short",
+                settle_s=settings.settle_s,
+                call_timeout_s=settings.call_timeout_s,
+            )
 
 
 async def nothing_left(means: Means) -> bool:

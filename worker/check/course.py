@@ -13,7 +13,7 @@ from uuid import uuid4
 from config.clouds import CLOUDS
 from config.errors import SettingsError
 from config.logs import hush_credentials
-from config.settings import Settings
+from config.settings import VARIABLES, Settings
 from jobs.check import Check, CheckName
 from jobs.connection import connected
 from jobs.demands import check_redis
@@ -163,7 +163,14 @@ def judge_settings(settings: Settings, wrong: Sequence[str]) -> list[Check]:
         f"credential {settings.credential_kind}, cloud {settings.cloud}, Graph"
         f" {settings.graph_root}, API {settings.api_version}, tokens from {settings.authority}"
     )
-    return [Check.passed(name, seen)]
+    return [Check.passed(name, seen), *_local_only(settings)]
+
+
+def _local_only(settings: Settings) -> Iterator[Check]:
+    """Warn of what is accepted only because Graph is on this machine."""
+    if settings.short_settle:
+        hint = "it is accepted here because Graph is on this machine, and refused anywhere else"
+        yield Check.warned(CheckName.SETTINGS, settings.short_settle, hint, VARIABLES["settle_s"])
 
 
 def _mixed_clouds(settings: Settings) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from jobs.record import Record
 from jobs.response import Response
 from worker import account
 from worker.backoff import backoff_s
+from worker.clock import unstopped_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.pause import leave_alone, until_ms_of
@@ -80,13 +81,13 @@ class Call(ABC):
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
         marked = over = False
         while not over:
-            asked_s = monotonic()
+            asked_s = unstopped_s()
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
             async with self._means.slot:
                 over = self._overtaken()
-                if not over and monotonic() - asked_s < MARK_GOOD_S:
+                if not over and unstopped_s() - asked_s < MARK_GOOD_S:
                     self._means.gate.begun(self._lane.mailbox)
                     return await self._noted_exchange(token)
             self._means.gate.give_back(self._leave)

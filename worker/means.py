@@ -24,6 +24,7 @@ from jobs.ledger.writes import Written
 from jobs.moments import now_ms
 from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
+from worker.clock import Clocks
 from worker.credential import TokenSource, open_credential
 from worker.graph import Graph
 from worker.places import Queue
@@ -95,9 +96,10 @@ async def equip(
                 batches=Batches(together),
                 home=Home(redis),
                 written=written,
-                presence=Presence(Leases(redis), _facts(graph), time.monotonic, log),
+                presence=Presence(Leases(redis), _facts(graph), Clocks(), log),
                 graph=graph,
                 tokens=tokens,
+                # While the machine is suspended no mailbox can speak for a token.
                 trial=TokenTrial(time.monotonic),
                 gate=Gate(leases, now_ms, log),
                 slots=slots,

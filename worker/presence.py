@@ -12,6 +12,7 @@ from uuid import uuid4
 from structlog.typing import FilteringBoundLogger
 
 from jobs.ledger.leases import LEASE_S, Facts, Leases
+from worker.clock import Clocks, Moment
 
 BEAT_S = 0.4
 """Between two renewals: several may be missed before the lease is lost."""
@@ -22,44 +23,45 @@ SAFETY_S = 0.3
 
 class Presence:
     """
-    The lease of this worker; `monotonic` returns seconds that never go back.
+    The lease of this worker. `facts` are what it says of itself at each beat.
 
-    `facts` are what it says of itself at each beat.
+    `clocks` say how old the lease is. A time of day that was set forward looks like a pause, so
+    nothing is sent until the next beat has asked Redis whether the lease was lost.
     """
 
     def __init__(
         self,
         leases: Leases,
         facts: Callable[[], Facts],
-        monotonic: Callable[[], float],
+        clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         self.name = ""
         self._leases = leases
         self._facts = facts
-        self._monotonic = monotonic
+        self._clocks = clocks
         self._log = log
-        self._good_until_s = 0.0
+        self._renewed: Moment | None = None
         self._away = False
 
     async def enlist(self) -> None:
         """Take a lease under a new name."""
-        name, begun_s = uuid4().hex[:12], self._monotonic()
+        name, begun = uuid4().hex[:12], self._clocks.now()
         await self._leases.enlist(name, self._facts())
-        self.name, self._good_until_s = name, begun_s + LEASE_S
+        self.name, self._renewed = name, begun
 
     async def beat(self) -> None:
         """Renew the lease, or take a new one if it was lost. Raises redis-py's errors."""
-        begun_s = self._monotonic()
+        begun = self._clocks.now()
         if await self._leases.renew(self.name, self._facts()):
-            self._good_until_s = begun_s + LEASE_S
+            self._renewed = begun
             return
         self._log.warning("worker.lease_lost", worker=self.name)
         await self.enlist()
 
     async def resign(self) -> None:
         """Give the lease back, so that nobody waits for it to end."""
-        self._good_until_s = 0.0
+        self._renewed = None
         await self._leases.resign(self.name)
 
     def away(self, error: Exception) -> None:
@@ -76,4 +78,6 @@ class Presence:
 
     def holds(self, name: str) -> bool:
         """Whether what was begun under this name may still be carried out."""
-        return name == self.name and self._monotonic() < self._good_until_s - SAFETY_S
+        if name != self.name or self._renewed is None:
+            return False
+        return self._clocks.passed_s(self._renewed) < LEASE_S - SAFETY_S

@@ -4,6 +4,9 @@ A time limit that many calls are under at once, with one timer for all of them.
 It ends a block as `asyncio.timeout` does, which sets a timer for each: with hundreds of calls in
 flight that costs as much as writing the requests. All limits here are of one length, so what was
 begun first is over first, and only the first has to be waited for.
+
+The time that the machine is suspended is not counted: a call that was under way goes on after it.
+Whether one may still begin is asked elsewhere (`permitted`), of a clock that does not stop.
 """
 
 import asyncio

@@ -70,6 +70,7 @@ SET K 1
 SISMEMBER K m
 SMEMBERS K
 SREM K m
+TIME
 ZADD K 1 m
 ZCOUNT K 0 1
 ZINCRBY K 1 m
@@ -94,6 +95,7 @@ WORKERS: Final = frozenset(
         "PEXPIRE",
         "SET",
         "SREM",
+        "TIME",
         "ZINCRBY",
         "ZRANGEBYSCORE",
         "ZREMRANGEBYSCORE",

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from awaited import awaited
-from small_ledger import Ledger, ledger_at, listening
+from small_ledger import Ledger, events, ledger_at, listening
 
 from jobs.ledger import keys
 from jobs.ledger.leases import LEASE_S, NO_FACTS
@@ -17,6 +17,8 @@ from worker.presence import SAFETY_S, Presence
 HOUR_S = 3600.0
 GOOD_S = LEASE_S - SAFETY_S - 0.01
 OVER_S = LEASE_S - SAFETY_S + 0.01
+CLOSE_S = 3.0
+"""The clock of Redis goes on while a beat asks for it; no clock of a test does."""
 
 
 class Watch:
@@ -24,7 +26,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.unstopped_s = 1_000.0
-        self.wall_s = 1_800_000_000.0
+        self.wall_s = time.time()
         self.clocks = Clocks(lambda: self.unstopped_s, lambda: self.wall_s)
 
     def go_on(self, unstopped_s: float, wall_s: float) -> None:
@@ -53,15 +55,42 @@ def test_what_has_passed(unstopped_s: float, wall_s: float, passed_s: float) -> 
     assert passed_s == watch.clocks.passed_s(since)
 
 
+class Holder:
+    """A worker's lease under clocks that a test sets; Redis never ends it by itself."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.watch = Watch()
+        log, self.heard = listening()
+        self.presence = Presence(ledger.leases, lambda: NO_FACTS, self.watch.clocks, log)
+        self._redis = ledger.redis
+
+    @property
+    def held(self) -> bool:
+        """Whether the worker believes that it has its lease."""
+        return self.presence.holds(self.presence.name)
+
+    async def beat(self, ahead_s: float) -> None:
+        """Beat with a time of day that is so far ahead."""
+        self.watch.wall_s = time.time() + ahead_s
+        await self.presence.beat()
+
+    async def lives(self) -> bool:
+        """Whether Redis knows the lease."""
+        return bool(await self._redis.exists(keys.worker(self.presence.name)))
+
+    async def lose(self) -> None:
+        """End the lease in Redis."""
+        await self._redis.delete(keys.worker(self.presence.name))
+
+
 @asynccontextmanager
-async def enlisted(redis_url: str) -> AsyncIterator[tuple[Presence, Watch, Ledger]]:
-    """Take a worker's lease under clocks that a test sets; Redis never ends it by itself."""
-    watch, (log, _) = Watch(), listening()
+async def enlisted(redis_url: str) -> AsyncIterator[Holder]:
+    """Take a lease for the length of a block."""
     async with ledger_at(redis_url) as ledger:
-        presence = Presence(ledger.leases, lambda: NO_FACTS, watch.clocks, log)
-        await presence.enlist()
-        await ledger.redis.persist(keys.worker(presence.name))
-        yield presence, watch, ledger
+        holder = Holder(ledger)
+        await holder.presence.enlist()
+        await ledger.redis.persist(keys.worker(holder.presence.name))
+        yield holder
 
 
 @pytest.mark.parametrize(
@@ -83,32 +112,61 @@ async def test_how_long_a_lease_is_believed_in(
     held: bool,  # noqa: FBT001  # a case
 ) -> None:
     """A lease is believed in while both clocks say that it cannot have ended."""
-    async with enlisted(redis_url) as (presence, watch, _):
-        watch.go_on(unstopped_s, wall_s)
-        assert held is presence.holds(presence.name)
+    async with enlisted(redis_url) as holder:
+        holder.watch.go_on(unstopped_s, wall_s)
+        assert held is holder.held
 
 
 @awaited
 async def test_after_a_jump_redis_has_the_word(redis_url: str) -> None:
     """After a jump of the time of day nothing is held until Redis says that the lease lives."""
-    async with enlisted(redis_url) as (presence, watch, ledger):
-        first = presence.name
-        watch.go_on(0.1, HOUR_S)
-        before = presence.holds(first)
-        await presence.beat()
-        renewed = presence.name, presence.holds(first)
-        watch.go_on(0.1, HOUR_S)
-        await ledger.redis.delete(keys.worker(first))
-        await presence.beat()
+    async with enlisted(redis_url) as holder:
+        first = holder.presence.name
+        holder.watch.go_on(0.1, OVER_S)
+        before = holder.held
+        await holder.presence.beat()
+        renewed = holder.presence.name, holder.held
+        await holder.lose()
+        await holder.presence.beat()
 
         assert (False, (first, True)) == (before, renewed)
-        assert first != presence.name
-        assert (False, True) == (presence.holds(first), presence.holds(presence.name))
+        assert (False, True) == (holder.presence.holds(first), holder.held)
+        assert ["worker.lease_lost"] == events(holder.heard)
 
 
 @awaited
 async def test_a_lease_that_was_given_back(redis_url: str) -> None:
     """What was given back is not held."""
-    async with enlisted(redis_url) as (presence, _, __):
-        await presence.resign()
-        assert not presence.holds(presence.name)
+    async with enlisted(redis_url) as holder:
+        await holder.presence.resign()
+        assert not holder.held
+
+
+@pytest.mark.parametrize("off_s", [HOUR_S, 10.0, -10.0, -HOUR_S])
+@awaited
+async def test_a_clock_that_is_wrong(redis_url: str, off_s: float) -> None:
+    """A worker whose clock is off has no lease until it is right, and says so once."""
+    async with enlisted(redis_url) as holder:
+        first = holder.presence.name
+        for _ in range(2):
+            await holder.beat(off_s)
+        without = holder.held, await holder.lives()
+        await holder.beat(0)
+
+        assert (False, False) == without
+        assert (True, True) == (holder.held, await holder.lives())
+        assert first != holder.presence.name
+        wrong, _ = (call.kwargs for call in holder.heard.calls)
+        assert ["worker.clock_wrong", "worker.clock_right"] == events(holder.heard)
+        assert ("error", first) == (holder.heard.calls[0].method_name, wrong["worker"])
+        assert off_s == pytest.approx(wrong["ahead_s"], abs=CLOSE_S)
+
+
+@pytest.mark.parametrize("off_s", [2.0, -2.0])
+@awaited
+async def test_a_clock_that_is_right_enough(redis_url: str, off_s: float) -> None:
+    """A worker whose clock is off by little keeps its lease."""
+    async with enlisted(redis_url) as holder:
+        await holder.beat(off_s)
+        assert holder.held
+        assert [] == events(holder.heard)

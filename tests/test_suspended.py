@@ -1,15 +1,17 @@
-"""A machine that is suspended or paused: what its worker sends when it goes on."""
+"""A machine that is suspended or paused, or whose clock is wrong: what its worker sends."""
 
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from program import Program
 from sandbox_client import SandboxClient
 from test_worker import declines, wait_for_calls
 
 SUSPENDED = Path(__file__).parent / "suspended_worker.py"
+STRAYED = Path(__file__).parent / "strayed_worker.py"
 CALLS = 64
 """Calls in flight; a quarter as many have a mark and wait for a slot."""
 
@@ -53,3 +55,22 @@ def test_a_machine_that_was_suspended(
 def test_a_pause_that_no_clock_shows(program: Program, sandbox: SandboxClient) -> None:
     """The control, and what is not covered: where all clocks stop, what had a mark goes out."""
     assert suspend_and_go_on(program, sandbox, "monotonic,boottime,wall") > 0
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+def test_a_machine_whose_clock_is_wrong(program: Program, ahead_s: int) -> None:
+    """A worker whose clock is an hour off calls nobody and ends nothing; others do all of it."""
+    batch = program.submit(declines(60, users=20), "--deadline", "30m")
+    command = (sys.executable, STRAYED, str(ahead_s))
+    with program.worker(command=command) as strayed:
+        line = strayed.wait_for("worker.clock_wrong")
+        with program.worker("--burst") as right:
+            right.process.wait(PATIENCE_S)
+        assert 0 == strayed.stop()
+
+    assert ("error", {"sent": 60}) == (
+        line["level"],
+        program("status", batch, "--json").json["outcomes"],
+    )
+    for event in ("call.finished", "response.settled"):
+        assert ([], 60) == (strayed.events(event), len(right.events(event)))

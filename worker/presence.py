@@ -3,10 +3,12 @@ That this worker lives, and reaches its ledger: its lease there, renewed by a he
 
 All that a worker holds hangs on this one lease. When it is lost, because the process stood still
 or Redis was away, what was begun under the old name is left, and the worker goes on under a new
-one.
+one. A worker whose clock is wrong gives its lease back, and has none until the clock is right:
+deadlines, waits and settle times are written by one worker and read by others.
 """
 
 from collections.abc import Callable
+from typing import Final
 from uuid import uuid4
 
 from structlog.typing import FilteringBoundLogger
@@ -19,6 +21,9 @@ BEAT_S = 0.4
 
 SAFETY_S = 0.3
 """So long before the lease ends nothing is sent on its strength any more."""
+
+ASTRAY_S: Final = 5.0
+"""How far the time of day here may be from that at Redis."""
 
 
 class Presence:
@@ -37,6 +42,7 @@ class Presence:
         log: FilteringBoundLogger,
     ) -> None:
         self.name = ""
+        self.astray = False
         self._leases = leases
         self._facts = facts
         self._clocks = clocks
@@ -51,13 +57,46 @@ class Presence:
         self.name, self._renewed = name, begun
 
     async def beat(self) -> None:
-        """Renew the lease, or take a new one if it was lost. Raises redis-py's errors."""
+        """
+        Renew the lease, or take a new one if it was lost; none while the clock is wrong.
+
+        Raises redis-py's errors.
+        """
+        ahead_s = await self._ahead_s()
+        if abs(ahead_s) > ASTRAY_S:
+            await self._stand_aside(ahead_s)
+        elif self.astray:
+            await self._come_back()
+        else:
+            await self._renew()
+
+    async def _renew(self) -> None:
         begun = self._clocks.now()
         if await self._leases.renew(self.name, self._facts()):
             self._renewed = begun
             return
         self._log.warning("worker.lease_lost", worker=self.name)
         await self.enlist()
+
+    async def _ahead_s(self) -> float:
+        """Return how far the time of day is ahead of Redis's at least, or behind if negative."""
+        before_s = self._clocks.wall()
+        theirs_s = await self._leases.time_s()
+        after_s = self._clocks.wall()
+        if theirs_s is None:  # `bulkrsvp check` tells of that
+            return 0.0
+        return max(before_s - theirs_s, 0.0) or min(after_s - theirs_s, 0.0)
+
+    async def _stand_aside(self, ahead_s: float) -> None:
+        if not self.astray:
+            self.astray = True
+            self._log.error("worker.clock_wrong", worker=self.name, ahead_s=round(ahead_s, 1))
+            await self.resign()
+
+    async def _come_back(self) -> None:
+        await self.enlist()
+        self.astray = False
+        self._log.info("worker.clock_right", worker=self.name)
 
     async def resign(self) -> None:
         """Give the lease back, so that nobody waits for it to end."""

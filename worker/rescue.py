@@ -32,7 +32,9 @@ class Rescue:
         self._missing: dict[str, frozenset[int]] = {}
 
     async def look_round(self) -> None:
-        """Look at each active batch once. Raises redis-py's errors."""
+        """Look at each active batch once, by a clock that is right. Raises redis-py's errors."""
+        if self._means.presence.astray:
+            return
         active = await self._means.batches.active()
         await self._miss(self._active.difference(active))
         self._active = set(active)

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from jobs.ledger import keys
 from jobs.ledger.script import Script
@@ -90,6 +91,14 @@ class Leases:
         """Renew a worker's lease; False if it was lost meanwhile."""
         lease, lasts_ms = keys.worker(worker), int(LEASE_S * 1000)
         return bool(await self._redis.set(lease, _told(facts), px=lasts_ms, xx=True))
+
+    async def time_s(self) -> float | None:
+        """Return the time of day at Redis, in seconds; None if its user may not ask for it."""
+        try:
+            seconds, microseconds = await self._redis.time()
+        except NoPermissionError:
+            return None
+        return float(seconds + microseconds / 1_000_000)
 
     async def living(self) -> dict[str, Facts | None]:
         """Return the workers that live, by name; of one that says nothing readable, None."""

@@ -21,6 +21,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from config.errors import SettingsError
+from config.escaping import escaped, escaped_lines
 from config.settings import Settings
 
 SERVICE = "bulkrsvp"
@@ -43,6 +44,9 @@ NEVER_LOGGED = frozenset(
     }
 )
 """Fields that no line may carry; a net under the callers, who should not pass them at all."""
+
+_OF_LINES = frozenset({"exception", "stack"})
+"""Fields of several lines, which Python has written."""
 
 _USER_IN_PATH = re.compile(r"(?<=/users/)[^/\s?'\"]+", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\w.!$&+~%#'-]+@[\w-]+(?:\.[\w-]+)+")
@@ -159,7 +163,19 @@ def _console(*, colours: bool) -> list[Processor]:
         # The other formatters show local variables, and one of those may be a token.
         exception_formatter=structlog.dev.plain_traceback,
     )
-    return [renderer, _encoded]
+    return [_shown, renderer, _encoded]
+
+
+def _shown(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Let nothing that others have written steer the terminal; an exception keeps its lines."""
+    return {
+        name: _safe(name, value) if isinstance(value, str) else value  # the renderer shows reprs
+        for name, value in line.items()
+    }
+
+
+def _safe(name: str, text: str) -> str:
+    return escaped_lines(text) if name in _OF_LINES else escaped(text)
 
 
 def _encoded(_: WrappedLogger, __: str, line: Any) -> bytes:

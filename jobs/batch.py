@@ -14,8 +14,9 @@ from operator import attrgetter
 from typing import Self
 
 from config.errors import InputError
-from jobs.fields import Asked, abbreviated
+from jobs.fields import Asked
 from jobs.packing import MAX_UNPACKED, SLICE_SIZE, Packer, Slice
+from jobs.quoting import abbreviated
 from jobs.response import Response
 from jobs.rows import Problem, Row
 from jobs.selection import Selection

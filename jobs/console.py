@@ -26,6 +26,7 @@ from jobs.ledger.facts import Batch
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
+from jobs.quoting import escaped, escaped_lines, refusal
 from jobs.rows import Format, Problem
 from jobs.submit import Submitted, Wishes, queue_batch
 from jobs.watching import watch
@@ -61,15 +62,15 @@ class Commands(ManualGroup):
             _tell_problems(refused, ctx.meta.get("locate", _in_file(ctx.meta.get("file", "FILE"))))
             ctx.exit(refused.exit_code)
         except BulkrsvpError as error:
-            click.echo(f"bulkrsvp: {error}", err=True)
+            _tell(f"bulkrsvp: {error}")
             ctx.exit(error.exit_code)
         except click.FileError as error:
-            click.echo(f"bulkrsvp: {error.format_message()}", err=True)
+            _tell(f"bulkrsvp: {error.format_message()}")
             ctx.exit(InputError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except RedisError as error:
-            click.echo(f"bulkrsvp: {_why_broken_off(error)}", err=True)
+            _tell(f"bulkrsvp: {_why_broken_off(error)}")
             ctx.exit(LedgerUnreachable.exit_code)
 
 
@@ -77,7 +78,12 @@ def _why_broken_off(error: RedisError) -> str:
     if is_forbidden(error):
         why = why_unreachable(error, "the address in REDIS_URL")
         return f"{why.seen}; {why.hint}"
-    return f"Redis did not answer ({error}); try again"
+    return f"Redis did not answer ({refusal(error)}); try again"
+
+
+def _tell(text: str) -> None:
+    """Print a message; what others have written in it cannot steer the terminal."""
+    click.echo(escaped_lines(text), err=True)
 
 
 def _in_file(file: str) -> Callable[[Problem], str]:
@@ -86,10 +92,10 @@ def _in_file(file: str) -> Callable[[Problem], str]:
 
 def _tell_problems(refused: Refused, locate: Callable[[Problem], str]) -> None:
     for problem in refused.problems:
-        click.echo(locate(problem), err=True)
+        click.echo(escaped(locate(problem)), err=True)
     if (more := refused.total - len(refused.problems)) > 0:
         click.echo(f"... and {more} more", err=True)
-    click.echo(f"bulkrsvp: {refused}", err=True)
+    _tell(f"bulkrsvp: {refused}")
 
 
 @asynccontextmanager

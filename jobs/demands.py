@@ -28,6 +28,7 @@ from redis.exceptions import (
 from config.errors import BulkrsvpError
 from jobs.check import Check, CheckName
 from jobs.ledger import keys
+from jobs.quoting import refusal
 
 OLDEST: Final = (6, 2)
 """ZMSCORE and ZADD with LT came with it."""
@@ -123,12 +124,12 @@ def why_unreachable(error: Exception, shown_url: str) -> Check:
     """Say why nothing came back, and what to do."""
     # redis-py hides the refusal of a password behind its own ConnectionError.
     if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
-        seen = f"Redis at {shown_url} refuses the credentials in REDIS_URL ({error})"
+        seen = f"Redis at {shown_url} refuses the credentials in REDIS_URL ({refusal(error)})"
         return Check.failed(CheckName.REDIS, seen, _LOGIN)
     if isinstance(error.__cause__, BulkrsvpError):
         seen = f"cannot log in to Redis at {shown_url}"
         return Check.failed(CheckName.REDIS, seen, str(error.__cause__))
-    what = str(error) or type(error).__name__
+    what = refusal(error)
     if is_forbidden(error):
         seen = f"Redis at {shown_url} forbids this user a command or a key ({what})"
         hint = "give the user the rights that the README lists under Redis"
@@ -282,7 +283,7 @@ def _judge_commands(refused: Mapping[str, ResponseError]) -> Check:
             spare = f"not {', '.join(refused)}, which only others need"
             return Check.passed(name, f"all that {who} needs is allowed; {spare}")
     error = next(iter(refused.values()))
-    seen = f"{', '.join(refused)}: {error}"
+    seen = f"{', '.join(refused)}: {refusal(error)}"
     match error:
         case ReadOnlyError():
             hint = "set REDIS_URL to the primary: this is a replica"

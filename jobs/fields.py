@@ -10,6 +10,8 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
 
+from jobs.quoting import abbreviated
+
 __all__ = [
     "ID",
     "MAX_COMMENT_BYTES",
@@ -22,7 +24,6 @@ __all__ = [
     "Frozen",
     "Id",
     "User",
-    "abbreviated",
     "torn",
 ]
 
@@ -48,11 +49,6 @@ _DOTS = frozenset({".", ".."})
 
 TORN = "is not UTF-8; save the file as UTF-8"
 """What is said of a text that is `torn`."""
-
-
-def abbreviated(value: str) -> str:
-    """Quote `value` for a message: shortened, and nothing in it that a terminal would obey."""
-    return ascii(value if len(value) <= 40 else value[:37] + "...")  # noqa: PLR2004  # fits a line
 
 
 def torn(text: str) -> bool:

@@ -10,7 +10,7 @@ from time import time_ns
 from typing import Final
 
 from config.errors import InputError
-from jobs.fields import abbreviated
+from jobs.quoting import abbreviated
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 

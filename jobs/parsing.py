@@ -17,11 +17,12 @@ from typing import Any
 
 import orjson
 
-from jobs.fields import abbreviated
+from jobs.quoting import abbreviated
 from jobs.usual import Usual, line_at_a_glance
 
 __all__ = [
     "COLUMNS",
+    "MARKS",
     "RESULTS",
     "RESULT_KEYS",
     "TOLD",
@@ -70,6 +71,9 @@ RESULT_KEYS = (
     "errorCode",
 )
 """What `bulkrsvp results` adds to a row."""
+
+MARKS = frozenset({"batch", "outcome"})
+"""Both of them together show that a file is what `bulkrsvp results` has written."""
 
 RESULTS = frozenset({*RESULT_KEYS, *TOLD, "start"})
 """What is passed over on input, so that results can be fed back in."""

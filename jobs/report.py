@@ -24,6 +24,7 @@ from jobs.check import Check, CheckName, CheckVerdict
 from jobs.ledger.facts import Batch, BatchState
 from jobs.moments import now_ms, write_duration, write_local, write_moment
 from jobs.outcome import Outcome
+from jobs.quoting import escaped
 
 PIPED_WIDTH: Final = 240
 """Columns of a table of results that no terminal shows: wide enough to cut nothing."""
@@ -97,15 +98,15 @@ def show_batch(console: Console, batch: Batch, throttled: int) -> None:
     """Print one batch in full."""
     now = now_ms()
     table = Table.grid(padding=(0, 2))
-    table.add_row("batch", batch.id)
-    table.add_row("state", batch.state(now).value)
-    table.add_row("responses", f"{batch.total} ({batch.open} open)")
+    _add(table, "batch", batch.id)
+    _add(table, "state", batch.state(now).value)
+    _add(table, "responses", f"{batch.total} ({batch.open} open)")
     for outcome, count in batch.outcomes.items():
-        table.add_row(f"  {outcome.value}", f"[{STYLES[outcome]}]{count}[/]")
-    table.add_row("throttled", f"{throttled} mailboxes are paused now" if throttled else "no")
-    table.add_row("submitted", write_local(batch.submitted_at_ms))
+        table.add_row(f"  {outcome.value}", Text(str(count), STYLES[outcome]))
+    _add(table, "throttled", f"{throttled} mailboxes are paused now" if throttled else "no")
+    _add(table, "submitted", write_local(batch.submitted_at_ms))
     for name, text in _times(batch, now):
-        table.add_row(name, text)
+        _add(table, name, text)
     console.print(table)
     if batch.outcomes.get(Outcome.SENT) and batch.total > MAILS_PER_MINUTE:
         console.print(
@@ -113,6 +114,15 @@ def show_batch(console: Console, batch: Batch, throttled: int) -> None:
             "queues the rest: organizers may hear later than this batch ends.",
             style="dim",
         )
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Add a row of plain text: nothing in it is markup, and nothing steers the terminal."""
+    table.add_row(*map(_plain, cells))
+
+
+def _plain(text: str, style: str = "") -> Text:
+    return Text(escaped(text), style)
 
 
 def _times(batch: Batch, now: int) -> Iterable[tuple[str, str]]:
@@ -137,7 +147,7 @@ def show_batches(console: Console, batches: Sequence[Batch]) -> None:
     """Print a table of batches."""
     width = console.width if console.is_terminal else overview.PIPED_WIDTH
     for line in overview.overview(batches, now_ms(), width):
-        console.print(line, markup=False, no_wrap=True, overflow="ignore", crop=False)
+        console.print(_plain(line), no_wrap=True, overflow="ignore", crop=False)
 
 
 def _rate_per_s(batch: Batch, now: int) -> float | None:
@@ -178,7 +188,7 @@ class Bar:
 
     def tell(self, text: str) -> None:
         """Print a line above the bar, or where it would be."""
-        self._progress.console.print(text, markup=False)
+        self._progress.console.print(_plain(text))
 
     def show(self, batch: Batch, throttled: int) -> None:
         """Draw the batch as it stands."""
@@ -200,7 +210,7 @@ class _Progress(Progress):
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        yield Text(self.note)
+        yield _plain(self.note)
 
 
 def _note(batch: Batch, throttled: int) -> str:
@@ -230,28 +240,31 @@ def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:
     table.add_column("request id", no_wrap=True)
     for each in results:
         names = ("start", "subject", "organizer") if finds else ("event",)
-        told = [Text(each.get(name) or "") for name in names]
+        told = [_plain(each.get(name) or "") for name in names]
         if not any(told):  # nothing of it can be read but perhaps its id
-            told[-1] = Text(each.get("event") or "")
-        table.add_row(str(each["row"]), Text(each["user"]), *told, *_came_of(each))
+            told[-1] = _plain(each.get("event") or "")
+        table.add_row(_plain(str(each["row"])), _plain(each["user"]), *told, *_came_of(each))
     console.print(table)
 
 
-def _came_of(each: dict[str, Any]) -> tuple[str | Text, ...]:
+def _came_of(each: dict[str, Any]) -> Iterable[Text]:
     outcome = each["outcome"]
-    shown = Text(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
-    ids = each["requestId"] or each["clientRequestId"] or ""
-    return each["action"], shown, each["reason"] or "", str(each["status"] or ""), ids
+    yield _plain(each["action"])
+    yield _plain(outcome or "open", STYLES[Outcome(outcome)] if outcome else "")
+    yield _plain(each["reason"] or "")
+    yield _plain(str(each["status"] or ""))
+    yield _plain(each["requestId"] or each["clientRequestId"] or "")
 
 
 def show_check(console: Console, check: Check) -> None:
     """Print a verdict in one line, and a hint under it."""
     subject = f"{check.subject}: " if check.subject else ""
     line = Text(check.verdict.value.ljust(_VERDICT_WIDTH), CHECK_STYLES[check.verdict])
-    line.append(f"{check.name.value.ljust(_NAME_WIDTH)}{subject}{check.seen}", "default")
+    said = escaped(f"{subject}{check.seen}")
+    line.append(f"{check.name.value.ljust(_NAME_WIDTH)}{said}", "default")
     console.print(line, soft_wrap=True)
     if check.hint:
-        console.print(Text(f"{' ' * _VERDICT_WIDTH}hint: {check.hint}"), soft_wrap=True)
+        console.print(_plain(f"{' ' * _VERDICT_WIDTH}hint: {check.hint}"), soft_wrap=True)
 
 
 def describe_checks(checks: Sequence[Check]) -> dict[str, Any]:

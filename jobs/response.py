@@ -21,7 +21,8 @@ from pydantic import (
     field_validator,
 )
 
-from jobs.fields import Asked, Calendar, Comment, Frozen, Id, abbreviated
+from jobs.fields import Asked, Calendar, Comment, Frozen, Id
+from jobs.quoting import abbreviated
 from jobs.timezones import find_zone, nearest_zone
 
 __all__ = ["Action", "GivenAction", "LocalTime", "Response", "TimeSlot"]

@@ -12,6 +12,7 @@ from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
 from jobs.moments import write_moment
 from jobs.parsing import COLUMNS, RESULT_KEYS, TOLD
+from jobs.quoting import cell
 from jobs.response import TimeSlot
 from jobs.table import WINDOW
 
@@ -86,7 +87,8 @@ def results_csv(results: Sequence[dict[str, Any]]) -> Iterable[str]:
     """
     Write results as CSV, in the columns that `submit` reads, and those it passes over.
 
-    Columns of selections are there only where there is something to say in them.
+    Columns of selections are there only where there is something to say in them. Text stands in
+    its cell so that no spreadsheet calculates it.
     """
     finds = any("events" in each or "start" in each for each in results)
     columns = [each for each in COLUMNS if finds or each not in OF_SELECTIONS]
@@ -95,11 +97,15 @@ def results_csv(results: Sequence[dict[str, Any]]) -> Iterable[str]:
     writer = csv.DictWriter(text, header, extrasaction="ignore")
     writer.writeheader()
     for each in results:
-        writer.writerow({**each, **_cells(each)})
+        writer.writerow({name: _safe(value) for name, value in {**each, **_cells(each)}.items()})
         yield text.getvalue()
         text.seek(0)
         text.truncate()
     yield text.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    return cell(value) if isinstance(value, str) else value
 
 
 def _cells(each: dict[str, Any]) -> dict[str, str]:

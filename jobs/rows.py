@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.fields import abbreviated
 from jobs.parsing import Problem, Unreadable, encoding_of, read_jsonl, suggest
+from jobs.quoting import abbreviated
 from jobs.response import LocalTime, Response, TimeSlot
 from jobs.selection import Events, Selection
 from jobs.table import read_csv

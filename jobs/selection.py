@@ -25,8 +25,9 @@ from pydantic import (
 )
 
 from config.errors import InputError
-from jobs.fields import TORN, Asked, Calendar, Comment, Frozen, Id, abbreviated, torn
+from jobs.fields import TORN, Asked, Calendar, Comment, Frozen, Id, torn
 from jobs.moments import read_moment
+from jobs.quoting import abbreviated
 from jobs.response import GivenAction, Response
 
 __all__ = ["DEFAULT_DAYS", "MAX_DAYS", "Events", "Selection", "Series", "Window"]

@@ -13,8 +13,18 @@ from io import TextIOWrapper
 from itertools import chain
 from typing import Any
 
-from jobs.fields import abbreviated
-from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS, TOLD, Problem, RawRow, read_lines, suggest
+from jobs.parsing import (
+    COLUMNS,
+    MARKS,
+    RESULT_KEYS,
+    RESULTS,
+    TOLD,
+    Problem,
+    RawRow,
+    read_lines,
+    suggest,
+)
+from jobs.quoting import abbreviated, of_cell
 from jobs.usual import Usual, row_at_a_glance
 
 __all__ = ["read_csv"]
@@ -142,6 +152,7 @@ def _name_cells(
     header: list[str], table: Iterator[tuple[int, list[str] | Usual] | Problem]
 ) -> Iterator[RawRow | Problem]:
     passed_over = [name for name in header if name in RESULTS - TOLD]
+    written_by_us = frozenset(header) >= MARKS
     width, shapes = len(header), _shapes(header)
     for entry in table:
         if isinstance(entry, Problem):
@@ -155,6 +166,8 @@ def _name_cells(
             text = f"has {len(cells)} cells, and the header {width}"
             yield Problem(line, "row", f"{text}; quote a cell that holds the separator")
             continue
+        if written_by_us:
+            cells = [of_cell(each) for each in cells]
         fields: dict[str, Any] = dict(zip(header, cells, strict=False))
         if passed_over or "" in cells:
             fields = {k: v for k, v in fields.items() if v and k not in passed_over}

@@ -15,6 +15,7 @@ from jobs import report
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
 from jobs.moments import now_ms
+from jobs.quoting import refusal
 
 WATCH_S: Final = 0.5
 
@@ -33,7 +34,7 @@ async def watch(batches: Batches, batch_id: str) -> Batch:
                 bar.show(batch, await batches.throttled(batch_id, now_ms()))
             except (RedisError, OSError) as error:
                 if not away:
-                    bar.tell(f"Redis does not answer ({error}); waiting until it does")
+                    bar.tell(f"Redis does not answer ({refusal(error)}); waiting until it does")
                 away = True
             else:
                 if away:

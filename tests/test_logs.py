@@ -200,6 +200,40 @@ def test_console() -> None:
     assert (b"max_calls=512" in shown, b"\x1b" in shown) == (True, False)
 
 
+FOREIGN = "x\x1b[2J\u202e\nforged"
+
+
+def test_console_lines_of_strangers() -> None:
+    """In the console form foreign text is escaped, and one line stays one line."""
+    output = Output(LOG_FORMAT="console")
+    output.log.info("call.finished", request_id=FOREIGN, several=[FOREIGN])
+    logging.getLogger("redis").warning(FOREIGN)
+    shown = output.stream.getvalue().decode()
+    assert (2, 3, True) == (
+        len(shown.splitlines()),
+        shown.count(r"x\x1b[2J\u202e\nforged"),
+        shown.replace("\n", "").isprintable(),
+    )
+
+
+def test_console_exceptions_of_strangers() -> None:
+    """In the console form an exception keeps its lines, and what it quotes is escaped."""
+    output = Output(LOG_FORMAT="console")
+    output.log.error("slice.failed", exc_info=ValueError(FOREIGN))
+    shown = output.stream.getvalue().decode()
+    assert (True, True) == (
+        r"ValueError: x\x1b[2J\u202e" in shown.splitlines(),
+        shown.replace("\n", "").isprintable(),
+    )
+
+
+def test_json_carries_everything() -> None:
+    """In the JSON form nothing is shown escaped: JSON has escapes of its own."""
+    output = Output()
+    output.log.info("call.finished", request_id=FOREIGN)
+    assert FOREIGN == output.lines()[0]["request_id"]
+
+
 def terminal(environ: dict[str, str]) -> bytes:
     """Log one line to a terminal, and return what it would show."""
     ours, theirs = os.openpty()

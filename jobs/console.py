@@ -28,6 +28,7 @@ from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
 from jobs.quoting import escaped, escaped_lines, refusal
 from jobs.rows import Format, Problem
+from jobs.signals import interruptible
 from jobs.submit import Submitted, Wishes, queue_batch
 from jobs.watching import watch
 
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 UNSUCCESSFUL_EXIT = 1
 INTERRUPTED = 130
-"""The shell's own code for a command that was stopped by a signal."""
+"""The shell's own code for a command that SIGINT has stopped; here for SIGTERM and SIGHUP too."""
 
 
 _USER = TypeAdapter[str](User)
@@ -56,6 +57,10 @@ class Commands(ManualGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; tell an error on standard error and exit with its code."""
+        with interruptible():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except Refused as refused:

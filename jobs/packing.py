@@ -51,10 +51,17 @@ class Slice:
 
 
 class Packer:
-    """Packs mailboxes into slices and keeps these on disk, in no folder, until it is closed."""
+    """
+    Packs mailboxes into slices and keeps these on disk, in no folder, until it is closed.
+
+    Raises `BulkrsvpError` where there is no place for them.
+    """
 
     def __init__(self) -> None:
-        self._file = TemporaryFile(prefix="bulkrsvp-")  # noqa: SIM115  # closed by `close`
+        try:
+            self._file = TemporaryFile()  # noqa: SIM115  # closed by `close`
+        except OSError as error:
+            raise no_room(error) from error
         self._entries: list[bytes] = []
         self._filled = 0
 

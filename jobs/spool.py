@@ -6,11 +6,11 @@ whole, so memory is bounded by the fullest of them and not by the length of what
 Knows neither slices nor the ledger.
 """
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryFile
 from typing import NamedTuple
 from zlib import crc32
 
@@ -66,13 +66,21 @@ class Mailbox:
 
 
 class Spool:
-    """A folder of rows that goes away with `close`."""
+    """
+    Rows in files without a name: they are gone when it is closed, or this process is killed.
+
+    Raises `BulkrsvpError` where there is no place for them.
+    """
 
     def __init__(self) -> None:
-        self._open = ExitStack()
-        folder = self._open.enter_context(TemporaryDirectory(prefix="bulkrsvp-"))
-        paths = [Path(folder, str(n)) for n in range(FILES)]
-        self._files = [self._open.enter_context(path.open("w+b", BUFFER)) for path in paths]
+        with ExitStack() as opening:
+            try:
+                self._files = [
+                    opening.enter_context(TemporaryFile("w+b", BUFFER)) for _ in range(FILES)
+                ]
+            except OSError as error:
+                raise no_room(error) from error
+            self._open = opening.pop_all()
 
     def close(self) -> None:
         """Remove the rows from the disk."""
@@ -111,8 +119,8 @@ class Spool:
 
 
 def no_room(error: OSError) -> BulkrsvpError:
-    """Return what is told of a disk that took no more rows."""
+    """Return what is told of a disk that takes no rows, or no more of them."""
     return BulkrsvpError(
-        f"the rows could not be kept in {gettempdir()} ({error.strerror}); "
+        f"the rows could not be kept in {tempfile.tempdir or 'a folder'} ({error.strerror}); "
         "make room there, or set TMPDIR to a folder that has some"
     )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from open_files import opened_in
 
 from config.errors import InputError
 from jobs.batch import Refused, check_batch_id, draft
@@ -260,12 +261,13 @@ def test_a_selection_fills_a_slice_as_many_responses_do() -> None:
 def test_nothing_stays_on_disk(
     closing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows, which hold what was written to people, are gone when the draft is."""
+    """The rows, which hold what was written to people, have no name on disk, and go with it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def watched() -> Iterable[Row]:
         yield from numbered([response()])
-        assert list(tmp_path.iterdir()) != []
+        assert [] == list(tmp_path.iterdir())
+        assert opened_in(tmp_path)
 
     def broken() -> Iterable[Row]:
         yield from numbered([response()])
@@ -274,7 +276,7 @@ def test_nothing_stays_on_disk(
     match closing:
         case "closed":
             with draft(watched()) as made:
-                assert list(tmp_path.iterdir()) == []
+                assert 1 == opened_in(tmp_path)
                 assert made.total == 1
         case "refused":
             refusal([Problem(1, "file", "x")])
@@ -283,7 +285,7 @@ def test_nothing_stays_on_disk(
                 draft(broken())
 
     gc.collect()
-    assert list(tmp_path.iterdir()) == []
+    assert (0, []) == (opened_in(tmp_path), list(tmp_path.iterdir()))
 
 
 FULL_DISK = """

@@ -6,7 +6,6 @@ signal drains (no new call, those in flight end and are recorded), a second one 
 """
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import IO, Any, cast
@@ -18,6 +17,7 @@ from config.logs import configure_logs
 from config.settings import Settings
 from jobs.connection import connected, reach
 from jobs.queue import Queue
+from jobs.signals import heeded
 from worker.consumer import Consumer
 from worker.credential import TokenUnavailable
 from worker.liveness import LivenessFile
@@ -194,7 +194,7 @@ class Process:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in heeded():
             loop.add_signal_handler(number, self._obey_signal)
 
     def _obey_signal(self) -> None:

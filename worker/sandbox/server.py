@@ -181,13 +181,13 @@ class Sandbox:
 
 async def serve(announce: Callable[[Mapping[str, str]], None], **options: Any) -> None:
     """
-    Serve until SIGTERM or SIGINT; takes the keywords of `Sandbox`.
+    Serve until SIGTERM, SIGINT or SIGHUP; takes the keywords of `Sandbox`.
 
     `announce` is called once, with the environment to export, when both ports are open.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    stops: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    stops: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for stop in stops:
         loop.add_signal_handler(stop, stopping.set)
     try:

@@ -1,0 +1,44 @@
+"""
+The ways in which a command is told to end: SIGTERM and SIGHUP go the way of SIGINT.
+
+Without this they end a process on the spot, and what it has open stays as it is. A worker, which
+drains instead, sets handlers of its own. Knows no command.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Final
+
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What an operator, a service manager and a terminal that is closed send."""
+
+
+def heeded() -> list[signal.Signals]:
+    """Return those of `ENDING` that this process was not started to ignore, as nohup does."""
+    return [each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `KeyboardInterrupt` in the block, where SIGINT does."""
+    ours = []
+    if current_thread() is main_thread():  # no other thread may set a handler
+        ours = [each for each in ENDING if signal.getsignal(each) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    interrupt = signal.getsignal(signal.SIGINT)
+    if not callable(interrupt):  # ignored, as a shell has it for what runs in the background
+        raise KeyboardInterrupt
+    interrupt(signal.SIGINT, frame)  # asyncio's own while a loop runs: it cancels first

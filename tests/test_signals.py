@@ -1,0 +1,88 @@
+"""Commands that are told to end, or killed: what they leave behind, and how they exit."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from open_files import opened_in
+from patience import PATIENCE_S, running, wait_until
+from program import COMMAND, Program
+
+from config.children import child_environment
+
+ROW = '{"user": "ada@contoso.com", "event": "e", "action": "decline", "comment": "private"}\n'
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [*[(each, 130) for each in ENDING], (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_a_submit_leaves_no_rows_behind(
+    program: Program, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """However a submit ends while it reads, no row is left in the temporary folder."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = child_environment(program.environment) | {"TMPDIR": str(scratch)}
+    with running(
+        [COMMAND, "submit", "-", "--format", "jsonl"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(ROW.encode())
+        process.stdin.flush()
+        wait_until(lambda: opened_in(scratch, process.pid), "no row was put anywhere")
+        process.send_signal(number)
+        said = process.communicate(timeout=PATIENCE_S)[1]
+
+    assert (code, [], b"") == (process.returncode, list(scratch.iterdir()), said)
+
+
+def test_a_signal_that_is_ignored(program: Program) -> None:
+    """A submit that was started with nohup goes on when its terminal is closed."""
+    with running(
+        ["nohup", COMMAND, "submit", "-", "--format", "jsonl", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(program.environment),
+    ) as process:
+        wait_until(lambda: _ignores(process.pid, signal.SIGHUP), "it does not ignore it")
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(ROW.encode(), PATIENCE_S)
+
+    assert (0, True) == (process.returncode, b'"created":true' in out)
+
+
+def _ignores(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask.split()[1], 16) & 1 << (number - 1))
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_worker_that_is_told_to_end(program: Program, number: signal.Signals) -> None:
+    """A worker drains on each of these signals, also when its terminal is closed."""
+    with program.worker() as worker:
+        worker.wait_for("worker.started")
+        assert 0 == worker.stop(number)
+    assert 1 == len(worker.events("worker.stopped"))
+
+
+def test_no_room_for_the_rows(program: Program) -> None:
+    """Where no file can be opened to keep rows in, a message says so, and no traceback."""
+    program.write("rows.jsonl", [{"user": "ada@contoso.com", "event": "e", "action": "decline"}])
+    refused = subprocess.run(
+        ["sh", "-c", 'ulimit -n 50; exec "$@"', "sh", COMMAND, "submit", "rows.jsonl"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=program.folder,
+        env=child_environment(program.environment),
+    )
+    assert 2 == refused.returncode
+    assert refused.stderr.startswith("bulkrsvp: the rows could not be kept in /")
+    assert 1 == len(refused.stderr.splitlines())

@@ -4,8 +4,10 @@ The administrator's commands: submit, status, results, retry, pause, resume, can
 Each is a thin line from click to the ledger; what they share stands in `jobs/console.py`.
 """
 
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, Final
 
 import click
 from arq.connections import ArqRedis
@@ -29,10 +31,13 @@ from jobs.ledger.facts import Batch
 from jobs.moments import now_ms
 from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
+from jobs.private_files import open_private
 from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
 from jobs.retry import Choice, queue_again
 from jobs.submit import read_file
+
+STDOUT: Final = "-"
 
 RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
 """What `retry` may queue again; the last one only when it is named."""
@@ -135,12 +140,11 @@ def _show_one(batch_id: str, *, as_json: bool) -> None:
 @click.option(
     "--output",
     "file",
-    type=click.File("w", lazy=True),  # what is there stays until there is something to write
-    default="-",
+    default=STDOUT,
     metavar="FILE",
-    help="Where to; else standard output.",
+    help="Where to, for its owner only; else standard output.",
 )
-def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None:
+def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None:
     """
     Print a line for each response of BATCH: row, outcome, reason, status, request ids.
 
@@ -149,13 +153,24 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: Any) -> None
     Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
     """
     found = with_ledger(lambda _, batches: read_results(batches, batch, frozenset(outcomes)))
-    match ResultsFormat(form):
+    if file == STDOUT:
+        _write_results(sys.stdout, ResultsFormat(form), found)
+        return
+    try:
+        with open_private(Path(file)) as stream:
+            _write_results(stream, ResultsFormat(form), found)
+    except OSError as error:
+        raise click.FileError(file, error.strerror) from error
+
+
+def _write_results(stream: IO[str], form: ResultsFormat, found: list[dict[str, Any]]) -> None:
+    match form:
         case ResultsFormat.TABLE:
-            report.show_results(report.output(file), found)
+            report.show_results(report.output(stream), found)
         case ResultsFormat.JSONL:
-            file.writelines(results_jsonl(found))
+            stream.writelines(results_jsonl(found))
         case ResultsFormat.CSV:
-            file.writelines(results_csv(found))
+            stream.writelines(results_csv(found))
 
 
 @click.command()

@@ -5,10 +5,12 @@ import io
 import json
 import shlex
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from patience import PATIENCE_S, running
 from program import COMMAND, Program
 from redis import Redis
@@ -62,6 +64,30 @@ def test_results_can_be_fed_back(program: Program) -> None:
     assert 5 == len(
         list(csv.DictReader(io.StringIO(program("results", batch, "--format", "csv").out)))
     )
+
+
+def test_results_are_private(program: Program) -> None:
+    """A file of results is for its owner only, also where one was that others could read."""
+    batch = program.submit(declines(2))
+    old = program.folder / "old.csv"
+    old.write_text("x" * 10_000)
+    old.chmod(0o644)
+    for file in ("old.csv", "new.csv"):
+        assert 0 == program("results", batch, "--format", "csv", "--output", file).code
+    written = [program.folder / name for name in ("old.csv", "new.csv")]
+    printed = program("results", batch, "--format", "csv").out
+
+    assert [0o600] * 2 == [stat.S_IMODE(each.stat().st_mode) for each in written]
+    assert [printed] * 2 == [each.read_bytes().decode() for each in written]
+
+
+@pytest.mark.parametrize("file", ["missing/x.csv", ".", "/dev/full"])
+def test_results_that_cannot_be_written(program: Program, file: str) -> None:
+    """Where results cannot be written, a message says so, and no traceback."""
+    batch = program.submit(declines(2))
+    refused = program("results", batch, "--output", file)
+    assert (2, 1) == (refused.code, len(refused.err.splitlines()))
+    assert refused.err.startswith("bulkrsvp: Could not open file")
 
 
 def test_results_can_be_narrowed(program: Program) -> None:

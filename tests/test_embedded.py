@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,38 @@ def test_it_is_private(tmp_path: Path) -> None:
             path.name for path in (state, *state.iterdir()) if path.stat().st_mode & 0o077
         ]
     assert open_to_others == []
+
+
+def test_a_directory_that_was_open_to_others(tmp_path: Path) -> None:
+    """A directory that is there already becomes private."""
+    tmp_path.chmod(0o755)
+    with EmbeddedRedis(tmp_path):
+        assert 0o700 == stat.S_IMODE(tmp_path.stat().st_mode)
+
+
+def test_a_directory_of_all(tmp_path: Path) -> None:
+    """A directory that all may write to, like /tmp, is not taken from them."""
+    tmp_path.chmod(0o1777)
+    with EmbeddedRedis(tmp_path):
+        assert 0o1777 == stat.S_IMODE(tmp_path.stat().st_mode)
+        assert [] == [each.name for each in tmp_path.iterdir() if each.stat().st_mode & 0o077]
+
+
+def test_it_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the server nor what watches over it inherits a setting of ours, or a credential."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hunter2")
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@localhost")
+    with another_run(tmp_path) as (process, server):
+        supervisor = parent(server)
+        inherited = [Path(f"/proc/{pid}/environ").read_bytes() for pid in (server, supervisor)]
+        assert process.pid == parent(supervisor)
+    assert [False, False] == [b"hunter2" in each for each in inherited]
+
+
+def parent(pid: int) -> int:
+    """Return the process id of a process's parent."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
 
 
 def test_ctrl_c_is_not_for_it(tmp_path: Path) -> None:

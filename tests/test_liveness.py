@@ -91,6 +91,32 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, name: str) -> None:
         LivenessFile(tmp_path / name, log).make()
 
 
+def test_a_file_that_is_none(program: Program) -> None:
+    """A worker follows no link and waits for no pipe: it says what the file is, and ends."""
+    pipe, link, target = (program.folder / name for name in ("pipe", "link", "target"))
+    os.mkfifo(pipe)
+    target.write_text("of somebody else")
+    age(target)
+    link.symlink_to(target)
+    before = target.stat().st_mtime_ns
+    refused = [program("worker", BULKRSVP_LIVENESS_FILE=str(path)) for path in (pipe, link)]
+
+    assert [(3, ""), (3, "")] == [(each.code, each.out) for each in refused]
+    assert f"{pipe} cannot be written (it is a pipe or a device, and no file)" in refused[0].err
+    assert f"{link} cannot be written (it is a link, which is not followed)" in refused[1].err
+    assert (before, True) == (target.stat().st_mtime_ns, link.is_symlink())
+
+
+def test_a_pipe_that_is_read(tmp_path: Path) -> None:
+    """A pipe that somebody reads, and that could be opened, is refused as well."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log, _ = listening()
+    with pytest.raises(SettingsError, match="it is a pipe or a device"):
+        LivenessFile(tmp_path / "pipe", log).make()
+    os.close(reader)
+
+
 def test_a_file_that_cannot_be_written_any_more(tmp_path: Path) -> None:
     """That the file cannot be touched is said once, and again after it could be."""
     folder, (log, heard) = tmp_path / "folder", listening()

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import stat
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_run(alone: Program, sandbox: SandboxClient) -> None:
     assert 20 == len(sandbox.taken())
     (kept,) = (alone.folder / ".bulkrsvp").glob("*.csv")
     assert 20 == kept.read_text().count(",sent,accepted,202,1,")
+    assert 0o600 == stat.S_IMODE(kept.stat().st_mode)
     assert not _served(alone.folder / ".bulkrsvp")
 
 

@@ -33,6 +33,7 @@ from jobs.console import (
 )
 from jobs.ledger.facts import Batch
 from jobs.pools import Login
+from jobs.private_files import append_private, make_private
 from jobs.submit import Wishes, read_file
 
 STATE: Final = ".bulkrsvp"
@@ -159,10 +160,14 @@ def _run(
 def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:
     """Choose where the log goes, so that it is neither mixed with results nor with a bar."""
     if following and sys.stderr.isatty() and (as_json or sys.stdout.isatty()):
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = state / "worker.log"
+        try:
+            make_private(state)
+            stream = append_private(path)
+        except OSError as error:
+            raise click.FileError(str(path), error.strerror) from error
         click.echo(f"logging to {path}", err=True)
-        return parts.enter_context(path.open("ab"))
+        return parts.enter_context(stream)
     return sys.stderr if as_json else sys.stdout
 
 

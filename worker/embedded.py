@@ -2,8 +2,8 @@
 The embedded Redis of `run` and `demo`: a real redis-server on a private unix socket.
 
 It lives exactly as long as the process that started it, also when that one is killed, and keeps
-its data in a directory that one run at a time may use. What is stored there it does not know:
-its witness judges that.
+its data in a directory that one run at a time may use, and only its owner may read. What is stored
+there it does not know: its witness judges that.
 """
 
 import fcntl
@@ -21,7 +21,9 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
+from config.children import child_environment
 from config.errors import LedgerUnreachable
+from jobs.private_files import make_private
 from worker.witness import Witness
 
 _START_LIMIT_S: Final = 60.0
@@ -124,7 +126,7 @@ class EmbeddedRedis:
     def _lock(self, opening: ExitStack) -> int:
         """Take the directory. The server inherits the lock, so it lasts until that is gone too."""
         try:
-            self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._state)
             low = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise LedgerUnreachable(f"cannot use {self._state}: {error.strerror}") from error
@@ -197,6 +199,7 @@ class EmbeddedRedis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[lock],
+            env=child_environment({}),  # neither of them has use for a secret
             start_new_session=True,  # Ctrl-C is for us: what we still write must arrive
         )
 

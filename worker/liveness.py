@@ -5,13 +5,24 @@ It says that the loop turns, and nothing of Redis or Graph: a worker that waits 
 lives, and restarting it would help nobody. A worker that stands still leaves its file to age.
 """
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from config.errors import SettingsError
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Whoever may write to its folder could put a link there, or a pipe, where opening waits."""
+
+_WHY: Final = {
+    errno.ELOOP: "it is a link, which is not followed",
+    errno.ENXIO: "it is a pipe or a device, and no file",
+}
 
 
 class LivenessFile:
@@ -28,7 +39,7 @@ class LivenessFile:
             self._touch()
         except OSError as error:
             raise SettingsError(
-                f"BULKRSVP_LIVENESS_FILE: {self._path} cannot be written ({error.strerror}); name a"
+                f"BULKRSVP_LIVENESS_FILE: {self._path} cannot be written ({_why(error)}); name a"
                 " file in a folder that exists and that this user may write to"
             ) from error
 
@@ -38,7 +49,7 @@ class LivenessFile:
             self._touch()
         except OSError as error:
             if not self._unwritable:
-                self._log.error("liveness.unwritable", path=str(self._path), error=str(error))
+                self._log.error("liveness.unwritable", path=str(self._path), error=_why(error))
             self._unwritable = True
         else:
             self._unwritable = False
@@ -51,6 +62,14 @@ class LivenessFile:
 
     def _touch(self) -> None:
         if self._path is not None:
-            # Opened for writing, so that it is a file; the kernel's clock is the probe's, too.
-            with self._path.open("ab"):
-                os.utime(self._path)
+            low = os.open(self._path, _FLAGS, 0o644)
+            try:
+                if not stat.S_ISREG(os.fstat(low).st_mode):
+                    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+                os.utime(low)  # the kernel's clock is the probe's, too
+            finally:
+                os.close(low)
+
+
+def _why(error: OSError) -> str:
+    return _WHY.get(error.errno or 0) or error.strerror or str(error)

@@ -12,6 +12,7 @@ from jobs.console import open_ledger, read_status
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
 from jobs.left_over import tell_left_over
+from jobs.private_files import open_private
 from jobs.results import read_results, results_csv
 from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
@@ -62,7 +63,7 @@ def _announced(batch_id: str) -> Ended:
 
 async def _keep_results(batches: Batches, batch_id: str, folder: Path) -> Path:
     path = folder / f"{batch_id}.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with open_private(path) as file:
         file.writelines(results_csv(await read_results(batches, batch_id)))
     click.echo(f"the results are in {path}", err=True)
     return path

@@ -140,6 +140,7 @@ def _show_one(batch_id: str, *, as_json: bool) -> None:
 @click.option(
     "--output",
     "file",
+    type=click.Path(allow_dash=True),
     default=STDOUT,
     metavar="FILE",
     help="Where to, for its owner only; else standard output.",

@@ -17,8 +17,9 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heeded() -> list[signal.Signals]:
-    """Return those of `ENDING` that this process was not started to ignore, as nohup does."""
-    return [each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+    """Return those of `ENDING` that a process with handlers of its own takes: all, or no SIGHUP."""
+    outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # started with nohup
+    return [each for each in ENDING if not (each is signal.SIGHUP and outlives_terminal)]
 
 
 @contextmanager

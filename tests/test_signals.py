@@ -10,6 +10,7 @@ from patience import PATIENCE_S, running, wait_until
 from program import COMMAND, Program
 
 from config.children import child_environment
+from jobs.spool import FILES
 
 ROW = '{"user": "ada@contoso.com", "event": "e", "action": "decline", "comment": "private"}\n'
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,7 +35,7 @@ def test_a_submit_leaves_no_rows_behind(
         assert process.stdin is not None
         process.stdin.write(ROW.encode())
         process.stdin.flush()
-        wait_until(lambda: opened_in(scratch, process.pid), "no row was put anywhere")
+        wait_until(lambda: opened_in(scratch, process.pid) >= FILES, "no row was put anywhere")
         process.send_signal(number)
         said = process.communicate(timeout=PATIENCE_S)[1]
 
@@ -70,6 +71,30 @@ def test_a_worker_that_is_told_to_end(program: Program, number: signal.Signals) 
         worker.wait_for("worker.started")
         assert 0 == worker.stop(number)
     assert 1 == len(worker.events("worker.stopped"))
+
+
+def test_a_worker_that_outlives_its_terminal(program: Program) -> None:
+    """A worker that was started with nohup goes on when its terminal is closed."""
+    with program.worker(command=("nohup", COMMAND, "worker")) as worker:
+        worker.wait_for("worker.started")
+        worker.process.send_signal(signal.SIGHUP)
+        batch = program.submit([{"user": "ada@contoso.com", "event": "e", "action": "decline"}])
+        program.wait_until_finished(batch)
+        assert 0 == worker.stop()
+
+
+def test_a_sandbox_whose_terminal_is_closed(program: Program, tmp_path: Path) -> None:
+    """A sandbox ends then, and takes its key along."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = child_environment(program.environment) | {"TMPDIR": str(scratch)}
+    with running([COMMAND, "sandbox"], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"export ")
+        kept = list(scratch.iterdir())
+        process.send_signal(signal.SIGHUP)
+        assert 0 == process.wait(PATIENCE_S)
+    assert (1, []) == (len(kept), list(scratch.iterdir()))
 
 
 def test_no_room_for_the_rows(program: Program) -> None:

@@ -7,7 +7,6 @@ Here the parts are put together and given ports. Tests enter a `Sandbox` on thei
 
 import asyncio
 import contextlib
-import signal
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from jobs.signals import heeded
 from worker.sandbox.certificate import make_certificate
 from worker.sandbox.company import Company
 from worker.sandbox.control import PREFIX, Control
@@ -187,7 +187,7 @@ async def serve(announce: Callable[[Mapping[str, str]], None], **options: Any) -
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    stops: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    stops = heeded()
     for stop in stops:
         loop.add_signal_handler(stop, stopping.set)
     try:

@@ -193,7 +193,7 @@ def wait_until_started(*workers: Worker) -> None:
 def test_a_worker_that_runs_already_takes_over(program: Program, sandbox: SandboxClient) -> None:
     """What a killed worker leaves is finished by one that has been there all along."""
     ordeal = Ordeal(program, sandbox)
-    with ordeal.worker(command=killed_at("before-write", 6)) as dying, ordeal.worker() as other:
+    with ordeal.worker(command=killed_at("before-write", 7)) as dying, ordeal.worker() as other:
         wait_until_started(dying, other)
         other.process.send_signal(signal.SIGSTOP)  # so that the work is the dying one's
         ordeal.submit(rows_of(40, 10))

@@ -181,9 +181,9 @@ class Call(ABC):
             self._lane.refuse()
         self._log(reply, judgement)
         record = self._told(reply, judgement)
-        await self._tell_gate(reply, throttled=waits and not judgement.away)
         if waits:
             return await self._wait(record, reply, away=judgement.away, first=first)
+        await self._tell_gate(reply, None)
         going_on = await self._act(record, reply, judgement, blame, token)
         if reply.retry_after_s is not None:
             await self._heed(reply, first=first)
@@ -207,14 +207,11 @@ class Call(ABC):
         account.mailbox_back(self._means.log, self._shift.part, self._entry)
         await self._shift.come_back(self._lane)
 
-    async def _tell_gate(self, reply: Reply, *, throttled: bool) -> None:
+    async def _tell_gate(self, reply: Reply, throttled_until_ms: int | None) -> None:
         if not reply.reached:  # Graph was not asked: that tells the gate nothing
             self._means.gate.give_back(self._leave)
             self._leave = Leave.OPEN
-        until_ms = None
-        if throttled:
-            until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled)
-        await self._shift.replied(self._leave, self._lane.mailbox, until_ms)
+        await self._shift.replied(self._leave, self._lane.mailbox, throttled_until_ms)
 
     async def _go_on(self, record: Record) -> bool:
         return await self._shift.note(self._entry, record)
@@ -237,6 +234,7 @@ class Call(ABC):
             self._lane.away += 1
         times = self._lane.away if away else 0
         until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled, away=times)
+        await self._tell_gate(reply, None if away else until_ms)
         record = record.waiting(until_ms, throttled=True)
         if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
             record = record.looked_in_vain(until_ms)

@@ -33,8 +33,8 @@ class Verdict(StrEnum):
     SEEN = "seen"
 
 
-GRAPHS_WORD: Final = frozenset({Verdict.SENT, Verdict.REFUSED, Verdict.SEEN, Verdict.WAIT})
-"""Verdicts that rest on Graph's own word, of a call that it let in."""
+GRAPHS_WORD: Final = frozenset({Verdict.SENT, Verdict.REFUSED, Verdict.SEEN})
+"""Verdicts that rest on Graph's own word, of a mailbox that is not to be waited for."""
 
 
 @dataclass(frozen=True, slots=True)

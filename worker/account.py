@@ -39,7 +39,7 @@ def call_finished(
         row=entry.row,
         user=response.user,
         event_id=entry.event_id,
-        action=response.action.value,
+        action=response.action,
         method=method,
         attempt=attempt,
         status=reply.status,
@@ -48,7 +48,7 @@ def call_finished(
         request_id=reply.request_id,
         retry_after_s=reply.retry_after_s,
         duration_ms=round(reply.duration_ms, 1),
-        verdict=verdict.value,
+        verdict=verdict,
     )
 
 
@@ -61,7 +61,7 @@ def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
         row=entry.row,
         user=response.user,
         event_id=entry.event_id,
-        action=response.action.value,
+        action=response.action,
         method="POST",
         attempt=record.attempts + 1,
         status=None,
@@ -70,7 +70,7 @@ def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
         request_id=None,
         retry_after_s=None,
         duration_ms=None,
-        verdict=Verdict.LOOK.value,
+        verdict=Verdict.LOOK,
     )
 
 
@@ -91,9 +91,9 @@ def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -
         row=entry.row,
         user=entry.response.user,
         event_id=entry.event_id,
-        action=entry.response.action.value,
-        outcome=ending.outcome.value,
-        reason=ending.reason and ending.reason.value,
+        action=entry.response.action,
+        outcome=ending.outcome,
+        reason=ending.reason,
         status=record.status,
         error_code=record.code,
         attempts=record.attempts,

@@ -89,19 +89,16 @@ class Call(ABC):
                 over = self._overtaken()
                 if not over and unstopped_s() - asked_s < MARK_GOOD_S:
                     self._means.gate.begun(self._lane.mailbox)
-                    return await self._noted_exchange(token)
+                    self._means.trial.begun(self._lane.mailbox)
+                    self._begun_s = monotonic()
+                    try:
+                        return await self._exchange(token)
+                    finally:
+                        self._means.trial.ended(self._lane.mailbox)
             self._means.gate.give_back(self._leave)
         if marked:  # it is taken back, since no call was made
             await self._shift.note(self._entry, self._before)
         return None
-
-    async def _noted_exchange(self, token: str) -> Reply:
-        self._begun_s = monotonic()
-        self._means.trial.begun(self._lane.mailbox)
-        try:
-            return await self._exchange(token)
-        finally:
-            self._means.trial.ended(self._lane.mailbox)
 
     @abstractmethod
     async def _exchange(self, token: str) -> Reply:

@@ -127,7 +127,7 @@ class Graph:
         """
         return await self._call(
             "POST",
-            f"{self._path}{event_path(response)}/{response.action.value}",
+            f"{self._path}{event_path(response)}/{response.action}",
             _headers(token, client_request_id) | {"Content-Type": "application/json"},
             data=body(response),
             permitted=permitted,

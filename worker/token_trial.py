@@ -7,7 +7,7 @@ all. So each 401 is held against what the other mailboxes say of tokens at the s
 is decided here from the code of a reply, and nobody is called.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,17 +78,17 @@ class TokenTrial:
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
         self._accepted_s: OrderedDict[str, float] = OrderedDict()  # the latest two mailboxes
         self._loyal: OrderedDict[str, None] = OrderedDict()
-        self._called: Counter[str] = Counter()
+        self._called: dict[str, int] = {}
 
     def begun(self, mailbox: str) -> None:
         """Note that a mailbox is being called."""
-        self._called[mailbox] += 1
+        self._called[mailbox] = self._called.get(mailbox, 0) + 1
 
     def ended(self, mailbox: str) -> None:
         """Note that a call has ended."""
-        self._called[mailbox] -= 1
-        if self._called[mailbox] <= 0:
-            del self._called[mailbox]
+        calls = self._called.pop(mailbox) - 1
+        if calls:
+            self._called[mailbox] = calls
 
     def refuses(self, mailbox: str, token: str) -> bool:
         """Whether a mailbox has refused this token, so that it is not to be tried there again."""

@@ -70,6 +70,9 @@ CLOCKS_DIFFER_MS: Final = 60_000
 
 SUCCESSES: Final = range(200, 300)
 
+TAKEN: Final = 202
+"""The one success with which Graph takes a response (Graph: event-decline)."""
+
 REFUSALS: Final = frozenset({*range(300, 500), 501}) - {408, 409, 412, 423, 424, 425, 499}
 """
 Statuses after which, by Graph's own word, nothing was carried out and nothing ever will be.
@@ -182,7 +185,7 @@ def _word(reply: Reply) -> str:
 
 def _is_acceptance(reply: Reply) -> bool:
     """Whether Graph took it: 202, and no body, for a page of somebody else's would have one."""
-    return reply.status == HTTPStatus.ACCEPTED and not reply.has_body
+    return reply.status == TAKEN and not reply.has_body
 
 
 def _is_refusal(reply: Reply) -> bool:

@@ -78,7 +78,7 @@ class _Write:
         """Return the six that `lua/write.lua` wants of it."""
         entry = self.entry
         allowance = keys.bucket(entry.response.mailbox)
-        return [self.kind.value, entry.row, entry.stored, self.record, self.outcome, allowance]
+        return [self.kind, entry.row, entry.stored, self.record, self.outcome, allowance]
 
 
 Gathered = dict[OpenSlice, list[_Write]]
@@ -117,7 +117,7 @@ class Writes:
             kind,
             entry,
             part.write(record),
-            record.ending.outcome.value if record.ending else "",
+            record.ending.outcome if record.ending else "",
             asyncio.get_running_loop().create_future(),
         )
         self._gathered.setdefault(part, []).append(write)

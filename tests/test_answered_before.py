@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from ordeal import COMMENT, Ordeal
 from program import Program
+from rarely import rarely
 from sandbox_client import SandboxClient
 
 
@@ -22,7 +23,9 @@ def changes(count: int, mailboxes: int = 6) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("options", [[], ["--check-first"]], ids=["blind", "check-first"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="blind"), rarely(["--check-first"], name="check-first")]
+)
 def test_connections_that_are_cut(
     program: Program, sandbox: SandboxClient, options: Sequence[str]
 ) -> None:
@@ -37,7 +40,9 @@ def test_connections_that_are_cut(
     assert {"sent": 36} == dict(ordeal.records().outcomes)
 
 
-@pytest.mark.parametrize("options", [[], ["--check-first"]], ids=["blind", "check-first"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="blind"), rarely(["--check-first"], name="check-first")]
+)
 def test_a_worker_that_is_killed(
     program: Program, sandbox: SandboxClient, options: Sequence[str]
 ) -> None:

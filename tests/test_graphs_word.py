@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from program import Program
+from rarely import rarely
 from sandbox_client import SandboxClient
 
 PAGE = "<html><body><h1>404 Not Found</h1></body></html>"
@@ -242,13 +243,14 @@ def test_a_status_that_is_null(program: Program, sandbox: SandboxClient) -> None
 @pytest.mark.parametrize(
     "fault",
     [
-        answers(500, "ErrorServerBusy", headers={"Retry-After": "2"}),
-        answers(504, taken=False, headers={"Retry-After": "2"}),
-        answers(409, "ErrorIrresolvableConflict", headers={"Retry-After": "2"}),
-        page(502, method="POST", headers={"Retry-After": "2"}),
-        answers(403, "ErrorAccessDenied", headers={"Retry-After": "2"}),
+        rarely(answers(500, "ErrorServerBusy", headers={"Retry-After": "2"}), name="busy"),
+        rarely(answers(504, taken=False, headers={"Retry-After": "2"}), name="time-out"),
+        pytest.param(
+            answers(409, "ErrorIrresolvableConflict", headers={"Retry-After": "2"}), id="conflict"
+        ),
+        rarely(page(502, method="POST", headers={"Retry-After": "2"}), name="page"),
+        rarely(answers(403, "ErrorAccessDenied", headers={"Retry-After": "2"}), name="refused"),
     ],
-    ids=["busy", "time-out", "conflict", "page", "refused"],
 )
 def test_a_retry_after_is_obeyed_with_every_status(
     program: Program, sandbox: SandboxClient, fault: dict[str, Any]

@@ -24,6 +24,7 @@ from killed_at import MOMENTS, SIDES
 from ordeal import Ordeal, rows_of, seeded
 from patience import PATIENCE_S
 from program import Program, Worker
+from rarely import first_always
 from sandbox_client import SandboxClient, running_sandbox
 
 from config.settings import Settings
@@ -153,7 +154,7 @@ def die_at(new_ordeal: NewOrdeal, place: tuple[str, float], times: Counter[str])
     pytest.fail(f"{moment} {number} was not reached")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", first_always(KINDS))
 def test_killed_anywhere(new_ordeal: NewOrdeal, times: Counter[str], kind: str) -> None:
     """Wherever a worker is killed, another one sends the rest: all once, and accounted for."""
     chosen = places(kind, seeded(SEED + KINDS.index(kind)))

@@ -50,7 +50,7 @@ open_records = st.builds(
     settled_at_ms=st.just(0),
     ending=st.none(),
     code=words,
-    refusal=st.none() | st.sampled_from(Reason),
+    refusal=st.none() | st.sampled_from(sorted(REASONS[Outcome.FAILED])),
 )
 records = open_records | st.builds(
     Record.settled, open_records, ending=st.sampled_from(ENDINGS), now_ms=times

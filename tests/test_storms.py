@@ -119,6 +119,7 @@ def wait_until_started(workers: Iterable[Worker]) -> None:
         worker.wait_for("worker.started")
 
 
+@pytest.mark.chaos
 def test_shut_beyond_the_deadline(program: Program, sandbox: SandboxClient) -> None:
     """A mailbox shut for an hour is called once; it expires at the deadline; it holds no slot."""
     shut(sandbox, LONG)

@@ -103,7 +103,7 @@ WORKERS: Final = frozenset(
         "ZSCORE",
     ]
 )
-ADMINISTRATORS: Final = frozenset(["PERSIST", "RENAME", "SCAN", "SISMEMBER", "ZCOUNT", "ZREVRANGE"])
+ADMINISTRATORS: Final = frozenset(["PERSIST", "RENAME", "SISMEMBER", "ZCOUNT", "ZREVRANGE"])
 """The commands that only a worker sends, or only who submits and asks; `run` sends both."""
 
 _LOGIN: Final = (

@@ -28,6 +28,7 @@ from jobs.ledger.slices import Slices
 from jobs.ledger.writes import Answer, Kind, Word
 from jobs.record import next_step
 from worker.commands import main
+from worker.grants import Grants
 from worker.reply import Reply
 from worker.verdict import Judgement
 
@@ -137,6 +138,11 @@ def heeds_throttling_only() -> None:
     patch.object(worker.call.Call, "_heed", heedless).start()
 
 
+def remembers_nothing() -> None:
+    """Say after a loss of Redis that no mark was granted lately."""
+    patch.object(Grants, "lately", lambda _: []).start()
+
+
 def _change_write(changes: list[tuple[str, str]]) -> None:
     load = Script.__init__
 
@@ -165,6 +171,7 @@ VARIANTS: dict[str, Callable[[], None]] = {
         believes_refusals,
         believes_slow_downs,
         heeds_throttling_only,
+        remembers_nothing,
     )
 }
 

@@ -47,10 +47,14 @@ def free_port() -> int:
 
 @contextmanager
 def redis_server(
-    folder: Path, *options: str, password: str | None = None, sentinel: bool = False
+    folder: Path,
+    *options: str,
+    password: str | None = None,
+    sentinel: bool = False,
+    port: int | None = None,
 ) -> Iterator[RedisServer]:
     """Run a server in a folder; a Sentinel keeps its `sentinel.conf` there."""
-    port = free_port()
+    port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     start = ["sentinel.conf", "--sentinel"] if sentinel else ["--save", "", "--appendonly", "no"]
     given = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), *options]

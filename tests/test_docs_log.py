@@ -39,7 +39,7 @@ def logged(ending: Ending) -> list[dict[str, Any]]:
     log = structlog.wrap_logger(None, processors=[capture])
     entry = Entry(1, RESPONSE, Record(ending=ending))
     counts = {f"outcome:{ending.outcome}".encode(): b"1"}
-    part = OpenSlice(read_batch("b", counts), 0, "w", 1, 0, {1: entry}, [entry], [])
+    part = OpenSlice(read_batch("b", counts), 0, "w", 1, 0, 0, {1: entry}, [entry], [])
     account.call_finished(
         log,
         part,

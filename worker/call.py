@@ -131,6 +131,8 @@ class Call(ABC):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
         if answer.word is Word.OK:
+            if self.kind is Kind.MARK:
+                self._shift.part.marked_s = unstopped_s()
             return True
         self._means.gate.give_back(self._leave)
         self._obey(answer)

@@ -121,9 +121,10 @@ class Consumer(Worker):
         Start what runs nowhere yet, in its order, while there is room for its calls.
 
         Room comes again and again, so it ends soon: what came meanwhile may go ahead of these.
-        A worker whose clock is wrong leaves them to others: it would judge deadlines by it.
+        A worker that is new, or whose clock is wrong, leaves them to others: the ledger might
+        forget it, or it would judge deadlines by that clock.
         """
-        if self._means.presence.astray:
+        if not self._means.presence.settled_in:
             return
         stale_ms = self._means.now_ms() + STALE_MS
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}

@@ -25,7 +25,7 @@ from worker.login import log_in
 from worker.means import VERSION, Means, equip
 from worker.outlet import Outlet
 from worker.presence import BEAT_S
-from worker.rescue import ROUND_S, Rescue
+from worker.rescue import ROUND_S, STRUCK_OFF_S, Rescue
 from worker.tuning import collect_seldom, read_little
 
 Ended = Callable[[Means], Awaitable[bool]]
@@ -79,6 +79,7 @@ class Process:
             self._liveness.remove()
 
     async def _work(self, ended: Ended | None) -> int:
+        self._means.presence.settles_in_ms = await self._means.home.settles_in_ms()
         await self._means.presence.enlist()
         await self._beat()
         self._listen_to_signals()
@@ -99,6 +100,7 @@ class Process:
             self._regularly(BEAT_S, self._keep_beating),
             self._regularly(BEAT_S, self._show_life),
             self._regularly(ROUND_S, self._rescue.look_round),
+            self._regularly(STRUCK_OFF_S, self._rescue.strike_off),
             self._regularly(ALIVE_S, self._say_alive),
             self._fetch_first_token(),
             self._stop_without_log(),
@@ -132,6 +134,7 @@ class Process:
 
     async def _beat(self) -> None:
         await self._means.presence.beat()
+        self._means.grants.forget(self._means.presence.noted_s)
         await self._consumer.renew_leases()
         await self._means.gate.refresh()
         await self._rescue.doubt()

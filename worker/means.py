@@ -26,6 +26,7 @@ from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
 from worker.clock import Clocks
 from worker.credential import TokenSource, open_credential
+from worker.grants import Grants
 from worker.graph import Graph
 from worker.places import Queue
 from worker.presence import Presence
@@ -50,6 +51,7 @@ class Means:
     home: Home
     written: Written
     presence: Presence
+    grants: Grants
     graph: Graph
     tokens: TokenSource
     trial: TokenTrial
@@ -88,6 +90,7 @@ async def equip(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
     )
     graph = _graph(settings)
+    presence = Presence(Leases(redis), _facts(graph), Clocks(), log)
     try:
         async with graph:
             means = Means(
@@ -96,7 +99,8 @@ async def equip(
                 batches=Batches(together),
                 home=Home(redis),
                 written=written,
-                presence=Presence(Leases(redis), _facts(graph), Clocks(), log),
+                presence=presence,
+                grants=Grants(),
                 graph=graph,
                 tokens=tokens,
                 # While the machine is suspended no mailbox can speak for a token.

@@ -30,6 +30,11 @@ class Presence:
     """
     The lease of this worker. `facts` are what it says of itself at each beat.
 
+    `process` is who it is, whatever its lease is called. `noted_ms` is the latest moment that it
+    has noted in the ledger, by the clock of Redis, with a beat begun at `noted_s` by its own;
+    `forgetful` is whether Redis has to be judged.
+    A new process opens no slice before it has been on the crew for `settles_in_ms`.
+
     `clocks` say how old the lease is. A time of day that was set forward looks like a pause, so
     nothing is sent until the next beat has asked Redis whether the lease was lost.
     """
@@ -41,19 +46,26 @@ class Presence:
         clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
+        self.process = uuid4().hex[:12]
         self.name = ""
         self.astray = False
+        self.forgetful = False
+        self.noted_ms = 0
+        self.noted_s = 0.0
+        self.settles_in_ms = 0
         self._leases = leases
         self._facts = facts
         self._clocks = clocks
         self._log = log
         self._renewed: Moment | None = None
+        self._joined: Moment | None = None
         self._away = False
 
     async def enlist(self) -> None:
         """Take a lease under a new name."""
         name, begun = uuid4().hex[:12], self._clocks.now()
-        await self._leases.enlist(name, self._facts())
+        if await self._leases.enlist(name, self._facts(), process=self.process):
+            self._joined = begun
         self.name, self._renewed = name, begun
 
     async def beat(self) -> None:
@@ -72,8 +84,13 @@ class Presence:
 
     async def _renew(self) -> None:
         begun = self._clocks.now()
-        if await self._leases.renew(self.name, self._facts()):
+        beat = await self._leases.renew(self.name, self._facts(), noted_ms=self.noted_ms)
+        self.forgetful = beat.forgetful
+        if beat.renewed:
             self._renewed = begun
+            if not beat.forgetful:
+                self.noted_s = begun.unstopped_s
+                self.noted_ms = beat.noted_ms or self.noted_ms
             return
         self._log.warning("worker.lease_lost", worker=self.name)
         await self.enlist()
@@ -101,7 +118,7 @@ class Presence:
     async def resign(self) -> None:
         """Give the lease back, so that nobody waits for it to end."""
         self._renewed = None
-        await self._leases.resign(self.name)
+        await self._leases.resign(self.name, process=self.process)
 
     def away(self, error: Exception) -> None:
         """Say that Redis does not answer, or takes no writes; once, until it is back."""
@@ -114,6 +131,13 @@ class Presence:
         if self._away:
             self._log.info("redis.back")
         self._away = False
+
+    @property
+    def settled_in(self) -> bool:
+        """Whether this process is known to the ledger for so long that it will not forget it."""
+        if self._joined is None or self.astray:
+            return False
+        return self._clocks.passed_s(self._joined) * 1000 >= self.settles_in_ms
 
     def holds(self, name: str) -> bool:
         """Whether what was begun under this name may still be carried out."""

@@ -8,7 +8,7 @@ Each round may be made by every worker at once, and does nothing where nothing i
 from collections.abc import Iterable
 
 from jobs.ledger.facts import VERSIONS, Batch
-from jobs.ledger.home import Change
+from jobs.ledger.home import Change, Recollection
 from jobs.queue import Queue
 from worker import account
 from worker.means import Means
@@ -16,6 +16,12 @@ from worker.means import Means
 ROUND_S = 1.0
 SOON_MS = 2_000
 """A slice that is due by then is as good as at work."""
+
+NAMED = 100
+"""Batches that a line of the log names, of those that were put in doubt."""
+
+STRUCK_OFF_S = 60.0
+"""How often dead processes are looked for: one that only stood still comes back meanwhile."""
 
 ANNOUNCED_LATE_MS = 5_000
 """After that long whoever finished a batch has died before it said so."""
@@ -30,6 +36,7 @@ class Rescue:
         self._complained = set[str]()
         self._active = set[str]()
         self._missing: dict[str, frozenset[int]] = {}
+        self._dead = frozenset[tuple[str, str]]()
 
     async def look_round(self) -> None:
         """Look at each active batch once, by a clock that is right. Raises redis-py's errors."""
@@ -52,20 +59,40 @@ class Rescue:
                 self._means.log.critical("batch.gone", batch=batch_id)
 
     async def doubt(self) -> None:
-        """When the ledger may have gone back, have what is open looked at before it is sent."""
-        if not self._means.went_back.is_set():
+        """When the ledger may have gone back, have what was lost looked at before it is sent."""
+        means, presence = self._means, self._means.presence
+        if presence.forgetful:
+            means.went_back.set()
+        if not means.went_back.is_set():
             return
-        written, log = self._means.written, self._means.log
-        found = await self._means.home.judge(written.ms, self._means.now_ms())
-        self._means.went_back.clear()
-        match found.change:
+        judgement = await means.home.judge(self._recall, means.now_ms)
+        if judgement is None:  # others have still to say what they have worked on
+            return
+        means.went_back.clear()
+        facts = {
+            "batches": judgement.batches[:NAMED],
+            "batch_count": len(judgement.batches),
+            "slices": judgement.slices,
+        }
+        match judgement.change:
             case Change.SAME:
                 return
             case Change.WENT_BACK:
-                written.ms = 0
-                log.critical("redis.went_back", batches=found.batches)
+                means.log.critical("redis.went_back", **facts)
             case how:
-                log.warning("redis.changed", how=how.value, batches=found.batches)
+                means.log.warning("redis.changed", how=how.value, **facts)
+
+    def _recall(self) -> Recollection:
+        means, presence = self._means, self._means.presence
+        return Recollection(
+            presence.process, means.grants.lately(), means.written.ms, presence.noted_ms
+        )
+
+    async def strike_off(self) -> None:
+        """Take off the crew who was dead the last time too. Raises redis-py's errors."""
+        dead = await self._means.leases.dead()
+        await self._means.leases.strike_off(dead & self._dead)
+        self._dead = dead
 
     async def _look_at(self, batch_id: str) -> None:
         batch = await self._means.batches.find(batch_id)

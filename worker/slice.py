@@ -44,9 +44,10 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
     if part.starts:
         account.batch_submitted(means.log, part.batch)
     shift = Shift(means, part)
-    await take_over(shift)
-    await Walk(shift).walk_lanes()
-    return await shift.leave()
+    with means.grants.noted(part):
+        await take_over(shift)
+        await Walk(shift).walk_lanes()
+        return await shift.leave()
 
 
 class Walk:
@@ -76,8 +77,9 @@ class Walk:
             await self._shift.give_back([*held])
 
     def _lane(self, mailbox: str, entries: list[Entry], away: int) -> Lane:
-        # Graph may still be at a call that was given up: it is counted until it is looked at.
-        unknown = sum(1 for entry in entries if entry.record.unknown_since_ms)
+        # Graph may still be at a call that was given up: it is counted until that must be over.
+        over_ms = self._means.now_ms() - self._means.settle_ms
+        unknown = sum(1 for entry in entries if entry.record.unknown_since_ms > over_ms)
         most = max(1, self._means.widths.of(mailbox) - unknown)
         return Lane(mailbox, entries, most, away=away)
 

@@ -23,6 +23,6 @@ async def take_over(shift: Shift) -> None:
         account.call_lost(means.log, part, entry)
     now_ms = means.now_ms()
     await asyncio.gather(*(shift.note(e, e.record.unknown(now_ms)) for e in orphans))
-    doubted_ms = part.batch.doubted_ms
+    doubted_ms = part.doubted_ms
     doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
     await asyncio.gather(*(shift.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful))

@@ -8,8 +8,9 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:released             set: slices released to the queue and not done
     bulkrsvp:batch:{b}:throttled            sorted set: mailbox -> paused until, ms
     bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; epoch, done, begun, try:{row},
-                                            found:{row} (what its selection has found, compressed);
-                                            when it is done, archive instead of its records
+                                            doubted_ms, found:{row} (what its selection has found,
+                                            compressed); when it is done, archive instead of
+                                            its records
     bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
     bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
@@ -18,6 +19,11 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
     bulkrsvp:written                        string: the latest moment that anything was written, ms
     bulkrsvp:home                           string: the history and the run of the Redis they are on
+    bulkrsvp:beaten                         string: when a worker has reached the ledger last, by
+                                            the clock of Redis, ms
+    bulkrsvp:crew                           hash: process that may have slices open -> its lease
+    bulkrsvp:inquiry                        hash: what is being asked after Redis may have forgotten
+    bulkrsvp:asked                          set: processes that have still to answer
     bulkrsvp:ledger                         hash, only in the Redis of `run`: id of the ledger, and
                                             renewals of the file that stands beside its data
     bulkrsvp:throttled                      sorted set: mailbox -> paused until, ms
@@ -34,6 +40,10 @@ AWAY = PREFIX + "away"
 GRAPH = PREFIX + "graph"
 WRITTEN = PREFIX + "written"
 HOME = PREFIX + "home"
+BEATEN = PREFIX + "beaten"
+CREW = PREFIX + "crew"
+INQUIRY = PREFIX + "inquiry"
+ASKED = PREFIX + "asked"
 LEDGER = PREFIX + "ledger"
 PROBE = PREFIX + "probe"
 BATCH = PREFIX + "batch:"

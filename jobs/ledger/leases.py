@@ -6,7 +6,7 @@ that lease is. A lease once lost is never taken up again: the worker goes on und
 no mark is granted under the old one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
@@ -36,6 +36,9 @@ PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
 
 
+SCRIPTS = ("lease", "unlease", "pause", "beat", "strike")
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """
@@ -48,6 +51,20 @@ class Taken:
     paused_until_ms: Mapping[str, int] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
     lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """
+    What came of a beat: whether the lease was renewed, and the moment that was noted of it.
+
+    `noted_ms` is by the clock of Redis, and 0 where none was noted. `forgetful` is whether the
+    Redis that answers has forgotten something, or may have: it has to be judged.
+    """
+
+    renewed: bool
+    noted_ms: int = 0
+    forgetful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +98,33 @@ class Leases:
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
-        self._scripts = {name: Script(redis, name) for name in ("lease", "unlease", "pause")}
+        self._scripts = {name: Script(redis, name) for name in SCRIPTS}
 
-    async def enlist(self, worker: str, facts: Facts = NO_FACTS) -> None:
-        """Take a worker's lease under a name never used before."""
-        await self._redis.set(keys.worker(worker), _told(facts), px=int(LEASE_S * 1000))
+    async def enlist(
+        self, worker: str, facts: Facts = NO_FACTS, *, process: str | None = None
+    ) -> bool:
+        """
+        Take a worker's lease under a name never used before, and put its process on the crew.
 
-    async def renew(self, worker: str, facts: Facts = NO_FACTS) -> bool:
-        """Renew a worker's lease; False if it was lost meanwhile."""
-        lease, lasts_ms = keys.worker(worker), int(LEASE_S * 1000)
-        return bool(await self._redis.set(lease, _told(facts), px=lasts_ms, xx=True))
+        A process keeps its id when it loses a lease. Returns whether it was not on the crew.
+        """
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(keys.worker(worker), _told(facts), px=int(LEASE_S * 1000))
+            pipe.hset(keys.CREW, process or worker, worker)
+            _, added = await pipe.execute()
+        return bool(added)
+
+    async def renew(self, worker: str, facts: Facts = NO_FACTS, *, noted_ms: int = 0) -> Beat:
+        """
+        Renew a worker's lease, and note when, by the clock of Redis.
+
+        `noted_ms` is the moment that this process noted last.
+        """
+        renewed, noted, forgetful = await self._scripts["beat"](
+            [keys.worker(worker), keys.HOME, keys.BEATEN],
+            [_told(facts), int(LEASE_S * 1000), noted_ms],
+        )
+        return Beat(bool(renewed), noted, bool(forgetful))
 
     async def time_s(self) -> float | None:
         """Return the time of day at Redis, in seconds; None if its user may not ask for it."""
@@ -108,9 +142,42 @@ class Leases:
                 found[lease.decode().removeprefix(keys.WORKER)] = Facts.from_json(told)
         return dict(sorted(found.items()))
 
-    async def resign(self, worker: str) -> None:
-        """Give a worker's lease back, and with it all that it holds."""
-        await self._redis.delete(keys.worker(worker))
+    async def resign(self, worker: str, *, process: str | None = None) -> None:
+        """Give a worker's lease back, with all that it holds; its process leaves the crew."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.worker(worker))
+            pipe.hdel(keys.CREW, process or worker)
+            await pipe.execute()
+
+    async def dead(self) -> frozenset[tuple[str, str]]:
+        """Return the processes on the crew whose lease is gone, with the name that it had."""
+        crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lease in crew.values():
+                pipe.exists(keys.WORKER.encode() + lease)
+            lives = await pipe.execute()
+        return frozenset(
+            (process.decode(errors="replace"), lease.decode(errors="replace"))
+            for (process, lease), living in zip(crew.items(), lives, strict=True)
+            if not living
+        )
+
+    async def strike_off(self, dead: Iterable[tuple[str, str]]) -> None:
+        """Take dead processes off the crew, as far as they have not come back."""
+        if members := sorted(dead):
+            leases = [keys.worker(lease) for _, lease in members]
+            await self._scripts["strike"](
+                [keys.CREW, *leases], [part for member in members for part in member]
+            )
+
+    async def strangers(self) -> bool:
+        """Whether workers live that are not on the crew, of an older version; or nobody may ask."""
+        crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
+        known = {name.decode(errors="replace") for name in crew.values()}
+        try:
+            return not known.issuperset(await self.living())
+        except NoPermissionError:
+            return True
 
     async def take(self, worker: str, holder: str, mailboxes: Sequence[str], now_ms: int) -> Taken:
         """Take the leases of mailboxes for one slice, as far as they are free and not paused."""

@@ -16,10 +16,12 @@ class OpenSlice:
 
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
     more, whatever the process calls itself by then. `starts` is whether nobody has opened a slice
-    of the batch before. `deaths` counts those who worked on it and never came to leave it. `lines`
+    of the batch before. `doubted_ms` is when it was last put in doubt, by itself or with its batch.
+    `deaths` counts those who worked on it and never came to leave it. `lines`
     are all its responses, `entries` those of them that were open, `unlogged` those settled by a
     worker that may have died before it logged them. `known` are the events that have a response,
-    if selections are still looking for some.
+    if selections are still looking for some. `marked_s` is when the latest mark was granted, by the
+    worker's clock (s); 0 before the first.
     """
 
     batch: Batch
@@ -27,6 +29,7 @@ class OpenSlice:
     worker: str
     epoch: int
     deaths: int
+    doubted_ms: int
     lines: dict[Number, Entry]
     entries: list[Entry]
     unlogged: list[Entry]
@@ -34,6 +37,7 @@ class OpenSlice:
     logged: list[Number] = field(default_factory=list)
     replies: int = 0
     throttled: int = 0
+    marked_s: float = 0.0
     known: set[tuple[str, str | None]] = field(default_factory=set)
 
     def is_new(self, mailbox: str, event: str) -> bool:

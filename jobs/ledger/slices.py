@@ -74,6 +74,7 @@ class Slices:
             epoch=epoch,
             starts=bool(starts),
             deaths=int(records.get(b"begun", 1)) - 1,
+            doubted_ms=max(batch.doubted_ms, int(records.get(b"doubted_ms", 0))),
             lines={entry.row: entry for entry in entries},
             entries=[entry for entry in entries if entry.record.ending is None],
             unlogged=[entry for entry in entries if str(entry.row) in waiting],

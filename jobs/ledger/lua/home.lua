@@ -1,10 +1,14 @@
--- Judge the data of a Redis that answered "went_back", and take it as the ledger's home.
+-- Judge the data of a Redis that answered "went_back", and take it as the ledger's home, or begin an inquiry.
 --
--- KEYS  1 home ("history run")  2 active  3 written
+-- An inquiry asks every process of the crew what it may have marked lately. Until it is over the home is "0", which is
+-- no history: no mark is granted to anybody.
+--
+-- KEYS  1 home ("history run")  2 written  3 inquiry  4 asked  5 crew  6 beaten
 -- ARGV  1 now, ms  2 the latest moment that this worker has written at, ms
---       3 1 if every write is on the disk before it is answered, else 0  4 the batches' keys without their ids
--- returns a word, and the batches that were put in doubt:
---         "same" nothing was lost, or another worker has judged already
+--       3 1 if every write is on the disk before it is answered, else 0
+--       4 the latest moment that it has noted by the clock of Redis, ms; 0 for none
+-- returns a word, and the id of the inquiry that is under way:
+--         "same" nothing was lost, or all has been judged
 --         "went_back" what was written is not there
 --         "failed_over" a replica has become the primary; what it had not heard of is lost
 --         "restarted" a server was started that may have lost what was not on the disk
@@ -16,24 +20,42 @@ local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)
 local home_history, home_run = string.match(redis.call("GET", KEYS[1]) or "", "^(%x+) (%x*)")
 
 local word = "same"
-if tonumber(redis.call("GET", KEYS[3]) or "0") < tonumber(ARGV[2]) then
+local beaten = tonumber(redis.call("GET", KEYS[6]) or "0")
+local inquiry = redis.call("HMGET", KEYS[3], "id", "word", "history", "beaten_ms")
+if inquiry[1] and home_history == "0" then
+  if inquiry[3] == (history or "") then
+    return {inquiry[2], inquiry[1]}
+  end
+  word = inquiry[2] -- this Redis is again another one: whoever has been asked is asked anew
+elseif home_history == "0" then
+  word = "restarted" -- somebody has deleted the inquiry
+elseif tonumber(redis.call("GET", KEYS[2]) or "0") < tonumber(ARGV[2]) or beaten < tonumber(ARGV[4]) then
   word = "went_back"
 elseif history and home_history and home_history ~= history then
   if before and string.find(before, "[^0]") then
     word = "failed_over"
   elseif home_run ~= run and ARGV[3] ~= "1" then
-    word = "restarted"  -- under the same run it has only begun another history for want of replicas
+    word = "restarted" -- under the same run it has only begun another history for want of replicas
   end
 end
-if history then
-  redis.call("SET", KEYS[1], history .. " " .. run)
-end
 if word == "same" then
-  return {word}
+  redis.call("DEL", KEYS[3], KEYS[4])
+  if history then
+    redis.call("SET", KEYS[1], history .. " " .. run)
+  end
+  return {word, ""}
 end
-local batches = redis.call("SMEMBERS", KEYS[2])
-for _, batch in ipairs(batches) do
-  redis.call("HSET", ARGV[4] .. batch, "doubted_ms", ARGV[1])
+
+local id = ARGV[1] .. " " .. (history or "")
+if inquiry[1] then
+  beaten = math.min(beaten, tonumber(inquiry[4] or "0"))
 end
-redis.call("SET", KEYS[3], ARGV[1])
-return {word, unpack(batches)}
+redis.call("DEL", KEYS[3], KEYS[4])
+redis.call("HSET", KEYS[3], "id", id, "word", word, "history", history or "", "begun_ms", ARGV[1], "beaten_ms",
+  string.format("%d", beaten))
+local crew = redis.call("HGETALL", KEYS[5])
+for i = 1, #crew, 2 do
+  redis.call("SADD", KEYS[4], crew[i])
+end
+redis.call("SET", KEYS[1], "0 0")
+return {word, id}

@@ -72,14 +72,17 @@ if not gone then
 end
 
 -- The history that this Redis writes has an id. A replica that is promoted begins another one, and so does a
--- server that is started; where INFO does not show it there is nothing to compare.
+-- server that is started; where INFO does not show it there is nothing to compare. During an inquiry the home is "0".
 local function moved()
+  local home = redis.call("GET", KEYS[4])
+  if home and string.find(home, "^0 ") then
+    return true
+  end
   local told = redis.pcall("INFO", "replication")
   local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
   if not history then
     return false
   end
-  local home = redis.call("GET", KEYS[4])
   if not home then
     local run = string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""
     redis.call("SET", KEYS[4], history .. " " .. run)

@@ -1,0 +1,26 @@
+-- Renew a worker's lease, and note by the clock of Redis that a worker has just reached the ledger.
+--
+-- What Redis still holds of that moment shows later how much it has forgotten, so it is not noted where Redis has
+-- forgotten something and nobody has judged that yet.
+--
+-- KEYS  1 the worker's lease  2 home ("history run")  3 beaten
+-- ARGV  1 facts  2 how long the lease lasts, ms  3 the latest moment that this worker has noted, ms; 0 for none
+-- returns {1 if the lease was renewed, the moment noted in ms or 0 for none, 1 if this Redis has to be judged}
+
+if not redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2], "XX") then
+  return {0, 0, 0}
+end
+local home = redis.call("GET", KEYS[2])
+local told = home and redis.pcall("INFO", "replication")
+local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
+local beaten = tonumber(redis.call("GET", KEYS[3]) or "0")
+if beaten < tonumber(ARGV[3]) or (history and string.match(home, "^%x+") ~= history) then
+  return {1, 0, 1}
+end
+local time = redis.pcall("TIME")
+if time.err then -- this user may not ask
+  return {1, 0, 0}
+end
+local now = math.max(beaten, time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call("SET", KEYS[3], string.format("%d", now))
+return {1, now, 0}

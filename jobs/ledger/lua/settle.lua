@@ -1,0 +1,26 @@
+-- End an inquiry: this Redis is the ledger's home from now on, and marks are granted again.
+--
+-- KEYS  1 home ("history run")  2 written  3 inquiry  4 asked  5 beaten
+-- ARGV  1 the inquiry's id  2 now, ms
+-- returns 1; 0 if that inquiry is over, or Redis is again another one
+
+local inquiry = redis.call("HMGET", KEYS[3], "id", "history", "written_ms", "reached_ms")
+if inquiry[1] ~= ARGV[1] then
+  return 0
+end
+local told = redis.pcall("INFO", "replication")
+local history = type(told) == "string" and string.match(told, "master_replid:(%x+)") or ""
+if history ~= inquiry[2] then
+  return 0
+end
+local written = math.max(tonumber(ARGV[2]), tonumber(inquiry[3] or "0"), tonumber(redis.call("GET", KEYS[2]) or "0"))
+redis.call("SET", KEYS[2], string.format("%d", written))
+local beaten = math.max(tonumber(inquiry[4] or "0"), tonumber(redis.call("GET", KEYS[5]) or "0"))
+redis.call("SET", KEYS[5], string.format("%d", beaten))
+redis.call("DEL", KEYS[3], KEYS[4])
+if history == "" then -- nothing to compare: whoever is granted a mark next sets it
+  redis.call("DEL", KEYS[1])
+else
+  redis.call("SET", KEYS[1], history .. " " .. (string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""))
+end
+return 1

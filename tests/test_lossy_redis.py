@@ -1,0 +1,129 @@
+"""A Redis that is restarted without its last changes: what is sent again, and what is looked at."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from lossy_redis import LossyRedis, lossy_redis
+from ordeal import Ordeal, rows_of, seeded
+from program import Program
+from rarely import rarely
+from sandbox_client import SandboxClient
+
+ROWS, MAILBOXES = 2_000, 400
+SLICE = 200
+"""A little more than the responses of a slice."""
+
+BROKEN = Path(__file__).parent / "broken_worker.py"
+NARROW = {"BULKRSVP_MAX_CALLS": "16", "BULKRSVP_SETTLE_S": "3"}
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Iterator[LossyRedis]:
+    """Run a Redis that loses what it wrote last."""
+    with lossy_redis(tmp_path / "lossy") as redis:
+        yield redis
+
+
+def assert_sent_once(sandbox: SandboxClient) -> None:
+    """See that Graph has taken each response, and none twice."""
+    stats = sandbox.stats()
+    assert (ROWS, []) == (stats.taken, stats.duplicates)
+
+
+@pytest.mark.parametrize("size", [5_000, rarely(0), rarely(500), rarely(20_000)])
+def test_only_what_was_open_is_looked_at(
+    program: Program, sandbox: SandboxClient, lossy: LossyRedis, size: int
+) -> None:
+    """After a restart nothing is sent twice, and what nobody had open is sent without a look."""
+    program.environment |= NARROW | {"REDIS_URL": lossy.url}
+    sandbox.options(latency_s=0.02)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_of(ROWS, MAILBOXES))
+    with ordeal.worker() as one, ordeal.worker() as other:
+        ordeal.wait_for_calls(400)
+        lossy.lose(size)
+        one.wait_for("redis.away")
+        lossy.start()
+        program.wait_until_finished(ordeal.batch)
+        ordeal.wait_for_the_end()
+        changed = one.events("redis.changed") + one.events("redis.went_back")
+        changed += other.events("redis.changed") + other.events("redis.went_back")
+        assert (0, 0) == (one.stop(), other.stop())
+
+    assert_sent_once(sandbox)
+    looks = sum(1 for call in sandbox.journal() if call.method == "GET")
+    assert [[ordeal.batch]] == [line["batches"] for line in changed]
+    assert 0 < changed[0]["slices"] * SLICE < ROWS
+    assert looks <= changed[0]["slices"] * SLICE
+
+
+@pytest.mark.chaos
+def test_workers_that_remember_nothing(
+    program: Program, sandbox: SandboxClient, lossy: LossyRedis
+) -> None:
+    """What is lost and not remembered is sent twice: without that the tests here would be blind."""
+    program.environment |= NARROW | {"REDIS_URL": lossy.url}
+    sandbox.options(latency_s=0.02)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_of(ROWS, MAILBOXES))
+    with ordeal.worker(command=(sys.executable, BROKEN, "remembers_nothing")) as worker:
+        ordeal.wait_for_calls(400)
+        lossy.lose(20_000)
+        lossy.start()
+        program.wait_until_finished(ordeal.batch)
+        worker.stop()
+    assert sandbox.stats().duplicates
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("survivors", [0, 1])
+@pytest.mark.parametrize("size", [500, 20_000])
+def test_workers_that_died_with_it(
+    program: Program, sandbox: SandboxClient, lossy: LossyRedis, survivors: int, size: int
+) -> None:
+    """What a worker had open that died with Redis is not sent twice either."""
+    program.environment |= NARROW | {"REDIS_URL": lossy.url}
+    sandbox.options(latency_s=0.02)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_of(ROWS, MAILBOXES))
+    with ExitStack() as workers:
+        running = [workers.enter_context(ordeal.worker()) for _ in range(2)]
+        ordeal.wait_for_calls(400)
+        for worker in running[survivors:]:
+            worker.stop(signal.SIGKILL)
+        lossy.lose(size)
+        lossy.start()
+        ordeal.burst()
+        program.wait_until_finished(ordeal.batch)
+        ordeal.wait_for_the_end()
+        for worker in running[:survivors]:
+            assert 0 == worker.stop()
+    assert_sent_once(sandbox)
+
+
+@pytest.mark.chaos
+def test_again_and_again(program: Program, sandbox: SandboxClient, lossy: LossyRedis) -> None:
+    """Redis loses its end several times, while workers are killed and started."""
+    program.environment |= NARROW | {"REDIS_URL": lossy.url, "BULKRSVP_SETTLE_S": "2"}
+    sandbox.options(latency_s=0.02)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_of(ROWS, MAILBOXES))
+    chance = seeded(1)
+    with ExitStack() as workers:
+        running = [workers.enter_context(ordeal.worker()) for _ in range(3)]
+        for step in range(1, 9):
+            ordeal.wait_for_calls(150 * step)
+            if chance.random() < 0.5:
+                running.pop(0).stop(signal.SIGKILL)
+                running.append(workers.enter_context(ordeal.worker()))
+            lossy.lose(chance.choice([0, 200, 2_000, 20_000]))
+            lossy.start()
+        program.wait_until_finished(ordeal.batch)
+        ordeal.wait_for_the_end()
+        for worker in running:
+            assert 0 == worker.stop()
+    assert_sent_once(sandbox)

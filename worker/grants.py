@@ -1,0 +1,50 @@
+"""
+The slices in which this process was granted a mark lately.
+
+When Redis has forgotten the last seconds, these are the slices whose marks it may have forgotten.
+A mark that was granted some time before the latest beat that Redis has noted is on the disk.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from jobs.ledger.home import LOST_MS, Worked
+from jobs.ledger.open_slice import OpenSlice
+
+KEPT_S: Final = LOST_MS / 1000 + 1
+"""How long before the latest beat a mark was granted that is still remembered."""
+
+
+class Grants:
+    """What one process was granted; seconds are those of `worker/clock.py`."""
+
+    def __init__(self) -> None:
+        self._since_s = 0.0
+        self._open: list[OpenSlice] = []
+        self._left: list[OpenSlice] = []
+
+    @contextmanager
+    def noted(self, part: OpenSlice) -> Iterator[None]:
+        """Heed the marks of a slice that is open for the length of a block."""
+        self._open.append(part)
+        try:
+            yield
+        finally:
+            self._open.remove(part)
+            if part.marked_s > self._since_s:
+                self._left.append(part)
+
+    def forget(self, noted_s: float) -> None:
+        """Forget what was granted long before a beat that Redis has noted, begun at `noted_s`."""
+        self._since_s = max(0.0, noted_s - KEPT_S)
+        self._left = [part for part in self._left if part.marked_s > self._since_s]
+
+    def lately(self) -> list[Worked]:
+        """Return the slices, each with the latest epoch under which a mark was granted."""
+        epochs: dict[tuple[str, int], int] = {}
+        for part in (*self._left, *self._open):
+            if part.marked_s > self._since_s:
+                worked = part.batch.id, part.number
+                epochs[worked] = max(part.epoch, epochs.get(worked, 0))
+        return [(batch_id, number, epoch) for (batch_id, number), epoch in epochs.items()]

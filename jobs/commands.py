@@ -26,8 +26,10 @@ from jobs.console import (
     watch_batch,
     with_ledger,
 )
+from jobs.graph_pause import resume_graph
 from jobs.ledger.batches import Batches, Flagged, no_batch
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms
 from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
@@ -102,22 +104,24 @@ def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: b
 
 
 def _show_all(*, as_json: bool) -> None:
-    async def read(_: ArqRedis, batches: Batches) -> list[tuple[Batch, int]]:
-        return [(each, await batches.throttled(each.id, now_ms())) for each in await batches.all()]
+    async def read(_: ArqRedis, batches: Batches) -> list[tuple[Batch, Pauses]]:
+        return [(each, await batches.pauses(each.id, now_ms())) for each in await batches.all()]
 
     found = with_ledger(read)
     if as_json:
-        click.echo(report.to_json([report.describe(batch, paused) for batch, paused in found]))
+        click.echo(report.to_json([report.describe(batch, pauses) for batch, pauses in found]))
     else:
         report.show_batches(report.output(), [batch for batch, _ in found])
+        report.tell_graph_pause(report.messages(), found)
 
 
 def _show_one(batch_id: str, *, as_json: bool) -> None:
-    batch, throttled = with_ledger(lambda _, batches: read_status(batches, batch_id))
+    batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id))
     if as_json:
-        click.echo(report.to_json(report.describe(batch, throttled)))
+        click.echo(report.to_json(report.describe(batch, pauses)))
     else:
-        report.show_batch(report.output(), batch, throttled)
+        report.show_batch(report.output(), batch, pauses)
+        report.tell_graph_pause(report.messages(), [(batch, pauses)])
 
 
 @click.command()
@@ -245,13 +249,20 @@ def _tell_paused(batch_id: str) -> None:
 
 
 @click.command()
-@click.argument("batch", shell_complete=offer_batches)
-def resume(batch: str) -> None:
+@click.argument("batch", required=False, shell_complete=offer_batches)
+@click.option("--graph", "everything", is_flag=True, help="End the pause of every call instead.")
+def resume(batch: str | None, *, everything: bool) -> None:
     """
-    Go on with BATCH after a pause.
+    Go on with BATCH after a pause, or with all calls after Graph has throttled the application.
 
     Example: bulkrsvp resume 5f0c9a31d2e84b67
+    Example: bulkrsvp resume --graph
     """
+    if everything is (batch is not None):
+        raise click.UsageError("name a BATCH, or --graph for a pause of every call")
+    if batch is None:
+        with_ledger(resume_graph)
+        return
     _raise_flag(batch, lambda batches: batches.pause(batch, paused=False))
     click.echo(f"batch {batch} goes on", err=True)
 

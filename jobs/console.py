@@ -23,6 +23,7 @@ from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
 from jobs.moments import now_ms, read_duration_ms, read_moment_ms
@@ -191,9 +192,9 @@ def read_wishes(
     )
 
 
-async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, int]:
-    """Return a batch and how many of its mailboxes are paused. Raises `InputError`."""
-    return await batches.get(batch_id), await batches.throttled(batch_id, now_ms())
+async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, Pauses]:
+    """Return a batch and what of it is paused. Raises `InputError`."""
+    return await batches.get(batch_id), await batches.pauses(batch_id, now_ms())
 
 
 def exit_code(batch: Batch) -> int:

@@ -22,6 +22,7 @@ from rich.text import Text
 from jobs import overview
 from jobs.check import Check, CheckName, CheckVerdict
 from jobs.ledger.facts import Batch, BatchState
+from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms, write_duration, write_local, write_moment
 from jobs.outcome import Outcome
 from jobs.quoting import escaped
@@ -72,9 +73,10 @@ def to_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def describe(batch: Batch, throttled: int) -> dict[str, Any]:
+def describe(batch: Batch, pauses: Pauses) -> dict[str, Any]:
     """Return what `status --json` says of a batch."""
-    now = now_ms()
+    now, graph_until_ms = now_ms(), pauses.graph_until_ms
+    end = _estimated_end_ms(batch, pauses, now)
     rate = _rate_per_s(batch, now)
     return {
         "batch": batch.id,
@@ -82,7 +84,7 @@ def describe(batch: Batch, throttled: int) -> dict[str, Any]:
         "total": batch.total,
         "open": batch.open,
         "outcomes": {outcome.value: count for outcome, count in batch.outcomes.items()},
-        "throttled": throttled,
+        "throttled": pauses.throttled,
         "submittedAt": write_moment(batch.submitted_at_ms),
         "finishedAt": write_moment(batch.finished_at_ms) if batch.finished_at_ms else None,
         "duplicates": batch.duplicates,
@@ -90,11 +92,12 @@ def describe(batch: Batch, throttled: int) -> dict[str, Any]:
         "deadline": write_moment(batch.deadline_ms),
         "calls": batch.calls,
         "ratePerS": rate,
-        "estimatedEnd": write_moment(end) if (end := _estimated_end_ms(batch, now)) else None,
+        "estimatedEnd": write_moment(end) if end else None,
+        "graphPausedUntil": write_moment(graph_until_ms) if graph_until_ms else None,
     }
 
 
-def show_batch(console: Console, batch: Batch, throttled: int) -> None:
+def show_batch(console: Console, batch: Batch, pauses: Pauses) -> None:
     """Print one batch in full."""
     now = now_ms()
     table = Table.grid(padding=(0, 2))
@@ -103,9 +106,12 @@ def show_batch(console: Console, batch: Batch, throttled: int) -> None:
     _add(table, "responses", f"{batch.total} ({batch.open} open)")
     for outcome, count in batch.outcomes.items():
         table.add_row(f"  {outcome.value}", Text(str(count), STYLES[outcome]))
-    _add(table, "throttled", f"{throttled} mailboxes are paused now" if throttled else "no")
+    throttled = f"{pauses.throttled} mailboxes are paused now" if pauses.throttled else "no"
+    _add(table, "throttled", throttled)
+    if pauses.graph_until_ms and not batch.finished_at_ms:
+        _add(table, "graph", f"paused until {_with_distance(pauses.graph_until_ms, now)}")
     _add(table, "submitted", write_local(batch.submitted_at_ms))
-    for name, text in _times(batch, now):
+    for name, text in _times(batch, pauses, now):
         _add(table, name, text)
     console.print(table)
     if batch.outcomes.get(Outcome.SENT) and batch.total > MAILS_PER_MINUTE:
@@ -113,6 +119,19 @@ def show_batch(console: Console, batch: Batch, throttled: int) -> None:
             f"Exchange sends at most {MAILS_PER_MINUTE} mails a minute from one mailbox and "
             "queues the rest: organizers may hear later than this batch ends.",
             style="dim",
+        )
+
+
+def tell_graph_pause(console: Console, found: Iterable[tuple[Batch, Pauses]]) -> None:
+    """Print why nothing moves and what to do, if every call waits and a batch is under way."""
+    moments = [pauses.graph_until_ms for batch, pauses in found if not batch.finished_at_ms]
+    if until_ms := next(filter(None, moments), None):
+        console.print(
+            _plain(
+                "Graph throttles the application, so every call of every batch waits until "
+                f"{_with_distance(until_ms, now_ms())}; then one call tries whether all may go on. "
+                "To go on at once: bulkrsvp resume --graph"
+            )
         )
 
 
@@ -125,7 +144,7 @@ def _plain(text: str, style: str = "") -> Text:
     return Text(escaped(text), style)
 
 
-def _times(batch: Batch, now: int) -> Iterable[tuple[str, str]]:
+def _times(batch: Batch, pauses: Pauses, now: int) -> Iterable[tuple[str, str]]:
     if batch.state(now) is BatchState.SCHEDULED:
         yield "starts", _with_distance(batch.not_before_ms, now)
     if batch.finished_at_ms:
@@ -133,7 +152,7 @@ def _times(batch: Batch, now: int) -> Iterable[tuple[str, str]]:
         yield "finished", f"{write_local(batch.finished_at_ms)} (after {write_duration(took_ms)})"
         return
     yield "deadline", _with_distance(batch.deadline_ms, now)
-    if (rate := _rate_per_s(batch, now)) and (end := _estimated_end_ms(batch, now)):
+    if (rate := _rate_per_s(batch, now)) and (end := _estimated_end_ms(batch, pauses, now)):
         yield "rate", f"{rate} responses a second"
         yield "estimated end", _with_distance(end, now)
 
@@ -158,9 +177,11 @@ def _rate_per_s(batch: Batch, now: int) -> float | None:
     return round(settled * 1000 / passed_ms, 1)
 
 
-def _estimated_end_ms(batch: Batch, now: int) -> int | None:
+def _estimated_end_ms(batch: Batch, pauses: Pauses, now: int) -> int | None:
     rate = _rate_per_s(batch, now)
     if not rate or not batch.open or batch.state(now) is not BatchState.RUNNING:
+        return None
+    if pauses.graph_until_ms:
         return None
     return now + int(batch.open * 1000 / rate)
 
@@ -190,11 +211,11 @@ class Bar:
         """Print a line above the bar, or where it would be."""
         self._progress.console.print(_plain(text))
 
-    def show(self, batch: Batch, throttled: int) -> None:
+    def show(self, batch: Batch, pauses: Pauses) -> None:
         """Draw the batch as it stands."""
         if self._task is None:
             self._task = self._progress.add_task(batch.id, total=batch.total)
-        self._progress.note = f"{batch.id}: {_note(batch, throttled)}"
+        self._progress.note = f"{batch.id}: {_note(batch, pauses)}"
         self._progress.update(
             self._task,
             total=batch.total,  # grows while selections find
@@ -213,14 +234,16 @@ class _Progress(Progress):
         yield _plain(self.note)
 
 
-def _note(batch: Batch, throttled: int) -> str:
+def _note(batch: Batch, pauses: Pauses) -> str:
     now = now_ms()
     parts = [f"{count} {outcome.value}" for outcome, count in batch.outcomes.items()]
-    if throttled:
-        parts.append(f"{throttled} throttled")
+    if pauses.throttled:
+        parts.append(f"{pauses.throttled} throttled")
+    if pauses.graph_until_ms and not batch.finished_at_ms:
+        parts.append(f"Graph paused until {write_local(pauses.graph_until_ms)}")
     if (state := batch.state(now)) not in {BatchState.RUNNING, BatchState.FINISHED}:
         parts.append(state.value)
-    if end := _estimated_end_ms(batch, now):
+    if end := _estimated_end_ms(batch, pauses, now):
         parts.append(f"about {write_duration(end - now)} left")
     return ", ".join(parts or [state.value])
 

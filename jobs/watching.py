@@ -31,7 +31,7 @@ async def watch(batches: Batches, batch_id: str) -> Batch:
         while True:
             try:
                 batch = await _look(batches, batch_id, batch)
-                bar.show(batch, await batches.throttled(batch_id, now_ms()))
+                bar.show(batch, await batches.pauses(batch_id, now_ms()))
             except (RedisError, OSError) as error:
                 if not away:
                     bar.tell(f"Redis does not answer ({refusal(error)}); waiting until it does")

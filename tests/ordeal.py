@@ -186,7 +186,7 @@ async def _records(batches: Batches, batch: Batch) -> dict[Number, Record]:
 
 
 async def _status(batches: Batches, batch: Batch) -> dict[str, Any]:
-    return describe(batch, await batches.throttled(batch.id, 0))
+    return describe(batch, await batches.pauses(batch.id, 0))
 
 
 async def _leftovers(batches: Batches, batch: Batch) -> list[str]:

@@ -22,6 +22,7 @@ from jobs.check import Check, CheckName, CheckVerdict
 from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import BatchState, read_batch
+from jobs.ledger.pauses import NO_PAUSES
 from jobs.outcome import REASONS, Outcome, Reason
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS
 from jobs.record import Record
@@ -285,7 +286,7 @@ def test_json_forms() -> None:
     printed = result("b", Entry(1, RESPONSE, Record()))
 
     assert re.findall(r'"(\w+)":', _as_json(submitted)) == submit
-    assert list(report.describe(read_batch("b", {}), 0)) == status
+    assert list(report.describe(read_batch("b", {}), NO_PAUSES)) == status
     failed = Check.failed(CheckName.MAILBOX, "seen", "hint", "subject")
     assert [*report.describe_checks([failed]), *failed.to_json()] == check
     assert list(RESULT_KEYS) == results == [key for key in printed if key in RESULT_KEYS]

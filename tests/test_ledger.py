@@ -696,7 +696,7 @@ async def test_a_paused_mailbox(redis_url: str) -> None:
         pause, take = ledger.leases.pause_mailbox, ledger.leases.take
         pauses = [await pause("b", "ada@c.com", NOW + until, NOW) for until in (500, 900, 700)]
         paused = await take("w", "w|b|0", MAILBOXES, NOW + 899)
-        counted = [await ledger.batches.throttled("b", NOW + at) for at in (899, 901)]
+        counted = [(await ledger.batches.pauses("b", NOW + at)).throttled for at in (899, 901)]
         after = await take("w", "w|b|0", MAILBOXES, NOW + 900)
 
         assert [NOW + 500, NOW + 900, NOW + 900] == pauses

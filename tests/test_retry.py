@@ -16,6 +16,7 @@ from config.errors import InputError
 from jobs.ledger import keys
 from jobs.ledger.batches import AT_ONCE, Commit, Flagged
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import NO_PAUSES
 from jobs.ledger.slices import Closed
 from jobs.outcome import Outcome
 
@@ -276,7 +277,7 @@ async def test_a_batch_inherits_nothing(redis_url: str, redis: Redis, what: str)
         assert [([1], []), ([2], [])] == [
             ([entry.row for entry in part.entries], part.unlogged) for part in parts
         ]
-        assert 0 == await ledger.batches.throttled("b", NOW)
+        assert NO_PAUSES == await ledger.batches.pauses("b", NOW)
         assert await ledger.batches.claim_announcement("b")
         assert [Closed.DONE, Closed.FINISHED] == [await ledger.finish(n) for n in released]
         assert {Outcome.SENT: 2} == (await ledger.batches.get("b")).outcomes

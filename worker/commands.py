@@ -32,6 +32,7 @@ from jobs.console import (
     tell_dry_run,
 )
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import Pauses
 from jobs.pools import Login
 from jobs.private_files import append_private, make_private
 from jobs.submit import Wishes, read_file
@@ -125,10 +126,10 @@ def run(
         if dry_run:
             tell_dry_run(checked, wishes, as_json=as_json)
             return
-        finished, throttled = _run(
+        finished, pauses = _run(
             settings, checked, wishes, state, as_json=as_json, following=following
         )
-    _summarize(finished, throttled, as_json=as_json)
+    _summarize(finished, pauses, as_json=as_json)
     ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
 
 
@@ -140,7 +141,7 @@ def _run(
     *,
     as_json: bool,
     following: bool,
-) -> tuple[Batch, int]:
+) -> tuple[Batch, Pauses]:
     """Work a checked file off, on an embedded Redis where the settings name none."""
     from worker.embedded import EmbeddedRedis
     from worker.oneshot import run_batch
@@ -171,10 +172,10 @@ def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool
     return sys.stderr if as_json else sys.stdout
 
 
-def _summarize(batch: Batch, throttled: int, *, as_json: bool) -> None:
+def _summarize(batch: Batch, pauses: Pauses, *, as_json: bool) -> None:
     if as_json:
-        click.echo(report.to_json(report.describe(batch, throttled)))
-    report.show_batch(report.messages(), batch, throttled)
+        click.echo(report.to_json(report.describe(batch, pauses)))
+    report.show_batch(report.messages(), batch, pauses)
     if not batch.finished_at_ms:
         click.echo("interrupted; run the same command again to go on", err=True)
 

@@ -29,6 +29,7 @@ from jobs.console import open_ledger
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import NO_PAUSES
 from jobs.response import Response
 from jobs.results import result
 from jobs.rows import Row
@@ -186,7 +187,7 @@ async def _show_results(screen: Console, settings: Settings) -> None:
         screen.print("\nresults, the difficult ones first:", style="bold")
         report.show_results(report.output(), [result(batch.id, line) for line in lines])
         screen.print(f"... and {max(batch.total - len(lines), 0)} more\n", style="dim")
-        report.show_batch(report.output(), batch, 0)
+        report.show_batch(report.output(), batch, NO_PAUSES)
 
 
 async def _difficult_first(batches: Batches, batch: Batch) -> list[Any]:

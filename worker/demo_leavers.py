@@ -15,6 +15,7 @@ from jobs import report
 from jobs.apply import read_plan
 from jobs.batch import Draft, draft
 from jobs.console import open_ledger
+from jobs.ledger.pauses import NO_PAUSES
 from jobs.results import read_results
 from jobs.rows import Row
 from jobs.selection import Selection
@@ -82,4 +83,4 @@ async def _show(stage: Stage, batch_id: str, title: str) -> None:
         stage.screen.print(f"\n{title}", style="bold")
         report.show_results(report.output(), found[:SHOWN])
         stage.screen.print(f"... and {max(len(found) - SHOWN, 0)} more\n", style="dim")
-        report.show_batch(report.output(), await batches.get(batch_id), 0)
+        report.show_batch(report.output(), await batches.get(batch_id), NO_PAUSES)

@@ -11,6 +11,7 @@ from jobs.batch import Draft
 from jobs.console import open_ledger, read_status
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.private_files import open_private
 from jobs.results import read_results, results_csv
@@ -29,11 +30,11 @@ async def run_batch(
     stream: IO[Any],
     following: bool,
     folder: Path | None,
-) -> tuple[Batch, int]:
+) -> tuple[Batch, Pauses]:
     """
     Queue a batch and work until it is finished, or a signal comes.
 
-    Returns the batch as it stands and how many of its mailboxes are paused. It logs to `stream`;
+    Returns the batch as it stands and what of it is paused. It logs to `stream`;
     `following` draws a bar; into `folder` go the results, for a Redis that ends with this process.
     """
     async with open_ledger(settings, log_in) as (redis, batches):
@@ -47,10 +48,10 @@ async def run_batch(
             bar.cancel()
             await asyncio.gather(bar, return_exceptions=True)
         file = folder and await _keep_results(batches, submitted.batch, folder)
-        batch, throttled = await read_status(batches, submitted.batch)
+        batch, pauses = await read_status(batches, submitted.batch)
         if batch.called_off:
             click.echo(tell_left_over(batch, "run", file=file), err=True)
-        return batch, throttled
+        return batch, pauses
 
 
 def _announced(batch_id: str) -> Ended:

@@ -3,7 +3,8 @@ Who may call now: slots in this process, a lane's width, and the gate before eve
 
 A mailbox that was throttled is paused in the ledger, for all workers. When many mailboxes are
 throttled within a second it is the app that is throttled: the gate closes for every worker, and
-opens again after one call, a probe, has gone through.
+opens again after one call, a probe, has gone through. Such a call is made every few minutes at
+least: that the app is throttled is our conclusion, and what Graph asked for holds for a mailbox.
 """
 
 import math
@@ -24,6 +25,9 @@ STORM_MAILBOXES = 10
 
 CALLED_KEPT = 10_000
 """Mailboxes of which is remembered when they were called, and what came of it."""
+
+PROBE_EVERY_MS = 300_000
+"""The longest that everything is paused before one call tries whether it still has to be."""
 
 ASK_AGAIN_MS = 500
 """When to ask the gate again while another worker's probe is under way."""
@@ -126,6 +130,7 @@ class Gate:
         self._closed_until_ms: int | None = None
         self._probing = False
         self._closing = False
+        self._asked = False
         self._replies: deque[tuple[int, str | None]] = deque()
         self._throttled: OrderedDict[str, bool] = OrderedDict()  # by the latest call
 
@@ -182,9 +187,18 @@ class Gate:
     async def refresh(self) -> None:
         """Learn what the other workers know. Raises redis-py's errors."""
         until_ms = await self._leases.graph_paused_until_ms()
-        if until_ms is None and self._closed_until_ms is not None:
+        if until_ms is not None and until_ms > (latest_ms := self._now_ms() + PROBE_EVERY_MS):
+            until_ms = latest_ms  # an older version pauses for as long as Graph says
+            await self._leases.shorten_graph_pause(until_ms)
+        if until_ms is None and (self._closed_until_ms is not None or not self._asked):
+            await self._tell_lifted()
             self._open()
+        self._asked = True
         self._closed_until_ms = until_ms
+
+    async def _tell_lifted(self) -> None:
+        if (by := await self._leases.claim_lifted()) is not None:
+            self._log.info("graph.resumed", by=by)
 
     async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
         """
@@ -201,22 +215,25 @@ class Gate:
         if throttled_until_ms is None:
             await self._leases.open_graph()
             self._open()
-            self._log.info("graph.resumed")
+            self._log.info("graph.resumed", by=None)
         else:
             await self._close(throttled_until_ms)
         self._probing = False
 
-    async def _close(self, until_ms: int) -> None:
+    async def _close(self, asked_ms: int) -> None:
+        """Pause everything until a moment that Graph asked for, or a probe that comes earlier."""
         if self._closing:  # for another one of those that were in flight together
             return
         self._closing = True
+        now_ms = self._now_ms()
+        until_ms = min(asked_ms, now_ms + PROBE_EVERY_MS)
         try:
             await self._leases.pause_graph(until_ms)
         finally:
             self._closing = False
         self._closed_until_ms = until_ms
         self._replies.clear()
-        wait_s = round((until_ms - self._now_ms()) / 1000, 3)
+        wait_s = round((asked_ms - now_ms) / 1000, 3)
         self._log.warning("graph.paused", retry_after_s=wait_s, until=write_moment(until_ms))
 
     def _open(self) -> None:

@@ -17,6 +17,7 @@ from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, unpack
 from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.facts import CODED, VERSIONS, Batch, Order, read_batch
+from jobs.ledger.pauses import Pauses, read_pauses
 from jobs.ledger.script import Script
 from jobs.packing import Slice
 from jobs.selection import Selection
@@ -137,10 +138,9 @@ class Batches:
         names: set[bytes] = await self._redis.smembers(keys.ACTIVE)
         return sorted(name.decode() for name in names)
 
-    async def throttled(self, batch_id: str, now_ms: int) -> int:
-        """Count the mailboxes of a batch that are paused now."""
-        count: int = await self._redis.zcount(keys.throttled(batch_id), now_ms, "+inf")
-        return count
+    async def pauses(self, batch_id: str, now_ms: int) -> Pauses:
+        """Return what is paused now: mailboxes of a batch, and perhaps Graph as a whole."""
+        return await read_pauses(self._redis, batch_id, now_ms)
 
     async def pause(self, batch_id: str, *, paused: bool) -> Flagged:
         """Raise or lower the flag that refuses every mark of a batch."""

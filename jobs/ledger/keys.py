@@ -30,6 +30,8 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:away                           hash: mailbox -> how often in a row it was away
     bulkrsvp:graph                          string: every call is paused until, ms
     bulkrsvp:probe                          string, leased: the worker that tries Graph first
+    bulkrsvp:lifted                         string: who has ended that pause by hand, until a
+                                            worker has logged it
 """
 
 PREFIX = "bulkrsvp:"
@@ -46,6 +48,7 @@ INQUIRY = PREFIX + "inquiry"
 ASKED = PREFIX + "asked"
 LEDGER = PREFIX + "ledger"
 PROBE = PREFIX + "probe"
+LIFTED = PREFIX + "lifted"
 BATCH = PREFIX + "batch:"
 MAILBOX = PREFIX + "mailbox:"
 BUCKET = PREFIX + "bucket:"

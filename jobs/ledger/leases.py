@@ -225,8 +225,12 @@ class Leases:
         """Pause every call of every worker until a moment, and let one probe after it."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(keys.GRAPH, until_ms)
-            pipe.delete(keys.PROBE)
+            pipe.delete(keys.PROBE, keys.LIFTED)
             await pipe.execute()
+
+    async def shorten_graph_pause(self, until_ms: int) -> None:
+        """Let a probe go earlier than whoever paused everything has said; what is open stays so."""
+        await self._redis.set(keys.GRAPH, until_ms, xx=True)
 
     async def graph_paused_until_ms(self) -> int | None:
         """Return until when everything is paused, or None; a moment in the past wants a probe."""
@@ -242,7 +246,14 @@ class Leases:
 
     async def open_graph(self) -> None:
         """End the pause of everything: the probe went through."""
-        await self._redis.delete(keys.GRAPH, keys.PROBE)
+        await self._redis.delete(keys.GRAPH, keys.PROBE, keys.LIFTED)
+
+    async def claim_lifted(self) -> str | None:
+        """Return who has ended the pause of everything by hand; one worker of all is told."""
+        by: bytes | None = await self._redis.get(keys.LIFTED)
+        if by is None or not await self._redis.delete(keys.LIFTED):
+            return None
+        return by.decode(errors="replace")
 
 
 def _told(facts: Facts) -> bytes:

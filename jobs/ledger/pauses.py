@@ -1,0 +1,59 @@
+"""
+What is paused, for whoever asks: the mailboxes of a batch, and Graph as a whole.
+
+Workers pause and probe by `jobs/ledger/leases.py`. A pause of Graph can be ended here by hand.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from jobs.ledger import keys
+
+LIFTED_MS: Final = 86_400_000
+"""How long it is kept who has ended a pause by hand, until a worker logs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """
+    How many mailboxes of a batch are paused now, and until when every call waits, ms, or None.
+
+    A moment that has passed is that of a probe: one call that tries whether Graph is open again.
+    """
+
+    throttled: int = 0
+    graph_until_ms: int | None = None
+
+
+NO_PAUSES: Final = Pauses()
+
+
+async def read_pauses(redis: Redis, batch_id: str, now_ms: int) -> Pauses:
+    """Return what keeps a batch from going on, in one round trip."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.get(keys.GRAPH)
+        pipe.zcount(keys.throttled(batch_id), now_ms, "+inf")
+        until_ms, throttled = await pipe.execute()
+    return Pauses(throttled, _moment(until_ms))
+
+
+async def lift_graph_pause(redis: Redis, by: str) -> bool:
+    """
+    End the pause of every call, and leave a note by whom; return whether there was one.
+
+    It is not proven by a call that Graph is open again: if it is not, the next storm pauses anew.
+    """
+    if await redis.get(keys.GRAPH) is None:
+        return False
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.GRAPH, keys.PROBE)
+        pipe.psetex(keys.LIFTED, LIFTED_MS, by)
+        await pipe.execute()
+    return True
+
+
+def _moment(answer: Any) -> int | None:
+    """Return a moment, ms; None where there is none, or nonsense that somebody has written."""
+    return int(answer) if answer is not None and answer.isdigit() else None

@@ -31,7 +31,7 @@ class CheckVerdict(StrEnum):
     """
     How a check ended. Only `failed` is a failure.
 
-    `warning` will do here and would fail elsewhere; `not checked` could not be seen.
+    `warning` will do, and wants something done; `not checked` could not be seen.
     """
 
     OK = "ok"
@@ -57,7 +57,7 @@ class Check:
 
     @classmethod
     def warned(cls, name: CheckName, seen: str, hint: str, subject: str | None = None) -> Self:
-        """Say that it will do here, and what to do elsewhere."""
+        """Say that it will do, and what to do about it."""
         return cls(name, CheckVerdict.WARNING, seen, hint, subject)
 
     @classmethod

@@ -5,7 +5,6 @@ A worker and the commands refuse what cannot work (`REFUSED`); `bulkrsvp check` 
 it. What a managed service hides is said to be not visible, and held against nobody.
 """
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -29,9 +28,7 @@ from config.errors import BulkrsvpError
 from jobs.check import Check, CheckName
 from jobs.ledger import keys
 from jobs.quoting import refusal
-
-OLDEST: Final = (6, 2)
-"""ZMSCORE and ZADD with LT came with it."""
+from jobs.redis_version import judge_version
 
 REFUSED: Final = frozenset(
     {CheckName.REDIS_VERSION, CheckName.REDIS_LAYOUT, CheckName.REDIS_EVICTION}
@@ -117,8 +114,6 @@ _CLUSTERED: Final = ("CROSSSLOT", "cluster mode")
 _FORBIDDEN_IN_SCRIPT: Final = "The user executing the script can't"
 """How Redis 6 refuses a script's command; later ones name it."""
 
-_VERSION = re.compile(r"(\d+)\.(\d+)")
-
 
 def why_unreachable(error: Exception, shown_url: str) -> Check:
     """Say why nothing came back, and what to do."""
@@ -161,28 +156,20 @@ async def read_info(redis: ArqRedis) -> Mapping[str, Any]:
     return found
 
 
-def judge_info(info: Mapping[str, Any], appendfsync: str | None = None) -> list[Check]:
-    """Judge what Redis says of itself (Redis: INFO); `appendfsync` is None where it is hidden."""
+def judge_info(
+    info: Mapping[str, Any], appendfsync: str | None = None, socket: str | None = None
+) -> list[Check]:
+    """
+    Judge what Redis says of itself (Redis: INFO).
+
+    `appendfsync` is None where it is hidden, `socket` where it is not reached by one.
+    """
     return [
-        _judge_version(info),
+        judge_version(info, socket),
         _judge_layout(info),
         _judge_eviction(info),
         _judge_persistence(info, appendfsync),
     ]
-
-
-def _judge_version(info: Mapping[str, Any]) -> Check:
-    name = CheckName.REDIS_VERSION
-    # Valkey tells the version of Redis that it is compatible with, beside its own.
-    told = str(info.get("redis_version", ""))
-    found = _VERSION.match(told)
-    if found is None:
-        return Check.left_out(name, "not visible", "see that it is Redis 6.2 or later, or Valkey")
-    valkey = info.get("valkey_version")
-    seen = f"Valkey {valkey}" if valkey else f"Redis {told}"
-    if (int(found[1]), int(found[2])) < OLDEST:
-        return Check.failed(name, seen, "install Redis 6.2 or later, or Valkey")
-    return Check.passed(name, seen)
 
 
 def _judge_layout(info: Mapping[str, Any]) -> Check:
@@ -239,7 +226,8 @@ async def check_redis(redis: ArqRedis, shown_url: str) -> list[Check]:
         left_out = (Check.left_out(name, "Redis did not answer") for name in _OF_REDIS)
         return [why_unreachable(error, shown_url), *left_out]
     reached = Check.passed(CheckName.REDIS, f"{shown_url} answers")
-    return [reached, *judge_info(info, appendfsync), rights]
+    socket = redis.connection_pool.connection_kwargs.get("path")
+    return [reached, *judge_info(info, appendfsync, socket), rights]
 
 
 async def _read_appendfsync(redis: ArqRedis) -> str | None:

@@ -18,7 +18,7 @@ from worker.embedded import EmbeddedRedis
 
 ALONE = ("ping", "info", "select", "multi", "exec", "discard")
 GOOD = {
-    "redis_version": "7.2.4",
+    "redis_version": "7.2.11",
     "redis_mode": "standalone",
     "cluster_enabled": 0,
     "maxmemory_policy": "noeviction",
@@ -78,7 +78,12 @@ async def test_a_good_redis(server: EmbeddedRedis, admin: Any) -> None:
         ({"redis_version": "6.0.16"}, CheckName.REDIS_VERSION, "failed", "Redis 6.0.16"),
         ({"redis_version": 6.2}, CheckName.REDIS_VERSION, "ok", "Redis 6.2"),
         ({"redis_version": "10.0.0"}, CheckName.REDIS_VERSION, "ok", "Redis 10.0.0"),
-        ({"valkey_version": "8.0.1"}, CheckName.REDIS_VERSION, "ok", "Valkey 8.0.1"),
+        ({"valkey_version": "8.0.6"}, CheckName.REDIS_VERSION, "ok", "Valkey 8.0.6"),
+        ({"valkey_version": "8.0.5"}, CheckName.REDIS_VERSION, "warning", "CVE-2025-49844"),
+        ({"redis_version": "7.4.6"}, CheckName.REDIS_VERSION, "ok", "Redis 7.4.6"),
+        ({"redis_version": "7.4.5"}, CheckName.REDIS_VERSION, "warning", "Redis 7.4.5: whoever"),
+        ({"redis_version": "7.0.15"}, CheckName.REDIS_VERSION, "warning", "CVE-2025-49844"),
+        ({"redis_version": "8.4.0"}, CheckName.REDIS_VERSION, "ok", "Redis 8.4.0"),
         ({"redis_version": None}, CheckName.REDIS_VERSION, "not checked", "not visible"),
         ({"cluster_enabled": 1}, CheckName.REDIS_LAYOUT, "failed", "is a cluster"),
         ({"redis_mode": "cluster"}, CheckName.REDIS_LAYOUT, "failed", "is a cluster"),
@@ -100,6 +105,29 @@ def test_what_redis_says(changes: dict[str, Any], name: CheckName, verdict: str,
     assert seen in checks[name].seen
     assert (verdict == "ok") == (checks[name].hint is None)
     assert verdicts(checks).keys() <= {name}
+
+
+@pytest.mark.parametrize(
+    ("folder", "socket", "verdict"),
+    [
+        (0o755, 0o777, "warning"),
+        (0o755, 0o700, "ok"),
+        (0o700, 0o777, "ok"),
+        (0o755, None, "warning"),
+    ],
+)
+def test_who_can_reach_it(tmp_path: Path, folder: int, socket: int | None, verdict: str) -> None:
+    """A Redis without the patch passes where nobody but this user can open its socket."""
+    path = tmp_path / "state" / "redis.sock"
+    path.parent.mkdir()
+    path.parent.chmod(folder)
+    if socket is not None:
+        path.touch()
+        path.chmod(socket)
+    version, *_ = judge_info({**GOOD, "redis_version": "6.2.14"}, socket=str(path))
+
+    assert verdict == version.verdict
+    assert ("nobody else can reach it" in version.seen) == (verdict == "ok")
 
 
 @awaited

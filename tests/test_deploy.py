@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,64 @@ def test_what_the_image_is_built_from() -> None:
         assert not is_sent(name)
 
 
+DIGEST = re.compile(r"[\w./-]+(?::[\w.-]+)?@sha256:[0-9a-f]{64}")
+
+
+def test_images_cannot_be_moved() -> None:
+    """No image that is pulled is named by a tag alone, ours included."""
+    (ours,) = document(BASE / "kustomization.yaml")["images"]
+    bases = [stage[0].argument.removesuffix(" AS build") for stage in stages()]
+    pulled = [*bases, COMPOSE["redis"]["image"], f"{ours['newName']}@{ours['digest']}"]
+    assert [] == [image for image in pulled if not DIGEST.fullmatch(image)]
+    assert ours.keys() == {"name", "newName", "digest"}
+    assert "image: '${registry}/${repository}@${digest}'" in BICEP
+    assert re.search(r"@minLength\(71\)\n@maxLength\(71\)\nparam digest string\n", BICEP)
+
+
+def test_the_base_is_the_same_for_both_stages() -> None:
+    """What is built runs on the Python that it was built with."""
+    build, image = stages()
+    assert build[0].argument == f"{image[0].argument} AS build"
+
+
+def test_redis_ports_lead_to_redis_only() -> None:
+    """A worker in a cluster reaches DNS, one Redis, and 443 outside private networks."""
+    egress = document(BASE / "networkpolicy.yaml")["spec"]["egress"]
+    assert [] == [rule for rule in egress if not rule.get("to") or not rule.get("ports")]
+    opened = {port["port"]: rule["to"] for rule in egress for port in rule["ports"]}
+    assert {53, 443, 6379, 6380, 10000, 26379} == set(opened)
+    for port in (6379, 6380, 10000, 26379):
+        (place,) = opened[port]
+        assert ip_network(place["ipBlock"]["cidr"]).num_addresses == 1
+    (internet,) = opened[443]
+    assert_private(internet["ipBlock"]["except"])
+
+
+PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254"]
+
+
+def assert_private(closed: list[str]) -> None:
+    """Assert that these networks hold what is private, and no address of Graph."""
+    networks = [ip_network(each) for each in closed]
+    for address in PRIVATE:
+        assert any(ip_address(address) in network for network in networks), address
+    assert not any(ip_address("20.190.128.1") in network for network in networks)
+
+
+def test_what_the_unit_closes() -> None:
+    """The service has a limit of memory, leaves no core, and reaches no private network."""
+    service = unit()["Service"]
+    (container,) = POD["containers"]
+    assert "0" == service["LimitCORE"] == str(COMPOSE["worker"]["ulimits"]["core"])
+    limits = [service["MemoryMax"], container["resources"]["limits"]["memory"]]
+    limits.append(COMPOSE["worker"]["mem_limit"])
+    assert {"512M"} == {limit.removesuffix("i").upper() for limit in limits}
+    assert "localhost" == service["IPAddressAllow"]
+    words = {"link-local": ["169.254.0.0/16", "fe80::/64"], "multicast": ["224.0.0.0/4"]}
+    closed = [each for word in service["IPAddressDeny"].split() for each in words.get(word, [word])]
+    assert_private(closed)
+
+
 def test_containers_are_closed() -> None:
     """The containers run read-only, without capabilities, and cannot get new ones."""
     for service in COMPOSE.values():
@@ -275,6 +334,24 @@ def test_bicep() -> None:
         assert BICEP.count(opening) == BICEP.count(closing)
     for setting in ("'NoCluster'", "'NoEviction'", "aofEnabled: true", "'Encrypted'"):
         assert setting in BICEP
+
+
+def test_the_redis_of_bicep_is_private() -> None:
+    """It has no public address, and workers reach it by an endpoint in a network of their own."""
+    redis = bicep_resource("Microsoft.Cache/redisEnterprise")
+    assert "publicNetworkAccess: 'Disabled'" in redis
+    endpoint = bicep_resource("Microsoft.Network/privateEndpoints")
+    for setting in ("privateLinkServiceId: redis.id", "groupIds: ['redisEnterprise']"):
+        assert setting in endpoint
+    assert "'privatelink.redis.azure.net'" in bicep_resource("Microsoft.Network/privateDnsZones")
+    assert "network::workers.id" in bicep_resource("Microsoft.App/managedEnvironments")
+
+
+def bicep_resource(kind: str) -> str:
+    """Return the text of the one resource of a kind."""
+    resource = rf"^resource \w+ '{kind}@[\d-]+' = \{{\n(.*?)^\}}$"
+    (found,) = re.findall(resource, BICEP, re.MULTILINE | re.DOTALL)
+    return str(found)
 
 
 def test_no_path_of_a_machine() -> None:

@@ -1,17 +1,23 @@
 // Workers as a Container App, with a Redis that the same identity logs in to: no secret anywhere.
 //
 //     az deployment group create --resource-group bulkrsvp --template-file deploy/azure/container-app.bicep \
-//       --parameters image=contoso.azurecr.io/bulkrsvp:0.1.0 registry=contoso.azurecr.io
+//       --parameters registry=contoso.azurecr.io digest=sha256:...
 //
-// Afterwards the identity needs Calendars.ReadWrite, and AcrPull on the registry.
+// Afterwards the identity needs Calendars.ReadWrite, and AcrPull on the registry. Redis has no public address:
+// commands are run in the network that is made here, or in one that is peered with it.
 
 targetScope = 'resourceGroup'
 
-@description('The image, with its tag.')
-param image string
-
-@description('The registry that the identity may pull it from.')
+@description('The registry that the identity may pull the image from.')
 param registry string
+
+@description('The name of the image there.')
+param repository string = 'bulkrsvp'
+
+@description('The digest of the image, sha256:..., since a tag can be moved to another one.')
+@minLength(71)
+@maxLength(71)
+param digest string
 
 @description('Where everything is.')
 param location string = resourceGroup().location
@@ -26,12 +32,15 @@ param minReplicas int = 2
 @description('More workers do not make one mailbox faster.')
 param maxReplicas int = 6
 
+@description('The addresses of the network of workers and Redis, at least a /25.')
+param addresses string = '10.90.0.0/24'
+
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: name
   location: location
 }
 
-resource redis 'Microsoft.Cache/redisEnterprise@2025-04-01' = {
+resource redis 'Microsoft.Cache/redisEnterprise@2025-07-01' = {
   name: '${name}-${uniqueString(resourceGroup().id)}'
   location: location
   sku: {
@@ -40,10 +49,11 @@ resource redis 'Microsoft.Cache/redisEnterprise@2025-04-01' = {
   properties: {
     minimumTlsVersion: '1.2'
     highAvailability: 'Enabled'
+    publicNetworkAccess: 'Disabled'
   }
 }
 
-resource database 'Microsoft.Cache/redisEnterprise/databases@2025-04-01' = {
+resource database 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' = {
   parent: redis
   name: 'default'
   properties: {
@@ -61,7 +71,7 @@ resource database 'Microsoft.Cache/redisEnterprise/databases@2025-04-01' = {
   }
 }
 
-resource access 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-04-01' = {
+resource access 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-07-01' = {
   parent: database
   name: 'worker'
   properties: {
@@ -69,6 +79,97 @@ resource access 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignmen
     user: {
       objectId: identity.properties.principalId
     }
+  }
+}
+
+resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
+  name: name
+  location: location
+  properties: {
+    addressSpace: {
+      addressPrefixes: [addresses]
+    }
+    subnets: [
+      {
+        name: 'workers'
+        properties: {
+          addressPrefix: cidrSubnet(addresses, 26, 0)
+          delegations: [
+            {
+              name: 'workers'
+              properties: {
+                serviceName: 'Microsoft.App/environments'
+              }
+            }
+          ]
+        }
+      }
+      {
+        name: 'redis'
+        properties: {
+          addressPrefix: cidrSubnet(addresses, 26, 1)
+        }
+      }
+    ]
+  }
+
+  resource workers 'subnets' existing = {
+    name: 'workers'
+  }
+
+  resource redis 'subnets' existing = {
+    name: 'redis'
+  }
+}
+
+resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
+  name: '${name}-redis'
+  location: location
+  properties: {
+    subnet: {
+      id: network::redis.id
+    }
+    privateLinkServiceConnections: [
+      {
+        name: 'redis'
+        properties: {
+          privateLinkServiceId: redis.id
+          groupIds: ['redisEnterprise']
+        }
+      }
+    ]
+  }
+}
+
+// The name of the Redis leads to the endpoint, in this network only.
+resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
+  name: 'privatelink.redis.azure.net'
+  location: 'global'
+
+  resource link 'virtualNetworkLinks' = {
+    name: name
+    location: 'global'
+    properties: {
+      registrationEnabled: false
+      virtualNetwork: {
+        id: network.id
+      }
+    }
+  }
+}
+
+resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = {
+  parent: endpoint
+  name: 'default'
+  properties: {
+    privateDnsZoneConfigs: [
+      {
+        name: 'redis'
+        properties: {
+          privateDnsZoneId: zone.id
+        }
+      }
+    ]
   }
 }
 
@@ -87,6 +188,17 @@ resource environment 'Microsoft.App/managedEnvironments@2024-03-01' = {
   name: name
   location: location
   properties: {
+    vnetConfiguration: {
+      infrastructureSubnetId: network::workers.id
+      // Nobody calls a worker.
+      internal: true
+    }
+    workloadProfiles: [
+      {
+        name: 'Consumption'
+        workloadProfileType: 'Consumption'
+      }
+    ]
     appLogsConfiguration: {
       destination: 'log-analytics'
       logAnalyticsConfiguration: {
@@ -106,9 +218,10 @@ resource worker 'Microsoft.App/containerApps@2024-03-01' = {
       '${identity.id}': {}
     }
   }
-  dependsOn: [access]
+  dependsOn: [access, names, zone::link]
   properties: {
     environmentId: environment.id
+    workloadProfileName: 'Consumption'
     configuration: {
       activeRevisionsMode: 'Single'
       registries: [
@@ -124,7 +237,7 @@ resource worker 'Microsoft.App/containerApps@2024-03-01' = {
       containers: [
         {
           name: 'worker'
-          image: image
+          image: '${registry}/${repository}@${digest}'
           args: ['worker']
           resources: {
             cpu: json('0.5')

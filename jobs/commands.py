@@ -107,7 +107,7 @@ def _show_all(*, as_json: bool) -> None:
     async def read(_: ArqRedis, batches: Batches) -> list[tuple[Batch, Pauses]]:
         return [(each, await batches.pauses(each.id, now_ms())) for each in await batches.all()]
 
-    found = with_ledger(read)
+    found = with_ledger(read, writes=False)
     if as_json:
         click.echo(report.to_json([report.describe(batch, pauses) for batch, pauses in found]))
     else:
@@ -116,7 +116,7 @@ def _show_all(*, as_json: bool) -> None:
 
 
 def _show_one(batch_id: str, *, as_json: bool) -> None:
-    batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id))
+    batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id), writes=False)
     if as_json:
         click.echo(report.to_json(report.describe(batch, pauses)))
     else:
@@ -157,7 +157,9 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None
     Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --outcome expired
     Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
     """
-    found = with_ledger(lambda _, batches: read_results(batches, batch, frozenset(outcomes)))
+    found = with_ledger(
+        lambda _, batches: read_results(batches, batch, frozenset(outcomes)), writes=False
+    )
     if file == STDOUT:
         _write_results(sys.stdout, ResultsFormat(form), found)
         return

@@ -31,5 +31,5 @@ def offer_batches(
 
 
 async def _read_names() -> list[str]:
-    async with asyncio.timeout(LIMIT_S), open_ledger(Settings.load()) as (_, batches):
+    async with asyncio.timeout(LIMIT_S), open_ledger(Settings.load(), writes=False) as (_, batches):
         return await batches.names()

@@ -53,16 +53,17 @@ def connect(url: str, login: Login | None = None) -> ArqRedis:
     )
 
 
-async def reach(redis: ArqRedis, shown_url: str) -> None:
+async def reach(redis: ArqRedis, shown_url: str, *, writes: bool = True) -> None:
     """
     Make sure that Redis answers, and is one that can be worked with.
 
-    What it must be stands in `jobs/demands.py`. Raises `LedgerUnreachable` with what to do.
+    What it must be stands in `jobs/demands.py`. Who only asks (not `writes`) runs no script, so
+    the user need not be allowed any. Raises `LedgerUnreachable` with what to do.
     """
     try:
         checks = judge_info(await read_info(redis))
         refused = [check for check in checks if check.name in REFUSED and _has_failed(check)]
-        if not refused:
+        if not refused and writes:
             # Where a proxy hides the cluster, only keys of two slots tell.
             await redis.eval("return 1", 2, keys.ACTIVE, keys.BATCHES)  # type: ignore[misc]
     except (RedisError, OSError) as error:

@@ -106,20 +106,24 @@ def _tell_problems(refused: Refused, locate: Callable[[Problem], str]) -> None:
 
 @asynccontextmanager
 async def open_ledger(
-    settings: Settings, logins: Logins = no_login
+    settings: Settings, logins: Logins = no_login, *, writes: bool = True
 ) -> AsyncIterator[tuple[ArqRedis, Batches]]:
-    """Connect to the ledger. Raises `LedgerUnreachable` with what to do."""
+    """Connect to the ledger, perhaps only to ask. Raises `LedgerUnreachable` with what to do."""
     async with connected(settings, logins) as redis:
-        await reach(redis, settings.redis_url_shown)
+        await reach(redis, settings.redis_url_shown, writes=writes)
         yield redis, Batches(redis)
 
 
-def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]]) -> T:
-    """Run one act on the ledger that the environment names, logged in as the command can."""
+def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]], *, writes: bool = True) -> T:
+    """
+    Run one act on the ledger that the environment names, logged in as the command can.
+
+    One that only asks (not `writes`) is open to a user who may not change anything.
+    """
     logins: Logins = click.get_current_context().obj or no_login
 
     async def run() -> T:
-        async with open_ledger(Settings.load(), logins) as (redis, batches):
+        async with open_ledger(Settings.load(), logins, writes=writes) as (redis, batches):
             return await act(redis, batches)
 
     return asyncio.run(run())
@@ -204,7 +208,7 @@ def exit_code(batch: Batch) -> int:
 
 def watch_batch(batch_id: str) -> int:
     """Follow a batch until it is finished; return the exit code."""
-    return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id)))
+    return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id), writes=False))
 
 
 def queue_checked(

@@ -127,7 +127,7 @@ def why_unreachable(error: Exception, shown_url: str) -> Check:
     what = refusal(error)
     if is_forbidden(error):
         seen = f"Redis at {shown_url} forbids this user a command or a key ({what})"
-        hint = "give the user the rights that the README lists under Redis"
+        hint = "log in as a user who has the rights that the README lists under Redis for this"
     elif isinstance(error, ResponseError) and any(word in what for word in _CLUSTERED):
         seen, hint = f"Redis at {shown_url} is a cluster ({what})", _NO_CLUSTER
     elif isinstance(error, MasterNotFoundError):

@@ -14,6 +14,7 @@ from arq.connections import ArqRedis
 from config.errors import InputError
 from jobs.batch import Draft, check_batch_id, draft
 from jobs.ledger.batches import Batches, Commit
+from jobs.ledger.expired import forget_expired
 from jobs.ledger.facts import Batch, Order
 from jobs.moments import moment, now_ms
 from jobs.queue import Queue
@@ -94,6 +95,7 @@ async def queue_batch(redis: ArqRedis, checked: Draft, wishes: Wishes) -> Submit
     """
     batches = Batches(redis)
     order = _order(checked, wishes)
+    await forget_expired(redis, now_ms())
     commit = await _commit(batches, order, checked)
     batch = await batches.get(order.batch)
     # Said again for a batch that is there already: its submit may have died before this line.

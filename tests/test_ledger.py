@@ -3,7 +3,7 @@
 import asyncio
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from jobs.choosing import Found
 from jobs.ledger import keys
 from jobs.ledger.batches import STAGED_AT_ONCE, Commit
 from jobs.ledger.entries import Entry
+from jobs.ledger.expired import AT_ONCE, forget_expired
 from jobs.ledger.facts import Batch, BatchState
 from jobs.ledger.leases import Facts, Taken
 from jobs.ledger.open_slice import OpenSlice
@@ -31,6 +32,8 @@ from jobs.selection import Selection
 
 WINDOW_MS = 600_000
 """Graph counts a mailbox's calls over 10 minutes."""
+
+KEEP_MS = keys.KEEP_S * 1000
 
 MAILBOXES = ["ada@c.com", "bob@c.com"]
 
@@ -768,7 +771,24 @@ async def test_a_finished_batch_expires(redis_url: str, redis: "Redis") -> None:
         }
         redis.delete(keys.batch("b"))
         assert [] == await ledger.batches.all()
-    assert 0 == redis.zcard(keys.BATCHES)
+        kept = redis.zcard(keys.BATCHES)
+        await forget_expired(ledger.redis, NOW + KEEP_MS)
+        kept_still = redis.zcard(keys.BATCHES)
+        await forget_expired(ledger.redis, NOW + KEEP_MS + 1)
+    assert (1, 1, 0) == (kept, kept_still, redis.zcard(keys.BATCHES))
+
+
+@awaited
+async def test_what_is_old_and_there_stays_listed(redis_url: str, redis: "Redis") -> None:
+    """Only names of batches that are gone are taken out, the oldest first, some at a time."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.submit(1)
+        gone = {f"gone-{number}": NOW + number for number in range(AT_ONCE)}
+        redis.zadd(keys.BATCHES, gone)
+        for left in (2, 1):
+            await forget_expired(ledger.redis, NOW + 2 * KEEP_MS)
+            assert left == redis.zcard(keys.BATCHES)
+        assert ["b"] == await ledger.batches.names()
 
 
 @awaited
@@ -781,10 +801,11 @@ async def test_a_batch_that_is_made_anew_is_not_forgotten(
         ledger_at(redis_url) as ledger,
         ledger_at(proxy.url) as slow,
     ):
-        for forget, command in (
-            (slow.batches.all, "ZREM"),
+        for act, command in (
+            (lambda: forget_expired(slow.redis, NOW + KEEP_MS + 1), "ZREM"),
             (lambda: slow.batches.forget("b"), "SREM"),
         ):
+            forget: Callable[[], Coroutine[None, None, None]] = act
             await ledger.submit(1)
             redis.delete(keys.batch("b"))
             proxy.fail(command, Failure.HOLD)

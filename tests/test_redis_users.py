@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 from awaited import awaited
+from click.testing import CliRunner, Result
 from ordeal import rows_of
 from own_redis import OwnRedis
+from patience import PATIENCE_S
 from program import Program
 from readme import Readme
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
+from config.children import child_environment
 from jobs.check import CheckName, CheckVerdict
 from jobs.connection import connect
 from jobs.demands import ADMINISTRATORS, COMMANDS, WORKERS, check_redis
 from jobs.ledger import keys
+from worker.commands import main
 
 LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
-WORKER, ADMINISTRATOR = LINES
+WORKER, ADMINISTRATOR, WATCHER = LINES
 PASSWORD = "never-used-elsewhere"
 SELDOM = {"ping", "select", "psetex", "pexpire", "get", "scan", "del", "discard", "config"}
 """After a pause, for a database but the first, for slices beyond the first, for slices that last,
@@ -56,6 +60,12 @@ def used(redis: OwnRedis) -> set[str]:
     return {name.removeprefix("cmdstat_") for name in stats} - ours | {"info"}
 
 
+def ask(program: Program, redis: OwnRedis, line: str, *arguments: str) -> Result:
+    """Run a command as one of the users, without a process for it."""
+    environment = program.environment | {"REDIS_URL": url_of(redis, line)}
+    return CliRunner().invoke(main, arguments, env=child_environment(environment))
+
+
 def test_users(program: Program, own_redis: OwnRedis) -> None:
     """Whole batches go through under the README's users; nothing is denied, nothing is spare."""
     as_administrator = {"REDIS_URL": url_of(own_redis, ADMINISTRATOR)}
@@ -63,6 +73,7 @@ def test_users(program: Program, own_redis: OwnRedis) -> None:
     program.environment["REDIS_URL"] = url_of(own_redis, WORKER)
     lost = [{"user": "unlicensed@contoso.com", "event": "e", "action": "decline"}]
     busy = [{"user": "busy@contoso.com", "event": "e", "action": "decline"}]
+    own_redis.client.zadd(keys.BATCHES, {"forgotten": 1})  # as after 30 days
     own_redis.client.config_resetstat()
 
     batch = desk.submit(rows_of(60, 12) + lost + busy)
@@ -74,19 +85,56 @@ def test_users(program: Program, own_redis: OwnRedis) -> None:
     ran = {ADMINISTRATOR: used(own_redis)}
     program.burst()
     ran[WORKER] = used(own_redis)
-    own_redis.client.zadd(keys.BATCHES, {"forgotten": 1})  # as after 30 days
     for arguments in (["status"], ["status", batch], ["results", batch], ["apply", plan]):
         desk.ask(*arguments)
     desk.ask("retry", batch, "--reason", "mailbox_unavailable")
     ran[ADMINISTRATOR] |= used(own_redis)
     worker = program.burst()
     ran[WORKER] |= used(own_redis)
+    own_redis.client.set(keys.worker("w"), "{}", ex=PATIENCE_S)  # as one that lives
+    used(own_redis)
+    told = [ask(program, own_redis, WATCHER, *each) for each in asking(batch)]
+    ran[WATCHER] = used(own_redis)
 
     assert [] == own_redis.client.acl_log()
     assert [] == worker.events("redis.away")
+    assert [(0, True)] * len(told) == [(each.exit_code, bool(each.stdout)) for each in told]
     for line in LINES:
         assert ran[line] <= allowed(line)
         assert allowed(line) - ran[line] <= SELDOM
+
+
+def asking(batch: str) -> list[list[str]]:
+    """List the commands that only ask."""
+    return [["status"], ["status", batch, "--json"], ["results", batch], ["check", "--worker"]]
+
+
+def changing(file: str) -> list[list[str]]:
+    """List the commands that do more, each as it could be meant."""
+    flags = [[act, "b"] for act in ("apply", "retry", "pause", "resume", "cancel")]
+    rows = [["submit", file], ["run", file], ["offboard", "ada@contoso.com"]]
+    return [*rows, *flags, ["resume", "--graph"], ["worker"]]
+
+
+def test_who_watches_changes_nothing(program: Program, own_redis: OwnRedis) -> None:
+    """Every other command says at once that the user may not, and all stays as it was."""
+    file = str(program.folder / program.write("rows.jsonl", rows_of(1, 1)))
+    queued = ask(program, own_redis, ADMINISTRATOR, "submit", file, "--batch", "b")
+    own_redis.client.set(keys.GRAPH, "1")
+    before = stored(own_redis)
+    refused = [ask(program, own_redis, WATCHER, *each) for each in changing(file)]
+
+    assert (0, before) == (queued.exit_code, stored(own_redis))
+    assert [4] * 10 == [each.exit_code for each in refused]
+    for told in (each.stderr for each in refused):
+        assert "forbids this user a command or a key" in told
+        assert "the rights that the README lists under Redis" in told
+        assert PASSWORD not in told
+
+
+def stored(redis: OwnRedis) -> dict[bytes, bytes]:
+    """Return all that a Redis holds."""
+    return {key: redis.client.dump(key) for key in redis.client.keys("*")}
 
 
 @pytest.mark.parametrize(("line", "others"), [(WORKER, ADMINISTRATORS), (ADMINISTRATOR, WORKERS)])

@@ -4,7 +4,7 @@ The administrator's side of the ledger: commit a batch, raise its flags, count i
 It keeps what was asked and what came of it; it does not know arq, Graph, or a file's format.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import StrEnum
 from itertools import chain
 from typing import Any
@@ -122,11 +122,9 @@ class Batches:
         return batch
 
     async def all(self) -> list[Batch]:
-        """Return all batches, the latest first, and forget the names of those that expired."""
-        found = [(name, await self.find(name)) for name in await self.names()]
-        if expired := [name for name, batch in found if batch is None]:
-            await self._forget(keys.BATCHES, "ZREM", expired)
-        return [batch for _, batch in found if batch is not None]
+        """Return all batches, the latest first; names of expired ones are passed over."""
+        found = [await self.find(name) for name in await self.names()]
+        return [batch for batch in found if batch is not None]
 
     async def names(self) -> list[str]:
         """Return the ids of all batches, the latest first; some may have expired."""
@@ -172,10 +170,7 @@ class Batches:
 
     async def forget(self, batch_id: str) -> None:
         """Take a batch that is gone from the list of active ones, unless it was made anew."""
-        await self._forget(keys.ACTIVE, "SREM", [batch_id])
-
-    async def _forget(self, index: str, command: str, names: Sequence[str]) -> None:
-        await self._scripts["forget"]([index, *map(keys.batch, names)], [command, *names])
+        await self._scripts["forget"]([keys.ACTIVE, keys.batch(batch_id)], ["SREM", batch_id])
 
     async def release(self, batch_id: str, window: int) -> list[int]:
         """Release the next slices, up to `window` at a time; return their numbers."""

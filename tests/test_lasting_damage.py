@@ -81,12 +81,13 @@ WHILE, BEFORE = KILLERS
 @pytest.mark.parametrize("moment", [pytest.param(BEFORE, marks=pytest.mark.chaos), WHILE])
 def test_a_response_that_kills(program: Program, sandbox: SandboxClient, moment: str) -> None:
     """
-    A response at which every worker dies ends as failed, and the rest of its slice is sent.
+    A response at which every worker dies ends as failed, and everything else is sent.
 
     The workers here are changed to die at it, and started again as a service manager would.
     """
     row = {"user": "p1@contoso.com", "event": "poison", "action": "decline"}
     batch = program.submit([*declines(12), row])
+    beside = program.submit([declines(14)[-1]], "--batch", "beside")
     ends = time.monotonic() + PATIENCE_S
     codes = []
     while 0 not in codes:
@@ -102,9 +103,10 @@ def test_a_response_that_kills(program: Program, sandbox: SandboxClient, moment:
         codes.append(died.returncode)
 
     results = program("results", batch, "--format", "jsonl").lines
-    assert [("failed", "attempts_exhausted")] == [
-        (line["outcome"], line["reason"]) for line in results if line["event"] == "poison"
-    ]
+    (poison,) = (line for line in results if line["event"] == "poison")
+    assert ("failed", "attempts_exhausted") == (poison["outcome"], poison["reason"])
+    assert poison["attempts"] > 0
     assert 12 == sum(line["outcome"] == "sent" for line in results)
-    assert (12, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
+    assert {"sent": 1} == program("status", beside, "--json").json["outcomes"]
+    assert (13, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
     assert {-signal.SIGKILL, 0} == set(codes)

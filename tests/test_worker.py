@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from patience import PATIENCE_S, running, wait_until
 from program import COMMAND, Program, Worker
+from redis import Redis
 from sandbox_client import SandboxClient
 
 from config.children import child_environment
+from jobs.ledger import keys
 
 
 def declines(count: int, users: int = 5) -> list[dict[str, Any]]:
@@ -48,8 +50,10 @@ def test_a_stopping_worker_finishes_its_calls(
     assert "worker.stopped" == worker.log[-1]["event"]
 
 
-def test_a_second_signal_means_now(program: Program, sandbox: SandboxClient) -> None:
-    """A second signal cuts off what hangs; the next worker looks before it sends again."""
+def test_a_second_signal_means_now(
+    program: Program, sandbox: SandboxClient, redis: "Redis"
+) -> None:
+    """A second signal cuts off what hangs, which is no death; the next worker looks first."""
     sandbox.faults([{"event": "e0", "effect": "hang", "taken": True}])
     batch = program.submit(declines(1))
     with program.worker() as worker:
@@ -57,8 +61,10 @@ def test_a_second_signal_means_now(program: Program, sandbox: SandboxClient) -> 
         worker.process.send_signal(signal.SIGTERM)
         worker.wait_for("worker.draining")
         assert 0 == worker.stop()
+    deaths = redis.hget(keys.slice_records(batch, 0), "begun")
     second = program.burst()
 
+    assert deaths is None
     assert {"sent": 1} == program("status", batch, "--json").json["outcomes"]
     assert ["look", "seen"] == [line["verdict"] for line in second.events("call.finished")]
     assert 1 == len(sandbox.taken())

@@ -1,11 +1,15 @@
 """
 Responses tried one by one, in a slice whose workers have died: the one that kills is given up.
 
-It stands outside the usual way, so that nothing of that way has to be trusted: before each try a
-count goes into the ledger, and who dies in it has been counted.
+It stands outside the usual way, so that nothing of that way has to be trusted. Before a response is
+begun that is noted in the ledger, and taken back when it has lived through it. Whoever dies leaves
+the note, and with it a suspect. A suspect is tried when nothing else is under way in the process:
+only who dies then has been killed by it. Who ends in order takes the note back too.
 """
 
 from typing import Final
+
+from redis.exceptions import RedisError
 
 from jobs.ledger.entries import Entry
 from jobs.outcome import Ending, Outcome, Reason
@@ -14,36 +18,68 @@ from worker.insist import insist
 from worker.lane import Answer, Lane
 from worker.shift import Shift
 
-TRIES: Final = 1
-TRIES_UNCLEAR: Final = 5
-"""
-How often a response may be begun by itself before it is given up as the one that kills.
+TRIES: Final = 3
+"""So often a response is begun alone and not lived through before it is given up."""
 
-One that may have been sent has more, to be looked at; its marks count as attempts meanwhile.
-"""
+CRASHED_MS: Final = 5_000
+"""When to come back to a response at which the program has failed."""
 
 
-async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
     """
-    Take one response by itself, for one of its slice ends whoever works on it.
+    Take a response while nothing else of its slice is under way; who dies leaves it as a suspect.
 
     `answer` is the usual way to take one.
     """
-    if shift.next_step(entry).step is Step.WAIT:
-        await answer(lane, entry)  # what waits is not begun, and kills nobody
+    if _begins(shift, lane, entry):
+        await _take_noted(shift, answer, lane, entry, tries=0)
+    else:
+        await answer(lane, entry)
+
+
+async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+    """Take a suspect while nothing else is under way in this process, or give it up."""
+    if not _begins(shift, lane, entry):
+        await answer(lane, entry)
         return
-    tries = await insist(lambda: shift.means.slices.count_try(shift.part, entry))
-    if tries > (TRIES_UNCLEAR if entry.record.unclear else TRIES):
-        await _give_up(shift, entry)
+    tries = shift.part.suspects[str(entry.row)]
+    if tries >= TRIES:
+        await _give_up(shift, entry, tries)
         return
+    async with shift.means.company.left_alone():
+        shift.begin_anew()
+        await _take_noted(shift, answer, lane, entry, tries + 1)
+
+
+def _begins(shift: Shift, lane: Lane, entry: Entry) -> bool:
+    """Whether more is to be done for it now than to wait, or to write down its end."""
+    step = shift.next_step(entry).step
+    return step in {Step.SEND, Step.LOOK} and shift.goes_on(lane)
+
+
+async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tries: int) -> None:
+    if not shift.goes_on(lane):  # meanwhile
+        return
+    slices, row = shift.means.slices, entry.row
+    shift.trial = row
+    await insist(lambda: slices.suspect(shift.part, row, tries))
     try:
         await answer(lane, entry)
+    except (RedisError, OSError):  # of that it is not the cause
+        await insist(lambda: slices.acquit(shift.part, row))
+        raise
     except Exception:
-        shift.means.log.exception("response.crashed", batch=shift.part.batch.id, row=entry.row)
-        await _give_up(shift, entry)
+        shift.means.log.exception("response.crashed", batch=shift.part.batch.id, row=row)
+        shift.postpone(shift.means.now_ms() + CRASHED_MS)
+    else:
+        await insist(lambda: slices.acquit(shift.part, row))
+    shift.trial = None  # not if it is cut off: then the shift takes the note back
 
 
-async def _give_up(shift: Shift, entry: Entry) -> None:
+async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
+    """End it; each time that it was begun alone and not lived through was an attempt."""
     sent = entry.record.unclear or entry.record.state is State.SENDING
     failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
-    await shift.settle(entry, entry.record, Ending(Outcome.UNCERTAIN) if sent else failed)
+    record = entry.record._replace(attempts=max(entry.record.attempts, tries))
+    await shift.settle(entry, record, Ending(Outcome.UNCERTAIN) if sent else failed)
+    await insist(lambda: shift.means.slices.acquit(shift.part, entry.row))

@@ -122,9 +122,10 @@ class Consumer(Worker):
 
         Room comes again and again, so it ends soon: what came meanwhile may go ahead of these.
         A worker that is new, or whose clock is wrong, leaves them to others: the ledger might
-        forget it, or it would judge deadlines by that clock.
+        forget it, or it would judge deadlines by that clock. So does one in which a response is
+        tried alone.
         """
-        if not self._means.presence.settled_in:
+        if not self._means.presence.settled_in or self._means.company.closed:
             return
         stale_ms = self._means.now_ms() + STALE_MS
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}

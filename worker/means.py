@@ -25,6 +25,7 @@ from jobs.moments import now_ms
 from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
 from worker.clock import Clocks
+from worker.company import Company
 from worker.credential import TokenSource, open_credential
 from worker.grants import Grants
 from worker.graph import Graph
@@ -60,6 +61,7 @@ class Means:
     ready: Queue
     slot: Queue
     widths: Widths
+    company: Company
     budget: RetryBudget
     draining: asyncio.Event
     log_lost: asyncio.Event
@@ -110,6 +112,7 @@ async def equip(
                 ready=slots.ready.behind,
                 slot=slots.free.behind,
                 widths=Widths(settings.mailbox_concurrency, now_ms),
+                company=Company(),
                 budget=RetryBudget(),
                 draining=asyncio.Event(),
                 log_lost=log_lost,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from jobs.choosing import Found
-from jobs.ledger.entries import Entry
+from jobs.ledger.entries import Entry, Number
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed
 from jobs.ledger.writes import Kind, Word
@@ -37,7 +37,7 @@ RETAKEN_MS: Final = 200
 
 
 class Shift:
-    """One opening of one slice."""
+    """One opening of one slice; `trial` is the response that is under way by itself, if any."""
 
     PAUSED_MS: Final = 60_000
     """When to look again at a batch that is paused; `resume` wakes it earlier."""
@@ -46,6 +46,7 @@ class Shift:
         self.means = means
         self.part = part
         self.stopped = False
+        self.trial: Number | None = None
         self._comeback_ms: int | None = None
         self._ends_ms = means.now_ms() + SHIFT_MS
         self._terms = Terms(
@@ -168,6 +169,10 @@ class Shift:
             self.end_lane(lane, now_ms)
         return not (self.stopped or lane.closed)
 
+    def begin_anew(self) -> None:
+        """Have a shift's time again, after a wait that was none of its responses'."""
+        self._ends_ms = self.means.now_ms() + SHIFT_MS
+
     def end_lane(self, lane: Lane, until_ms: int) -> None:
         """Begin nothing more in this lane; its mailbox may go on at `until_ms`."""
         lane.close()
@@ -192,6 +197,15 @@ class Shift:
         """Have the slice come back at `until_ms` at the latest."""
         if self._comeback_ms is None or until_ms < self._comeback_ms:
             self._comeback_ms = until_ms
+
+    async def excuse(self) -> None:
+        """Note that this worker ends in order, whatever becomes of it now."""
+        await insist(lambda: self.means.slices.excuse(self.part, self.trial))
+
+    async def abandon(self) -> None:
+        """Close the slice as it is, cut off: what is marked is looked at by who opens it next."""
+        await self.excuse()
+        await insist(lambda: self.means.slices.close(self.part))
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""

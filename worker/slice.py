@@ -7,6 +7,7 @@ leased, and each mailbox's responses walk down a lane. For each the next step is
 Nobody sleeps here: when nothing in the slice can go on, it says when to come back.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
@@ -18,7 +19,7 @@ from jobs.queue import job_id
 from jobs.record import Next, Step
 from jobs.selection import Selection
 from worker import account
-from worker.alone import answer_alone
+from worker.alone import answer_alone, answer_singly
 from worker.call import Looking, Sending
 from worker.finding import Finding
 from worker.lane import Lane, all_of
@@ -37,17 +38,34 @@ async def work(means: Means, batch_id: str, number: int) -> int | None:
     Returns the moment (ms since the epoch) to come back at, or None when there is nothing left.
     Raises redis-py's errors while Redis is away, and `ValueError` if what it holds is not ours.
     """
-    part = await means.slices.open(means.presence.name, batch_id, number)
-    if part is None:
-        means.log.critical("batch.gone", batch=batch_id, slice=number)
-        return None
-    if part.starts:
-        account.batch_submitted(means.log, part.batch)
-    shift = Shift(means, part)
-    with means.grants.noted(part):
+    async with means.company.joined():
+        part = await means.slices.open(means.presence.name, batch_id, number)
+        if part is None:
+            means.log.critical("batch.gone", batch=batch_id, slice=number)
+            return None
+        if part.starts:
+            account.batch_submitted(means.log, part.batch)
+        with means.grants.noted(part):
+            return await _work_on(Shift(means, part))
+
+
+async def _work_on(shift: Shift) -> int | None:
+    excusing = asyncio.create_task(_excuse_when_draining(shift))
+    try:
         await take_over(shift)
         await Walk(shift).walk_lanes()
-        return await shift.leave()
+    except asyncio.CancelledError:
+        await shift.abandon()
+        raise
+    finally:
+        excusing.cancel()
+    return await shift.leave()
+
+
+async def _excuse_when_draining(shift: Shift) -> None:
+    """Say at once that this worker ends in order: it may be killed before it comes to its end."""
+    await shift.means.draining.wait()
+    await shift.excuse()
 
 
 class Walk:
@@ -68,10 +86,15 @@ class Walk:
         for entry in self._part.entries:
             entries[entry.response.mailbox].append(entry)
         held = await self._shift.lease(list(entries))
-        lanes = [self._lane(name, entries.pop(name), away) for name, away in held.items()]
+        lanes, suspects = list[Lane](), list[tuple[Lane, Entry]]()
+        for name, away in held.items():
+            trusted, suspected = self._tell_apart(entries.pop(name))
+            lanes.append(self._lane(name, trusted, away))
+            suspects += [(lanes[-1], entry) for entry in suspected]
         self._means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await self._walk_all(lanes)
+            await self._try_alone(suspects)
             await all_of(map(self._end_unsent, entries.values()))
         finally:
             await self._shift.give_back([*held])
@@ -91,7 +114,21 @@ class Walk:
         self._means.log.error("slice.poisoned", deaths=self._part.deaths, **where)
         for lane in lanes:
             lane.most = 1
-            await lane.walk(partial(answer_alone, self._shift, self.answer), self._changed)
+            await lane.walk(partial(answer_singly, self._shift, self.answer), self._changed)
+
+    async def _try_alone(self, suspects: Iterable[tuple[Lane, Entry]]) -> None:
+        """Take those at which somebody may have died, when the others can be harmed no more."""
+        for lane, entry in suspects:
+            if not (lane.closed or self._shift.stopped):
+                await answer_alone(self._shift, self.answer, lane, entry)
+
+    def _tell_apart(self, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Return those that are trusted, and those at which somebody may have died."""
+        suspects = self._part.suspects
+        if not suspects:
+            return entries, []
+        trusted = [entry for entry in entries if str(entry.row) not in suspects]
+        return trusted, [entry for entry in entries if str(entry.row) in suspects]
 
     def _changed(self, calls: int) -> None:
         self._means.slots.change(self._job, calls)

@@ -9,6 +9,7 @@ import asyncio
 
 from jobs.record import State
 from worker import account
+from worker.insist import insist
 from worker.shift import Shift
 
 
@@ -18,6 +19,8 @@ async def take_over(shift: Shift) -> None:
     for entry in part.unlogged:
         if entry.record.ending is not None:
             shift.log_settled(entry)
+    if ended := part.suspects.keys() - {str(entry.row) for entry in part.entries}:
+        await insist(lambda: means.slices.acquit(part, *ended))
     orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
     for entry in orphans:
         account.call_lost(means.log, part, entry)

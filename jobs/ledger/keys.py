@@ -7,10 +7,10 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:rows                 hash: slice -> its rows, compressed, never changed
     bulkrsvp:batch:{b}:released             set: slices released to the queue and not done
     bulkrsvp:batch:{b}:throttled            sorted set: mailbox -> paused until, ms
-    bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; epoch, done, begun, try:{row},
-                                            doubted_ms, found:{row} (what its selection has found,
-                                            compressed); when it is done, archive instead of
-                                            its records
+    bulkrsvp:batch:{b}:slice:{s}            hash: row -> record; epoch, done, begun, doubted_ms,
+                                            suspect:{row}, found:{row} (what its selection has
+                                            found, compressed); when it is done, archive instead
+                                            of its records
     bulkrsvp:batch:{b}:slice:{s}:unlogged   set: rows that are settled and perhaps not logged
     bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself

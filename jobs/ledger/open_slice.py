@@ -17,11 +17,12 @@ class OpenSlice:
     `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
     more, whatever the process calls itself by then. `starts` is whether nobody has opened a slice
     of the batch before. `doubted_ms` is when it was last put in doubt, by itself or with its batch.
-    `deaths` counts those who worked on it and never came to leave it. `lines`
-    are all its responses, `entries` those of them that were open, `unlogged` those settled by a
-    worker that may have died before it logged them. `known` are the events that have a response,
-    if selections are still looking for some. `marked_s` is when the latest mark was granted, by the
-    worker's clock (s); 0 before the first.
+    `deaths` counts those who worked on it and never came to leave it. `suspects` are the rows that
+    were begun by themselves when somebody died, with how often that was while nothing else was
+    under way in the process. `lines` are all its responses, `entries` those of them that were open,
+    `unlogged` those settled by a worker that may have died before it logged them. `known` are the
+    events that have a response, if selections are still looking for some. `marked_s` is when the
+    latest mark was granted, by the worker's clock (s); 0 before the first.
     """
 
     batch: Batch
@@ -34,6 +35,7 @@ class OpenSlice:
     entries: list[Entry]
     unlogged: list[Entry]
     starts: bool = False
+    suspects: dict[str, int] = field(default_factory=dict)
     logged: list[Number] = field(default_factory=list)
     replies: int = 0
     throttled: int = 0

@@ -14,13 +14,16 @@ from redis.asyncio import Redis
 from jobs.choosing import Found, pack_found
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
-from jobs.ledger.entries import Entry, found_entries, read_entries
+from jobs.ledger.entries import Entry, Number, found_entries, read_entries
 from jobs.ledger.facts import PUT_AWAY, read_batch
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.script import Script
 from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
 from jobs.selection import Selection
+
+SUSPECT: Final = b"suspect:"
+"""Begins the fields that tell how often a response was begun alone, by whoever died in it."""
 
 READ_IN_PASSING: Final = 32 << 10
 """Bytes of rows, and of all that is known of them: to start a thread for less takes longer."""
@@ -75,6 +78,11 @@ class Slices:
             starts=bool(starts),
             deaths=int(records.get(b"begun", 1)) - 1,
             doubted_ms=max(batch.doubted_ms, int(records.get(b"doubted_ms", 0))),
+            suspects={
+                field[len(SUSPECT) :].decode(): int(tries)
+                for field, tries in records.items()
+                if field.startswith(SUSPECT)
+            },
             lines={entry.row: entry for entry in entries},
             entries=[entry for entry in entries if entry.record.ending is None],
             unlogged=[entry for entry in entries if str(entry.row) in waiting],
@@ -120,11 +128,27 @@ class Slices:
         part.put_in_place(entry, entries)
         return entries
 
-    async def count_try(self, part: OpenSlice, entry: Entry) -> int:
-        """Note that a response is tried by itself; return how often it was, this time included."""
-        records = keys.slice_records(part.batch.id, part.number)
-        count: int = await self._redis.hincrby(records, f"try:{entry.row}", 1)
-        return count
+    async def suspect(self, part: OpenSlice, row: Number, tries: int) -> None:
+        """Note that a response is begun: who opens the slice after a death knows which it was."""
+        await self._redis.hset(_records(part), SUSPECT + str(row).encode(), tries)
+
+    async def acquit(self, part: OpenSlice, *rows: Number | str) -> None:
+        """Note that responses have lived, or have ended."""
+        await self._redis.hdel(_records(part), *(SUSPECT + str(row).encode() for row in rows))
+
+    async def excuse(self, part: OpenSlice, row: Number | None) -> None:
+        """
+        Note that whoever works on a slice ends in order: that is no death, and tells of no row.
+
+        `row` is the one that was begun alone, or None; what was known of it before stays.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(_records(part), "begun", 0)
+            if row is not None and (tries := part.suspects.get(str(row))) is not None:
+                pipe.hset(_records(part), SUSPECT + str(row).encode(), tries)
+            elif row is not None:
+                pipe.hdel(_records(part), SUSPECT + str(row).encode())
+            await pipe.execute()
 
     async def close(self, part: OpenSlice) -> Closed:
         """
@@ -169,6 +193,10 @@ def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:
         return b"", "", b""
     records = {str(row).encode(): entry.stored for row, entry in part.lines.items()}
     return pack(records), digest(records.values()), b" ".join(records)
+
+
+def _records(part: OpenSlice) -> str:
+    return keys.slice_records(part.batch.id, part.number)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

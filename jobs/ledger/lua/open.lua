@@ -1,6 +1,7 @@
 -- Start a slice under a new epoch: whoever worked on it before can set no mark any more.
 --
--- `begun` counts the openings that were never closed: the deaths of those who worked on it, and this one.
+-- `begun` counts the openings that were never closed: the deaths of those who worked on it, and this one. Whoever
+-- ends in order without closing it has set it to 0.
 --
 -- KEYS  1 batch  2 rows  3 slice records  4 unlogged
 -- ARGV  1 slice number  2 now, ms

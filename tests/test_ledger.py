@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -21,7 +22,7 @@ from jobs.ledger.batches import STAGED_AT_ONCE, Commit
 from jobs.ledger.entries import Entry
 from jobs.ledger.expired import AT_ONCE, forget_expired
 from jobs.ledger.facts import Batch, BatchState
-from jobs.ledger.leases import Facts, Taken
+from jobs.ledger.leases import Facts, Taken, Unended
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed
 from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
@@ -644,7 +645,7 @@ async def test_a_mailbox_has_one_holder(redis_url: str) -> None:
 
 @awaited
 async def test_a_dead_worker_holds_nothing(redis_url: str) -> None:
-    """When a worker's lease is gone, so is every mailbox that it held."""
+    """When a worker's lease is gone, its slice may have every mailbox that it held."""
     async with ledger_at(redis_url) as ledger:
         await ledger.enlist("w")
         await ledger.enlist("v")
@@ -660,6 +661,47 @@ async def test_a_dead_worker_holds_nothing(redis_url: str) -> None:
         assert Taken(busy=frozenset(MAILBOXES)) == await ledger.leases.take(
             "u", "u|b|0", MAILBOXES, NOW
         )
+
+
+@awaited
+async def test_a_dead_workers_calls_keep_others_out(redis_url: str, redis: Redis) -> None:
+    """Another slice has a dead worker's mailboxes when its calls are counted, or must be over."""
+    async with ledger_at(redis_url) as ledger:
+        for worker in "wvu":
+            await ledger.enlist(worker)
+        take = ledger.leases.take
+        await take("w", "w|b|0", MAILBOXES, NOW)
+        await ledger.leases.resign("w")
+        strangers = [await take("u", "u|c|0", MAILBOXES, NOW, 60_000) for _ in range(2)]
+        left_ms: list[Any] = [redis.pttl(keys.mailbox(each)) for each in MAILBOXES]
+        successor = await take("v", "v|b|0", ["ada@c.com"], NOW)
+        await ledger.leases.give_back("v|b|0", ["ada@c.com"])
+        redis.delete(keys.mailbox("bob@c.com"))  # as after the time that it lasts
+        after = await take("u", "u|c|0", MAILBOXES, NOW)
+
+        assert [Taken(busy=frozenset(MAILBOXES))] * 2 == strangers
+        assert all(0 < each <= 60_000 for each in left_ms)
+        assert {"ada@c.com": 0} == successor.held
+        assert dict.fromkeys(MAILBOXES, 0) == after.held
+
+
+@awaited
+async def test_calls_for_which_nobody_waits(redis_url: str, redis: Redis) -> None:
+    """They count against their mailbox, whoever holds it, until they must have ended."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.enlist("w")
+        count, take = ledger.leases.count_unended, ledger.leases.take
+        await count([("bob@c.com", "1"), ("bob@c.com", "2")], NOW, 1_000)
+        await count([("bob@c.com", "2"), ("bob@c.com", "3")], NOW + 500, 1_000)
+        taken = [await take("w", "w|b|0", MAILBOXES, NOW + at) for at in (999, 1_000, 1_500)]
+
+        assert [dict.fromkeys(MAILBOXES, 0)] * 3 == [each.held for each in taken]
+        assert [
+            {"bob@c.com": Unended(3, NOW + 1_000)},
+            {"bob@c.com": Unended(2, NOW + 1_500)},
+            {},
+        ] == [each.unended for each in taken]
+        assert keys.unended("bob@c.com") not in lasting(redis)
 
 
 @awaited

@@ -1,6 +1,7 @@
-"""Workers that end again and again, in order or not, before anything has come to its end."""
+"""Workers that end, in order or not, before what they have begun has come to its end."""
 
 import signal
+import time
 from functools import partial
 
 import pytest
@@ -48,3 +49,37 @@ def test_restarts_blame_nobody(
 
     assert {"sent": ROWS} == program("status", ordeal.batch, "--json").json["outcomes"]
     assert [] == ordeal.violations()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    "ends", [[signal.SIGKILL], [signal.SIGTERM] * 2], ids=["killed", "cut off"]
+)
+@pytest.mark.parametrize("others", [True, False], ids=["another batch", "its own batch"])
+def test_calls_of_a_dead_worker_count(
+    program: Program, sandbox: SandboxClient, ends: list[signal.Signals], *, others: bool
+) -> None:
+    """While calls of a worker that is gone are under way, nobody goes beyond what Graph allows."""
+    program.environment["BULKRSVP_SETTLE_S"] = "9"
+    sandbox.options(latency_s=8)
+    ordeal = Ordeal(program, sandbox)
+    ordeal.submit(rows_of(8 if not others else 4, 1))
+    with ordeal.worker() as first:
+        ordeal.wait_for_calls(4)
+        if others:
+            program.submit(rows_of(4, 1, "other"), "--batch", "others")
+        for number in ends:
+            first.process.send_signal(number)
+            time.sleep(0.1)  # two signals at once are one
+        first.process.wait(30)
+        ordeal.observe()
+        with ordeal.worker():
+            ordeal.wait_for_calls(5)
+            sandbox.options(latency_s=0)
+            program.wait_until_finished(ordeal.batch)
+            ordeal.wait_for_the_end()
+            if others:
+                program.wait_until_finished("others")
+
+    assert 4 == max(sandbox.stats().max_in_flight.values())
+    assert [] == sandbox.stats().duplicates

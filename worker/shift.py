@@ -6,12 +6,13 @@ and remembers when the slice must come back. It makes no call and knows no order
 `worker/slice.py` does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from jobs.choosing import Found
 from jobs.ledger.entries import Entry, Number
+from jobs.ledger.leases import Taken
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed
 from jobs.ledger.writes import Kind, Word
@@ -67,15 +68,12 @@ class Shift:
             return batch.not_before_ms
         return min(now_ms + self.PAUSED_MS, batch.deadline_ms) if batch.paused else None
 
-    async def lease(self, mailboxes: list[str]) -> Mapping[str, int]:
-        """
-        Lease mailboxes; return those that are held now. For the others it comes back.
-
-        Of each is told how often in a row it was away when it was last called.
-        """
-        now_ms = self.means.now_ms()
+    async def lease(self, mailboxes: list[str]) -> Taken:
+        """Lease mailboxes; return what came of it. For those that are not held it comes back."""
+        means, part = self.means, self.part
+        now_ms = means.now_ms()
         taken = await insist(
-            lambda: self.means.leases.take(self.part.worker, self.part.holder, mailboxes, now_ms)
+            lambda: means.leases.take(part.worker, part.holder, mailboxes, now_ms, means.settle_ms)
         )
         for until_ms in taken.paused_until_ms.values():
             self.postpone(until_ms)
@@ -83,7 +81,18 @@ class Shift:
             self.postpone(now_ms + BUSY_MS)
         if taken.lost:
             self.stop(now_ms + RETAKEN_MS)
-        return taken.held
+        return taken
+
+    async def count_unended(self, marked: Iterable[Entry]) -> None:
+        """Count calls against their mailboxes that may be under way, and for which nobody waits."""
+        means = self.means
+        calls = [
+            (entry.response.mailbox, entry.record.client_request_id)
+            for entry in marked
+            if entry.record.client_request_id is not None
+        ]
+        if calls:
+            await insist(lambda: means.leases.count_unended(calls, means.now_ms(), means.settle_ms))
 
     async def give_back(self, mailboxes: list[str]) -> None:
         """Let other slices have them."""

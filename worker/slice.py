@@ -14,9 +14,10 @@ from functools import partial
 from typing import Final
 
 from jobs.ledger.entries import Entry
+from jobs.ledger.leases import Unended
 from jobs.outcome import Ending
 from jobs.queue import job_id
-from jobs.record import Next, Step
+from jobs.record import Next, State, Step
 from jobs.selection import Selection
 from worker import account
 from worker.alone import answer_alone, answer_singly
@@ -85,26 +86,37 @@ class Walk:
         entries = defaultdict[str, list[Entry]](list)
         for entry in self._part.entries:
             entries[entry.response.mailbox].append(entry)
-        held = await self._shift.lease(list(entries))
+        taken = await self._shift.lease(list(entries))
         lanes, suspects = list[Lane](), list[tuple[Lane, Entry]]()
-        for name, away in held.items():
+        for name, away in taken.held.items():
+            if (most := self._width(name, entries[name], taken.unended.get(name))) < 1:
+                continue
             trusted, suspected = self._tell_apart(entries.pop(name))
-            lanes.append(self._lane(name, trusted, away))
+            lanes.append(Lane(name, trusted, most, away=away))
             suspects += [(lanes[-1], entry) for entry in suspected]
         self._means.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await self._walk_all(lanes)
             await self._try_alone(suspects)
             await all_of(map(self._end_unsent, entries.values()))
+        except asyncio.CancelledError:
+            lines = self._part.lines.values()
+            sending = [each for each in lines if each.record.state is State.SENDING]
+            await self._shift.count_unended(sending)
+            raise
         finally:
-            await self._shift.give_back([*held])
+            await self._shift.give_back([*taken.held])
 
-    def _lane(self, mailbox: str, entries: list[Entry], away: int) -> Lane:
+    def _width(self, mailbox: str, entries: list[Entry], unended: Unended | None) -> int:
+        """Return how many calls a lane may have in flight now; with none it comes back."""
         # Graph may still be at a call that was given up: it is counted until that must be over.
         over_ms = self._means.now_ms() - self._means.settle_ms
         unknown = sum(1 for entry in entries if entry.record.unknown_since_ms > over_ms)
-        most = max(1, self._means.widths.of(mailbox) - unknown)
-        return Lane(mailbox, entries, most, away=away)
+        full = self._means.widths.of(mailbox)
+        most = max(1, full - unknown)
+        if unended is not None and (most := min(most, full - unended.calls)) < 1:
+            self._shift.postpone(unended.ends_ms)
+        return most
 
     async def _walk_all(self, lanes: list[Lane]) -> None:
         if self._part.deaths < DEATHS:

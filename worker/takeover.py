@@ -24,6 +24,7 @@ async def take_over(shift: Shift) -> None:
     orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
     for entry in orphans:
         account.call_lost(means.log, part, entry)
+    await shift.count_unended(orphans)
     now_ms = means.now_ms()
     await asyncio.gather(*(shift.note(e, e.record.unknown(now_ms)) for e in orphans))
     doubted_ms = part.doubted_ms

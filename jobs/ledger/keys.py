@@ -15,7 +15,11 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:batch:{b}:announcing           string, leased: a worker that logs the batch's end
     bulkrsvp:staging:{token}                hash: rows of a submit under way; expires by itself
     bulkrsvp:worker:{w}                     string, leased: this worker lives; its facts
-    bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox
+    bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox; only
+                                            the slice, while calls of its dead worker may be under
+                                            way and nobody has counted them
+    bulkrsvp:unended:{m}                    sorted set: call of a dead worker -> when it must have
+                                            ended, ms
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
     bulkrsvp:written                        string: the latest moment that anything was written, ms
     bulkrsvp:home                           string: the history and the run of the Redis they are on
@@ -52,6 +56,7 @@ LIFTED = PREFIX + "lifted"
 BATCH = PREFIX + "batch:"
 MAILBOX = PREFIX + "mailbox:"
 BUCKET = PREFIX + "bucket:"
+UNENDED = PREFIX + "unended:"
 WORKER = PREFIX + "worker:"
 
 QUEUE = PREFIX + "queue"
@@ -122,3 +127,8 @@ def worker(incarnation: str) -> str:
 def mailbox(name: str) -> str:
     """Name the lease of one mailbox."""
     return MAILBOX + name
+
+
+def unended(mailbox_name: str) -> str:
+    """Name the calls to a mailbox that dead workers may have under way."""
+    return UNENDED + mailbox_name

@@ -23,6 +23,9 @@ LEASE_S = 2.5
 MAILBOX_LEASE_MS = 7_200_000
 """Longer than any call may last. It clears away what is left; a lease ends with its worker's."""
 
+SETTLE_MS: Final = 60_000
+"""How long a dead worker's call may be under way, where nothing else is said."""
+
 THROTTLED_S = 2 * 86_400
 """Longer than any pause; after that nobody asks for it any more."""
 
@@ -40,14 +43,24 @@ SCRIPTS = ("lease", "unlease", "pause", "beat", "strike")
 
 
 @dataclass(frozen=True, slots=True)
+class Unended:
+    """So many calls may be under way for which nobody waits; the first must have ended by then."""
+
+    calls: int
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """
     What came of asking for mailboxes; `lost` if the worker's own lease is gone.
 
-    `held` tells of each mailbox how often in a row it was away when it was last called.
+    `held` tells of each mailbox how often in a row it was away when it was last called, `unended`
+    of some of them what dead workers may still have under way there.
     """
 
     held: Mapping[str, int] = field(default_factory=dict)
+    unended: Mapping[str, Unended] = field(default_factory=dict)
     paused_until_ms: Mapping[str, int] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
     lost: bool = False
@@ -179,20 +192,45 @@ class Leases:
         except NoPermissionError:
             return True
 
-    async def take(self, worker: str, holder: str, mailboxes: Sequence[str], now_ms: int) -> Taken:
-        """Take the leases of mailboxes for one slice, as far as they are free and not paused."""
+    async def take(
+        self,
+        worker: str,
+        holder: str,
+        mailboxes: Sequence[str],
+        now_ms: int,
+        settle_ms: int = SETTLE_MS,
+    ) -> Taken:
+        """
+        Take the leases of mailboxes for one slice, as far as they are free and not paused.
+
+        What a dead worker held is free for its own slice, whose calls are counted by then, and for
+        others after `settle_ms`, when they must have ended.
+        """
         answers: list[int] = await self._scripts["lease"](
             [keys.worker(worker), keys.THROTTLED, keys.AWAY, *map(keys.mailbox, mailboxes)],
-            [holder, now_ms, MAILBOX_LEASE_MS, keys.WORKER, *mailboxes],
+            [
+                holder,
+                now_ms,
+                MAILBOX_LEASE_MS,
+                keys.WORKER,
+                max(settle_ms, 1),
+                keys.UNENDED,
+                *mailboxes,
+            ],
         )
         if len(answers) < len(mailboxes):
             return Taken(lost=True)
-        found = dict(zip(mailboxes, answers, strict=True))
+        more = answers[len(mailboxes) :]
+        found = dict(zip(mailboxes, answers, strict=False))
         return Taken(
             held={
                 name: -answer - 1 if answer else 0
                 for name, answer in found.items()
                 if answer == 0 or answer < BUSY
+            },
+            unended={
+                mailboxes[place]: Unended(calls, ends_ms)
+                for place, calls, ends_ms in zip(more[::3], more[1::3], more[2::3], strict=True)
             },
             paused_until_ms={name: answer for name, answer in found.items() if answer > 0},
             busy=frozenset(name for name, answer in found.items() if answer == BUSY),
@@ -202,6 +240,21 @@ class Leases:
         """Give mailboxes back, as far as this slice still holds them."""
         if mailboxes:
             await self._scripts["unlease"]([*map(keys.mailbox, mailboxes)], [holder])
+
+    async def count_unended(
+        self, calls: Iterable[tuple[str, str]], now_ms: int, settle_ms: int
+    ) -> None:
+        """
+        Note calls, by mailbox and id, for which nobody waits any more: they may be under way.
+
+        They count against their mailboxes for `settle_ms`. It may be said again.
+        """
+        ends_ms, kept_ms = now_ms + settle_ms, max(settle_ms, 1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for mailbox, call in calls:
+                pipe.zadd(keys.unended(mailbox), {call: ends_ms})
+                pipe.pexpire(keys.unended(mailbox), kept_ms)
+            await pipe.execute()
 
     async def pause_mailbox(
         self, batch_id: str, mailbox: str, until_ms: int, now_ms: int, *, away: int = 0

@@ -3,31 +3,52 @@
 -- A lease names the worker and the slice that hold it, and is good as long as that worker lives; a worker
 -- renews one key of its own instead of one for each mailbox.
 --
+-- When that worker is dead, its calls may still be under way. Whoever opens its slice counts them; until then, or
+-- until they must have ended, nobody else takes the mailbox. The lease names the slice only meanwhile.
+--
 -- KEYS  1 the worker's lease  2 throttled  3 away  4.. mailboxes' leases
 -- ARGV  1 holder ("worker|batch|slice")  2 now, ms  3 longest life of a lease, ms
---       4 prefix of workers' leases  5.. mailboxes' names, in the order of the keys
+--       4 prefix of workers' leases  5 after what time a dead worker's calls must have ended, ms
+--       6 prefix of mailboxes' calls of dead workers  7.. mailboxes' names, in the order of the keys
 -- returns for each mailbox: 0 taken; a time in ms: paused until then; -1 held by another slice;
 --         less than -1: taken, and away for so many times in a row, less one (-3 is twice);
+--         then three for each that is taken and where calls of dead workers may be under way: its place in the order,
+--         how many they are, and when the first of them must have ended, ms;
 --         or the empty list if the worker's own lease is lost
 
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return {}
 end
+local slice = string.match(ARGV[1], "|.*$")
 local any_away = redis.call("EXISTS", KEYS[3]) == 1
-local answers = {}
+local answers, unended = {}, {}
 for i = 4, #KEYS do
-  local mailbox = ARGV[i + 1]
+  local mailbox = ARGV[i + 3]
   local until_ms = tonumber(redis.call("ZSCORE", KEYS[2], mailbox) or "0")
-  local holder = redis.call("GET", KEYS[i])
-  local worker = holder and string.match(holder, "^[^|]*")
+  local worker, of_slice = string.match(redis.call("GET", KEYS[i]) or slice, "^([^|]*)(.*)$")
+  local lives = worker ~= "" and redis.call("EXISTS", ARGV[4] .. worker) == 1
   if until_ms > tonumber(ARGV[2]) then
     answers[i - 3] = until_ms
-  elseif holder and holder ~= ARGV[1] and redis.call("EXISTS", ARGV[4] .. worker) == 1 then
+  elseif lives and worker .. of_slice ~= ARGV[1] then
+    answers[i - 3] = -1
+  elseif of_slice ~= slice then
+    if worker ~= "" then
+      redis.call("SET", KEYS[i], of_slice, "PX", ARGV[5])
+    end
     answers[i - 3] = -1
   else
     redis.call("SET", KEYS[i], ARGV[1], "PX", ARGV[3])
     local away = any_away and tonumber(redis.call("HGET", KEYS[3], mailbox) or "0") or 0
     answers[i - 3] = away > 0 and -1 - away or 0
+    local calls = redis.call("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], "+inf", "WITHSCORES")
+    if #calls > 0 then
+      unended[#unended + 1] = i - 4
+      unended[#unended + 1] = #calls / 2
+      unended[#unended + 1] = tonumber(calls[2])
+    end
   end
+end
+for _, told in ipairs(unended) do
+  answers[#answers + 1] = told
 end
 return answers

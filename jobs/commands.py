@@ -5,14 +5,12 @@ Each is a thin line from click to the ledger; what they share stands in `jobs/co
 """
 
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
 import click
 from arq.connections import ArqRedis
 
-from config.errors import InputError
 from config.settings import Settings
 from jobs import report
 from jobs.apply import apply
@@ -26,15 +24,15 @@ from jobs.console import (
     watch_batch,
     with_ledger,
 )
+from jobs.flags import Flag
 from jobs.graph_pause import resume_graph
-from jobs.ledger.batches import Batches, Flagged, no_batch
+from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms
 from jobs.offboard import offboard
 from jobs.outcome import Outcome, Reason
 from jobs.private_files import open_private
-from jobs.queue import Queue
 from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
 from jobs.retry import Choice, queue_again
 from jobs.submit import read_file
@@ -240,9 +238,11 @@ def pause(batch: str) -> None:
     """
     Send nothing more of BATCH until it is resumed; what is in flight finishes.
 
+    It returns when no worker can begin to send any more, after two seconds at most.
+
     Example: bulkrsvp pause 5f0c9a31d2e84b67
     """
-    _raise_flag(batch, lambda batches: batches.pause(batch, paused=True))
+    _hold(Flag(batch, "is paused", lambda batches: batches.pause(batch, paused=True)))
     _tell_paused(batch)
 
 
@@ -265,7 +265,8 @@ def resume(batch: str | None, *, everything: bool) -> None:
     if batch is None:
         with_ledger(resume_graph)
         return
-    _raise_flag(batch, lambda batches: batches.pause(batch, paused=False))
+    flag = Flag(batch, "goes on", lambda batches: batches.pause(batch, paused=False))
+    with_ledger(flag.change)
     click.echo(f"batch {batch} goes on", err=True)
 
 
@@ -275,26 +276,22 @@ def cancel(batch: str) -> None:
     """
     End what has not been sent of BATCH; what is in flight finishes.
 
+    It returns when no worker can begin to send any more, after two seconds at most.
+
     Example: bulkrsvp cancel 5f0c9a31d2e84b67
     """
-    _raise_flag(batch, lambda batches: batches.cancel(batch))
+    _hold(Flag(batch, "is cancelled", lambda batches: batches.cancel(batch)))
     click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
 
 
-def _raise_flag(batch_id: str, act: Callable[[Batches], Awaitable[Flagged]]) -> None:
-    """Change a flag of a batch that is under way, and have its slices take notice now."""
-
-    async def change(redis: ArqRedis, batches: Batches) -> None:
-        match await act(batches):
-            case Flagged.FINISHED:
-                raise InputError(f"batch {batch_id} is finished; there is nothing left to change")
-            case Flagged.CANCELLED:
-                raise InputError(f"batch {batch_id} is cancelled already")
-            case Flagged.GONE:
-                raise no_batch(batch_id)
-        await Queue(redis, batches).wake(await batches.get(batch_id))
-
-    with_ledger(change)
+def _hold(flag: Flag) -> None:
+    """Raise a flag and wait until it holds; whoever breaks that off is told that it is raised."""
+    try:
+        with_ledger(flag.hold)
+    except KeyboardInterrupt:
+        if flag.raised:
+            click.echo(flag.broken_off, err=True)
+        raise
 
 
 COMMANDS = (submit, offboard, apply, status, results, retry, pause, resume, cancel)

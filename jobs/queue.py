@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from arq.connections import ArqRedis
-from arq.constants import job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import serialize_job
 
 from jobs.ledger import keys
@@ -60,6 +60,26 @@ class Queue:
     async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:
         """Queue slices that have lost their job."""
         await self._enqueue(batch, numbers)
+
+    async def at_work(self, batch_id: str) -> set[int]:
+        """
+        Return the slices of a batch that a worker may have open.
+
+        Who has one open keeps its job, or has opened it and not left it yet; who has died counts
+        until it is opened anew.
+        """
+        released = await self._batches.released(batch_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for number in released:
+                pipe.exists(in_progress_key_prefix + job_id(batch_id, number))
+                pipe.hget(keys.slice_records(batch_id, number), "begun")
+            found = await pipe.execute()
+        taken, opened = found[::2], found[1::2]
+        return {
+            number
+            for number, job, begun in zip(released, taken, opened, strict=True)
+            if job or begun is not None
+        }
 
     async def wake(self, batch: Batch) -> None:
         """Have all released slices of a batch taken up now, whatever they wait for."""

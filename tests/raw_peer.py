@@ -27,6 +27,7 @@ class Peer:
     def __init__(self) -> None:
         self.url = ""
         self.received: list[bytes] = []
+        self.connections = 0
         self.arrived = asyncio.Event()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -59,6 +60,7 @@ async def peer_that(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.current_task())
+        peer.connections += 1
         try:
             await follow(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -330,6 +330,25 @@ def test_a_withdrawn_call_writes_nothing() -> None:
     assert (b"", ["with a connection"]) == (bytes(heard), asked)
 
 
+def test_a_late_call_leaves_its_connection_to_the_next() -> None:
+    """What took too long to connect writes nothing; the next call finds a connection, and goes."""
+    leaves = [False, True]
+
+    async def scenario() -> None:
+        async with peer_that(saying(ACCEPTED)) as peer, graph_at(peer.url) as graph:
+            replies = [
+                await graph.send(
+                    RESPONSE, token="t", client_request_id="g", timely=lambda: leaves.pop(0)
+                )
+                for _ in range(2)
+            ]
+        late = (None, TransportEnd.WITHDRAWN, False)
+        assert [late, (202, None, True)] == [facts(reply) for reply in replies]
+        assert (1, 1) == (peer.connections, len(peer.received))
+
+    asyncio.run(scenario())
+
+
 def test_a_kept_connection_is_asked_for_as_well() -> None:
     """A call that is withdrawn on a kept connection writes nothing, and the next one goes."""
     leaves = [True, False, True]

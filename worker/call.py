@@ -14,7 +14,7 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from jobs.ledger.entries import Entry
-from jobs.ledger.writes import Answer, Kind, Word
+from jobs.ledger.writes import MARK_GOOD_S, Answer, Kind, Word
 from jobs.record import Record
 from jobs.response import Response
 from worker import account
@@ -23,7 +23,7 @@ from worker.clock import unstopped_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.pause import leave_alone, until_ms_of
-from worker.reply import Reply
+from worker.reply import Reply, TransportEnd
 from worker.shift import Shift
 from worker.throttle import Leave
 from worker.token_trial import Blame
@@ -32,9 +32,6 @@ from worker.verdict import GRAPHS_WORD, Judgement, Verdict, judge, judge_lone_to
 
 UNREACHED_MS = 500
 """When to come back after Redis did not take a mark: the call was not made."""
-
-MARK_GOOD_S = 1.0
-"""How long a mark may wait for a slot: who has paused a batch meanwhile must not wait for long."""
 
 SPARING_S = 60.0
 """The backoff while the retry budget is used up, in seconds."""
@@ -55,6 +52,7 @@ class Call(ABC):
         self._before = entry.record
         self._leave = Leave.OPEN
         self._begun_s = 0.0
+        self._asked_s = 0.0
 
     async def make(self) -> bool:
         """Make the call if all allow it; return whether its response may take another step."""
@@ -81,24 +79,38 @@ class Call(ABC):
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
         marked = over = False
         while not over:
-            asked_s = unstopped_s()
+            self._asked_s = unstopped_s()
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
             async with self._means.slot:
                 over = self._overtaken()
-                if not over and unstopped_s() - asked_s < MARK_GOOD_S:
+                if not over and self._timely():
                     self._means.gate.begun(self._lane.mailbox)
                     self._means.trial.begun(self._lane.mailbox)
                     self._begun_s = monotonic()
                     try:
-                        return await self._exchange(token)
+                        reply = await self._exchange(token)
                     finally:
                         self._means.trial.ended(self._lane.mailbox)
+                    if not self._was_late(reply):
+                        return reply
             self._means.gate.give_back(self._leave)
         if marked:  # it is taken back, since no call was made
             await self._shift.note(self._entry, self._before)
         return None
+
+    def _timely(self) -> bool:
+        """Whether the call may still begin on the strength of its mark."""
+        return unstopped_s() - self._asked_s < MARK_GOOD_S
+
+    def _was_late(self, reply: Reply) -> bool:
+        """Whether no byte was sent, only because it took too long to connect."""
+        return reply.code is TransportEnd.WITHDRAWN and self._permitted()
+
+    def _permitted(self) -> bool:
+        """Whether the mark still holds: who stood still for too long must not send on it."""
+        return self._means.presence.holds(self._shift.part.worker)
 
     @abstractmethod
     async def _exchange(self, token: str) -> Reply:
@@ -278,12 +290,12 @@ class Sending(EventCall):
 
     async def _exchange(self, token: str) -> Reply:
         return await self._means.graph.send(
-            self._response, token=token, client_request_id=self.id, permitted=self._permitted
+            self._response,
+            token=token,
+            client_request_id=self.id,
+            permitted=self._permitted,
+            timely=self._timely,
         )
-
-    def _permitted(self) -> bool:
-        """Whether the mark still holds: who stood still for too long must not send on it."""
-        return self._means.presence.holds(self._shift.part.worker)
 
     def _judge(self, reply: Reply) -> Judgement:
         return judge(reply, self._response, self._before)

@@ -98,7 +98,9 @@ class PageCall(Reading):
             super()._obey(answer)
 
     async def _exchange(self, token: str) -> Reply:
-        return await self._means.graph.read(self._url, token=token, client_request_id=self.id)
+        return await self._means.graph.read(
+            self._url, token=token, client_request_id=self.id, timely=self._timely
+        )
 
     def _judge(self, reply: Reply) -> Judgement:
         if reply.page is not None and reply.page.single is not self.single:

@@ -118,12 +118,14 @@ class Graph:
         token: str,
         client_request_id: str,
         permitted: Callable[[], bool] = lambda: True,
+        timely: Callable[[], bool] = lambda: True,
     ) -> Reply:
         """
         Send `response`: one POST, whatever comes of it.
 
-        `client_request_id` is a GUID that no other call had. `permitted` is asked once more when
-        there is a connection; if it says no, nothing is sent. Raises nothing of the network.
+        `client_request_id` is a GUID that no other call had. `permitted` and `timely` are asked
+        once more when there is a connection; if one says no, nothing is sent. Raises nothing of
+        the network.
         """
         return await self._call(
             "POST",
@@ -131,6 +133,7 @@ class Graph:
             _headers(token, client_request_id) | {"Content-Type": "application/json"},
             data=body(response),
             permitted=permitted,
+            timely=timely,
         )
 
     async def look(
@@ -154,11 +157,18 @@ class Graph:
         target = f"{self._path}/users{_user(user)}/calendar/events?$top=1&$select=id"
         return await self._call("GET", target, _headers(token, client_request_id))
 
-    async def read(self, url: str, *, token: str, client_request_id: str) -> Reply:
+    async def read(
+        self,
+        url: str,
+        *,
+        token: str,
+        client_request_id: str,
+        timely: Callable[[], bool] = lambda: True,
+    ) -> Reply:
         """Read a page of a calendar: one GET of an address that `is_ours`, exactly as it is."""
         headers = _headers(token, client_request_id) | {"Prefer": 'outlook.timezone="UTC"'}
         target = URL(url, encoded=True).raw_path_qs
-        return await self._call("GET", target, headers, paged=True)
+        return await self._call("GET", target, headers, timely=timely, paged=True)
 
     def address(self, path: str) -> str:
         """Return the address of a path, from `/users` on."""
@@ -186,6 +196,7 @@ class Graph:
         *,
         data: bytes = b"",
         permitted: Callable[[], bool] = lambda: True,
+        timely: Callable[[], bool] = lambda: True,
         paged: bool = False,
     ) -> Reply:
         begun_s = _monotonic_s()
@@ -197,6 +208,7 @@ class Graph:
                 headers,
                 body=data,
                 permitted=permitted,
+                timely=timely,
                 limit=MAX_PAGE_BYTES if paged else MAX_BODY,
             )
         finally:

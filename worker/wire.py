@@ -140,13 +140,15 @@ class Wire:
         *,
         body: bytes = b"",
         permitted: Callable[[], bool],
+        timely: Callable[[], bool] = lambda: True,
         limit: int = MAX_BODY,
     ) -> Incoming:
         """
         Send one request, once, and read what comes; raises nothing of the network.
 
-        `target` is path and query as they go out. `permitted` is asked last thing before the
-        first byte is written. No more than `limit` bytes of the reply's body are read. Raises
+        `target` is path and query as they go out. `permitted` and `timely` are asked last thing
+        before the first byte is written; what is only late leaves its connection to the next call.
+        No more than `limit` bytes of the reply's body are read. Raises
         `ValueError` if a header cannot stand in a request.
         """
         incoming = Incoming(_NOT_YET, _NO_HEADERS)
@@ -156,7 +158,9 @@ class Wire:
             return incoming
         try:
             with self._limit.begin():
-                await self._exchange(request, incoming, permitted, limit)
+                connection = await self._admitted(incoming, permitted, timely)
+                if connection is not None:
+                    await self._exchange(request, incoming, connection, limit)
         except _ERRORS as error:
             if incoming.status is None:  # else it has come, and nothing else counts
                 self._end(incoming, transport_end(error))
@@ -172,14 +176,27 @@ class Wire:
         head = f"{method} {target} HTTP/1.1\r\n{self._common}{_lines(headers)}{length}\r\n"
         return head.encode() + body
 
-    async def _exchange(
-        self, request: bytes, incoming: Incoming, permitted: Callable[[], bool], limit: int
-    ) -> None:
+    async def _admitted(
+        self, incoming: Incoming, permitted: Callable[[], bool], timely: Callable[[], bool]
+    ) -> aiohttp.connector.Connection | None:
+        """Return a connection; None if nothing may be sent any more now that there is one."""
         connection = await self._connect()
         if not permitted():  # this machine stood still: who knows what the connection is worth
             _reset(connection)
-            self._end(incoming, TransportEnd.WITHDRAWN)
-            return
+        elif not timely():
+            connection.release()
+        else:
+            return connection
+        self._end(incoming, TransportEnd.WITHDRAWN)
+        return None
+
+    async def _exchange(
+        self,
+        request: bytes,
+        incoming: Incoming,
+        connection: aiohttp.connector.Connection,
+        limit: int,
+    ) -> None:
         incoming.reached = True
         protocol = cast("_Protocol", connection.protocol)
         try:

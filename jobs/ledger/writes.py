@@ -26,6 +26,10 @@ CALLS_BURST: Final = 4_000
 """A mailbox's allowance: burst + 600 s x rate is what Graph allows in any 10 minutes, 10,000."""
 
 
+MARK_GOOD_S: Final = 1.0
+"""How long after a mark was asked for its call may begin: who pauses a batch waits for that."""
+
+
 class Word(StrEnum):
     """What the ledger answers to a write."""
 

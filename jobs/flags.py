@@ -1,0 +1,95 @@
+"""
+Flags of a batch that is under way: raised in the ledger, then waited for until they hold.
+
+The ledger grants no mark against a flag, but one that it granted before is good for a moment. Who
+paused a batch, or cancelled it, is told so when that moment is over; at once if nobody is at work.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Final
+
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from config.errors import InputError, LedgerUnreachable
+from jobs.ledger.batches import Batches, Flagged, no_batch
+from jobs.ledger.writes import MARK_GOOD_S
+from jobs.queue import Queue
+from jobs.quoting import refusal
+
+HELD_S: Final = MARK_GOOD_S + 0.5
+"""After a flag was raised no call begins any more; half a second is for its way to Graph."""
+
+ASKED_S: Final = 0.05
+"""Between two questions whether somebody is still at work."""
+
+Raise = Callable[[Batches], Awaitable[Flagged]]
+
+
+class Flag:
+    """
+    A flag of one batch; `word` says what the batch is under it.
+
+    `raised` is whether the ledger has it: from then on it counts, whatever becomes of the command.
+    """
+
+    def __init__(self, batch_id: str, word: str, act: Raise) -> None:
+        self.raised = False
+        self.broken_off = f"batch {batch_id} {word} all the same; calls may still begin for 2 s"
+        self._batch_id = batch_id
+        self._word = word
+        self._act = act
+
+    async def change(self, redis: ArqRedis, batches: Batches) -> None:
+        """Change it, and have the batch's slices take notice now. Raises `InputError`."""
+        await self._raise(batches)
+        await self._wake(redis, batches)
+
+    async def hold(self, redis: ArqRedis, batches: Batches) -> None:
+        """
+        Raise it, and return when no call of the batch can begin any more that it forbids.
+
+        Raises `InputError`, and `LedgerUnreachable` when Redis has it but does not answer then.
+        """
+        await self._raise(batches)
+        try:
+            await self._until_held(redis, batches)
+        except (RedisError, OSError) as error:
+            if _is_cut_off():  # redis-py may answer a cancellation with an error of its own
+                raise asyncio.CancelledError from error
+            raise LedgerUnreachable(
+                f"batch {self._batch_id} {self._word}, but then Redis did not answer"
+                f" ({refusal(error)}): calls may still begin for 2 s; when it is back, see with"
+                f" `bulkrsvp status {self._batch_id}` that it still knows"
+            ) from error
+
+    async def _raise(self, batches: Batches) -> None:
+        match await self._act(batches):
+            case Flagged.FINISHED:
+                raise InputError(
+                    f"batch {self._batch_id} is finished; there is nothing left to change"
+                )
+            case Flagged.CANCELLED:
+                raise InputError(f"batch {self._batch_id} is cancelled already")
+            case Flagged.GONE:
+                raise no_batch(self._batch_id)
+        self.raised = True
+
+    async def _wake(self, redis: ArqRedis, batches: Batches) -> None:
+        await Queue(redis, batches).wake(await batches.get(self._batch_id))
+
+    async def _until_held(self, redis: ArqRedis, batches: Batches) -> None:
+        """Wait until those have left that were at work when it was raised, or have lost leave."""
+        queue, holds_s = Queue(redis, batches), monotonic() + HELD_S
+        busy = await queue.at_work(self._batch_id)
+        await self._wake(redis, batches)
+        while busy and (left_s := holds_s - monotonic()) > 0:
+            await asyncio.sleep(min(left_s, ASKED_S))
+            busy &= await queue.at_work(self._batch_id)
+
+
+def _is_cut_off() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

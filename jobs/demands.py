@@ -53,13 +53,17 @@ HDEL K f
 HGET K f
 HGETALL K
 HINCRBY K f 1
+HLEN K
 HMGET K f
+HSCAN K 0
 HSET K f 1
 HSETNX K f 1
+HSTRLEN K f
 INCRBY A 1
 PERSIST K
 PEXPIRE A 1
 PSETEX A 1 1
+PTTL K
 RENAME K K
 SADD K m
 SCAN 0
@@ -69,6 +73,7 @@ SISMEMBER K m
 SMEMBERS K
 SREM K m
 TIME
+UNLINK K
 ZADD K 1 m
 ZCOUNT K 0 1
 ZINCRBY K 1 m
@@ -88,9 +93,12 @@ Beside these they need WATCH, UNWATCH, MULTI and EXEC, which always go together,
 
 WORKERS: Final = frozenset(
     [
+        "HLEN",
         "HSETNX",
+        "HSTRLEN",
         "INCRBY",
         "PEXPIRE",
+        "PTTL",
         "SET",
         "SREM",
         "TIME",
@@ -100,7 +108,9 @@ WORKERS: Final = frozenset(
         "ZSCORE",
     ]
 )
-ADMINISTRATORS: Final = frozenset(["PERSIST", "RENAME", "SISMEMBER", "ZCOUNT", "ZREVRANGE"])
+ADMINISTRATORS: Final = frozenset(
+    ["PERSIST", "RENAME", "SISMEMBER", "UNLINK", "ZCOUNT", "ZREVRANGE"]
+)
 """The commands that only a worker sends, or only who submits and asks; `run` sends both."""
 
 _LOGIN: Final = (

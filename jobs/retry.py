@@ -1,9 +1,9 @@
 """
 Queue responses of a batch again that have ended: which ones, and what becomes of it meanwhile.
 
-It goes slice by slice, so a batch may be finished, paused, retried by another or cancelled in
-between; a cancel wins. Whoever dies here has queued some slices again, and left the others as they
-were. It knows neither click nor how a response is sent.
+It goes slice by slice, and in steps through a big one, so a batch may be finished, paused, retried
+by another or cancelled in between; a cancel wins. Whoever dies here has queued some responses
+again, and left the others as they were. It knows neither click nor how a response is sent.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from config.errors import InputError
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch
+from jobs.ledger.retries import REOPENED_AT_ONCE, Retries
 from jobs.moments import now_ms
 from jobs.queue import Queue
 
@@ -60,26 +61,31 @@ async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: 
     being_cancelled = InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
     if batch.cancelled and not batch.finished_at_ms:
         raise being_cancelled
-    retried = await _reopen(batches, batch, choice, now_ms() + batch.allowed_ms)
+    retries = Retries(redis)
+    retried = await _reopen(batches, retries, batch, choice, now_ms() + batch.allowed_ms)
     if not retried.count:
         if retried.cancelled:
             raise being_cancelled
         return retried
-    await batches.end_retry(batch_id)
+    await retries.end_retry(batch_id)
     now = await batches.get(batch_id)
     await Queue(redis, batches).wake(now)
     return replace(retried, paused=now.paused)
 
 
-async def _reopen(batches: Batches, batch: Batch, choice: Choice, deadline_ms: int) -> Retried:
+async def _reopen(
+    batches: Batches, retries: Retries, batch: Batch, choice: Choice, deadline_ms: int
+) -> Retried:
     count, left, number = 0, 0, 0
     async for part in batches.lines(batch):
         lines = [line for line in part if choice.has(line)]
-        answer = await batches.reopen(batch, number, lines, deadline_ms) if lines else (0, 0)
-        if answer is None:
-            return Retried(count, left, cancelled=True)
-        count, left = count + answer[0], left + answer[1]
-        if count:  # it goes on; whatever cancel it shows from now on is a later one
-            batch = replace(batch, cancelled=False)
+        for first in range(0, len(lines), REOPENED_AT_ONCE):
+            some = lines[first : first + REOPENED_AT_ONCE]
+            answer = await retries.reopen(batch, number, some, deadline_ms)
+            if answer is None:
+                return Retried(count, left, cancelled=True)
+            count, left = count + answer[0], left + answer[1]
+            if count:  # it goes on; whatever cancel it shows from now on is a later one
+                batch = replace(batch, cancelled=False)
         number += 1
     return Retried(count, left)

@@ -20,6 +20,7 @@ from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch, Order
 from jobs.ledger.leases import Leases
 from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.retries import Retries
 from jobs.ledger.slices import Closed, Slices
 from jobs.ledger.writes import Answer, Kind, Word, Written
 from jobs.outcome import Ending, Outcome, Reason
@@ -71,6 +72,7 @@ class Ledger:
         self.redis: Any = redis  # redis-py types each command as both sync and async
         self.batches = Batches(redis)
         self.leases = Leases(redis)
+        self.retries = Retries(redis)
         self.written = Written()
         self.slices = Slices(redis, lambda: self.now_ms, self.written)
 

@@ -552,7 +552,7 @@ async def reopen(ledger: Ledger, batch: Batch, deadline_ms: int) -> list[tuple[i
     counts = []
     for number, part in enumerate(parts):
         failed = [line for line in part if line.record.ending == FAILED]
-        answer = await ledger.batches.reopen(batch, number, failed, deadline_ms)
+        answer = await ledger.retries.reopen(batch, number, failed, deadline_ms)
         assert answer is not None
         counts.append(answer)
     return counts
@@ -610,10 +610,10 @@ async def test_retry_takes_up_what_it_read(redis_url: str) -> None:
         batch = await ledger.submit(1)
         await ledger.finish(0, [FAILED])
         (lines,) = [part async for part in ledger.batches.lines(batch)]
-        first = await ledger.batches.reopen(batch, 0, lines, NOW)
+        first = await ledger.retries.reopen(batch, 0, lines, NOW)
         ledger.now_ms += 1
         await ledger.finish(0, [FAILED])
-        second = await ledger.batches.reopen(batch, 0, lines, NOW)
+        second = await ledger.retries.reopen(batch, 0, lines, NOW)
 
         assert ((1, 0), (0, 0)) == (first, second)
 

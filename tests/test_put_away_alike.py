@@ -84,12 +84,12 @@ class Side:
     async def retry(self) -> object:
         """Queue again what had failed when it was read."""
         failed = [each for each in self.read if each.record.ending == FAILED]
-        return await self.ledger.batches.reopen(self.batch, 0, failed, NOW)
+        return await self.ledger.retries.reopen(self.batch, 0, failed, NOW)
 
     async def seen(self) -> object:
         """Return all that anybody can see of it."""
         batch = await self.ledger.batches.get(self.batch.id)
-        return replace(batch, id="", version=0), await self._lines()
+        return replace(batch, id="", version=0, expiry=""), await self._lines()
 
     async def _lines(self) -> list[Entry]:
         parts = self.ledger.batches.lines(self.batch)

@@ -26,8 +26,10 @@ LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
 WORKER, ADMINISTRATOR, WATCHER = LINES
 PASSWORD = "never-used-elsewhere"
 SELDOM = {"ping", "select", "psetex", "pexpire", "get", "scan", "del", "discard", "config"}
+SELDOM |= {"hscan", "sismember"}
 """After a pause, for a database but the first, for slices beyond the first, for slices that last,
-for `check`, for two who submit the same at once, after a restart."""
+for `check`, for two who submit the same at once, after a restart; for a mailbox with thousands of
+rows, for a retry of what was not logged yet."""
 ALONE = {"ping", "info", "select", "multi", "exec", "discard"}
 
 

@@ -14,7 +14,8 @@ from small_ledger import FAILED, NOW, Ledger, ledger_at, order, slices
 
 from config.errors import InputError
 from jobs.ledger import keys
-from jobs.ledger.batches import AT_ONCE, Commit, Flagged
+from jobs.ledger.batches import Commit, Flagged
+from jobs.ledger.expiry import AT_ONCE
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import NO_PAUSES
 from jobs.ledger.slices import Closed
@@ -46,7 +47,7 @@ async def take_step(ledger: Ledger, batch: Batch, number: int) -> tuple[int, int
     """Queue what failed in one slice again, by what is known of the batch."""
     parts = [part async for part in ledger.batches.lines(batch)]
     failed = [line for line in parts[number] if line.record.ending == FAILED]
-    return await ledger.batches.reopen(batch, number, failed, LATER)
+    return await ledger.retries.reopen(batch, number, failed, LATER)
 
 
 @awaited
@@ -166,7 +167,7 @@ async def test_a_finished_batch_keeps_its_flags(redis_url: str) -> None:
     async with ledger_at(redis_url) as ledger:
         batch = await failed_batch(ledger, 1)
         await take_step(ledger, batch, 0)
-        await ledger.batches.end_retry("b")
+        await ledger.retries.end_retry("b")
         await ledger.finish(0)
         answers = [await ledger.batches.cancel("b"), await ledger.batches.pause("b", paused=True)]
         answers.append(await ledger.batches.cancel("none"))
@@ -224,7 +225,7 @@ async def test_what_a_retry_has_ended_is_forgotten(redis_url: str, redis: Redis)
             await ledger.batches.announce(await ledger.batches.get("b"))
 
             assert (Closed.FINISHED, {True}) == (closed, expires(redis))
-        await ledger.batches.end_retry("b")
+        await ledger.retries.end_retry("b")
         pass_days(redis)
 
         assert [] == list(redis.scan_iter("bulkrsvp:batch:*"))
@@ -239,7 +240,7 @@ async def test_a_batch_that_expires_under_a_retry(redis_url: str, redis: Redis) 
         (lines,) = [part async for part in ledger.batches.lines(batch)]
         pass_days(redis)
         with pytest.raises(InputError, match="there is no batch 'b'"):
-            await ledger.batches.reopen(batch, 0, lines, LATER)
+            await ledger.retries.reopen(batch, 0, lines, LATER)
 
         assert [] == list(redis.scan_iter("bulkrsvp:batch:*"))
 
@@ -294,6 +295,7 @@ async def test_a_batch_of_many_slices(redis_url: str, redis: Redis) -> None:
         redis.hset(keys.batch("b"), "open", "1")
         await ledger.finish(0, [FAILED])
         batch = await ledger.batches.get("b")
+        await ledger.batches.announce(batch)
         finished = expires(redis)
         await take_step(ledger, batch, 0)
         kept = expires(redis)

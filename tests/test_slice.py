@@ -90,7 +90,7 @@ async def test_a_retry_before_the_next_opening(redis_url: str) -> None:
         part = await rig.ledger.open()
         await rig.ledger.settle(part, part.entries[0], FAILED)  # and dies before it has logged it
         (lines,) = [lines async for lines in rig.ledger.batches.lines(batch)]
-        reopened = await rig.ledger.batches.reopen(batch, 0, lines, now_ms() - 1)
+        reopened = await rig.ledger.retries.reopen(batch, 0, lines, now_ms() - 1)
         await work(rig.means, "b", 0)
         settled: list[Any] = [call.kwargs for call in rig.heard.calls if "outcome" in call.kwargs]
 

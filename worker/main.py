@@ -229,6 +229,8 @@ async def nothing_left(means: Means) -> bool:
     """Say whether every batch is finished, paused, or still to come: the end of `--burst`."""
     for batch_id in await means.batches.active():
         batch = await means.batches.find(batch_id)
-        if batch is not None and not batch.paused and batch.not_before_ms <= means.now_ms():
+        if batch is None or batch.paused or batch.announced:
+            continue
+        if batch.not_before_ms <= means.now_ms():
             return False
     return True

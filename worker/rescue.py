@@ -26,6 +26,9 @@ STRUCK_OFF_S = 60.0
 ANNOUNCED_LATE_MS = 5_000
 """After that long whoever finished a batch has died before it said so."""
 
+EXPIRED_LATE_MS = 60_000
+"""After that long whoever went through all slices of a finished batch has died in between."""
+
 
 class Rescue:
     """Looks after all batches that are not finished and announced."""
@@ -116,6 +119,9 @@ class Rescue:
             places = await self._queue.places(batch)
             await self._queue.release(batch, self._count_waiting(places.values()))
             await self._restore(batch, frozenset(n for n, due in places.items() if due is None))
+        elif batch.announced:
+            if batch.expiry_since_ms and batch.expiry_since_ms < now_ms - EXPIRED_LATE_MS:
+                await self._means.batches.expire(batch)
         elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
             await announce(self._means, batch.id)
 

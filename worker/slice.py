@@ -148,6 +148,8 @@ class Walk:
     async def _end_unsent(self, entries: Iterable[Entry]) -> None:
         """End what is over in a mailbox that may not be called: that takes no call."""
         for entry in entries:
+            if self._means.log_lost.is_set():
+                return
             following = self._shift.next_step(entry)
             if following.ending is not None:
                 await self._shift.settle(entry, entry.record, following.ending)

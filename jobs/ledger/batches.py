@@ -6,7 +6,6 @@ It keeps what was asked and what came of it; it does not know arq, Graph, or a f
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import StrEnum
-from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -14,21 +13,18 @@ from redis.asyncio import Redis
 
 from config.errors import InputError, LedgerUnreachable
 from jobs.ledger import keys
-from jobs.ledger.archive import ARCHIVE, unpack
 from jobs.ledger.entries import Entry, read_entries
+from jobs.ledger.expiry import AT_ONCE, Expiry
 from jobs.ledger.facts import CODED, VERSIONS, Batch, Order, read_batch
 from jobs.ledger.pauses import Pauses, read_pauses
+from jobs.ledger.reading import FIELDS_AT_ONCE, read_on
 from jobs.ledger.script import Script
 from jobs.packing import Slice
-from jobs.selection import Selection
-
-AT_ONCE = 500
-"""Slices in one step when all of a batch are touched: some milliseconds of Redis."""
 
 ANNOUNCING_MS = 5_000
 """How long a worker may take from claiming an announcement to its line."""
 
-SCRIPTS = ("announce", "commit", "flag", "forget", "keep", "release", "reopen", "sweep")
+SCRIPTS = ("announce", "commit", "flag", "forget", "release", "sweep")
 
 STAGED_AT_ONCE = 50
 """Slices per round trip of a submit: large enough to be fast, small enough to stay flat."""
@@ -58,6 +54,7 @@ class Batches:
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._scripts = {name: Script(redis, name) for name in SCRIPTS}
+        self._expiry = Expiry(redis)
 
     async def commit(self, order: Order, slices: Iterable[Slice], now_ms: int) -> Commit:
         """
@@ -167,6 +164,12 @@ class Batches:
             [keys.batch(batch.id), keys.ACTIVE, keys.throttled(batch.id)],
             [batch.id, batch.finished_at_ms],
         )
+        if batch.expiry_since_ms:
+            await self.expire(batch)
+
+    async def expire(self, batch: Batch) -> None:
+        """Let all slices of a finished batch expire; it is active until they do."""
+        await self._expiry.expire(batch)
 
     async def forget(self, batch_id: str) -> None:
         """Take a batch that is gone from the list of active ones, unless it was made anew."""
@@ -199,78 +202,16 @@ class Batches:
             yield await self._slice_lines(batch.id, number)
 
     async def _slice_lines(self, batch_id: str, number: int) -> list[Entry]:
+        name = keys.slice_records(batch_id, number)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(keys.rows(batch_id), str(number))
-            pipe.hgetall(keys.slice_records(batch_id, number))
-            body, records = await pipe.execute()
+            pipe.hscan(name, count=FIELDS_AT_ONCE)
+            body, first = await pipe.execute()
         if body is None:
             raise LedgerUnreachable(
                 f"the rows of batch {batch_id} are gone from Redis; was it flushed, or full?"
             )
-        return list(read_entries(body, records))
-
-    async def reopen(
-        self, batch: Batch, number: int, lines: Iterable[Entry], deadline_ms: int
-    ) -> tuple[int, int] | None:
-        """
-        Queue settled responses of one slice again.
-
-        Returns how many, and how many not because no worker has logged their end yet. Returns None
-        and queues nothing if the batch was cancelled after `batch` was read. The first responses
-        that are queued end a cancel that `batch` shows. Raises `InputError` if the batch is gone.
-        """
-        arguments: list[Any] = []
-        for line in lines:
-            if line.record.ending is not None:
-                before, after = line.record.to_json(), line.record.reopened().to_json()
-                outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
-                arguments += [line.row, before, after, outcome.value, int(finds)]
-        cancelled_end_ms = batch.finished_at_ms if batch.cancelled else 0
-        while True:
-            taken_out = await self._take_out(batch.id, number)
-            answer = await self._scripts["reopen"](
-                [
-                    keys.batch(batch.id),
-                    keys.slice_records(batch.id, number),
-                    keys.ACTIVE,
-                    keys.released(batch.id),
-                    keys.rows(batch.id),
-                    keys.unlogged(batch.id, number),
-                ],
-                [batch.id, number, deadline_ms, cancelled_end_ms, *taken_out, *arguments],
-            )
-            match answer:
-                case [count, left]:
-                    return count, left
-                case b"expiring":
-                    await self._keep(batch.id)
-                case b"cancelled":
-                    return None
-                case b"gone":
-                    raise no_batch(batch.id)
-                case _:  # its records were put away meanwhile
-                    continue
-
-    async def _keep(self, batch_id: str) -> None:
-        """Take the expiry from all slices of a batch, as long as it stays finished."""
-        batch, prefix = await self.get(batch_id), keys.slices_prefix(batch_id)
-        for first in range(0, batch.slices, AT_ONCE):
-            last = min(first + AT_ONCE, batch.slices) - 1
-            all_kept = int(last == batch.slices - 1)
-            if not await self._scripts["keep"](
-                [keys.batch(batch_id)], [prefix, first, last, batch.finished_at_ms, all_kept]
-            ):
-                return
-
-    async def end_retry(self, batch_id: str) -> None:
-        """Note that a retry queues nothing more: a finished batch has no flags to change again."""
-        await self._redis.hdel(keys.batch(batch_id), "retrying")
-
-    async def _take_out(self, batch_id: str, number: int) -> list[Any]:
-        """Return a slice's archive, how many records are in it, and these, row and text in turn."""
-        archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
-        records = {} if archive is None else unpack(archive)
-        return [archive or b"", len(records), *chain.from_iterable(records.items())]
+        return list(read_entries(body, await read_on(self._redis, name, *first)))
 
 
 def no_batch(batch_id: str) -> InputError:

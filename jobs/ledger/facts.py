@@ -85,6 +85,7 @@ class Batch:
     paused: bool
     cancelled: bool
     announced: bool
+    expiry: str
     doubted_ms: int
     wakes: int
     calls: int
@@ -102,6 +103,14 @@ class Batch:
         if self.not_before_ms > now_ms:
             return BatchState.SCHEDULED
         return BatchState.FINDING if self.finding else BatchState.RUNNING
+
+    @property
+    def expiry_since_ms(self) -> int:
+        """Since when its slices are given their expiry, or kept; 0 if there is no more to do."""
+        match self.expiry.split():  # as `lua/expiry.lua` writes it
+            case [end, "expire" | "keep", _, since] if end == str(self.finished_at_ms):
+                return int(since)
+        return 0
 
     @property
     def successful(self) -> bool:
@@ -140,6 +149,7 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
         paused=bool(number("paused")),
         cancelled=bool(number("cancelled")),
         announced=bool(number("announced")),
+        expiry=facts.get(b"expiry", b"").decode(),
         doubted_ms=number("doubted_ms"),
         wakes=number("wakes"),
         calls=number("calls"),

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from jobs.ledger.entries import Entry, Number
 from jobs.ledger.facts import CODED, Batch
 from jobs.record import Record
 from jobs.selection import Selection
+
+LOGGED_AT_ONCE: Final = 1_000
+"""Rows of which one write tells that they were logged; they are more only after odd ends."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +60,8 @@ class OpenSlice:
 
     def take_told(self) -> "Told":
         """Take what is to be told at this write."""
-        told = Told(self.logged, self.replies, self.throttled)
-        self.logged, self.replies, self.throttled = [], 0, 0
+        told = Told(self.logged[:LOGGED_AT_ONCE], self.replies, self.throttled)
+        self.logged, self.replies, self.throttled = self.logged[LOGGED_AT_ONCE:], 0, 0
         return told
 
     def put_back(self, told: "Told") -> None:

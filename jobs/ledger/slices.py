@@ -16,7 +16,8 @@ from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
 from jobs.ledger.entries import Entry, Number, found_entries, read_entries
 from jobs.ledger.facts import PUT_AWAY, read_batch
-from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.open_slice import LOGGED_AT_ONCE, OpenSlice
+from jobs.ledger.reading import BYTES_AT_ONCE, FIELDS_AT_ONCE, read_fields
 from jobs.ledger.script import Script
 from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
@@ -61,12 +62,16 @@ class Slices:
                 keys.slice_records(batch_id, number),
                 keys.unlogged(batch_id, number),
             ],
-            [number, self._now_ms()],
+            [number, self._now_ms(), FIELDS_AT_ONCE, BYTES_AT_ONCE],
         )
         if opened is None:
             return None
         epoch, body, facts, flat, unlogged, starts = opened
         records = _pairs(flat)
+        if not records:  # else there is an epoch at least
+            body, records = await self._read_big(batch_id, number)
+        if body is None:
+            return None
         entries = await _read_in_time(body, records)
         batch = read_batch(batch_id, _pairs(facts))
         waiting = {row.decode() for row in unlogged}
@@ -88,6 +93,13 @@ class Slices:
             unlogged=[entry for entry in entries if str(entry.row) in waiting],
             known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
         )
+
+    async def _read_big(
+        self, batch_id: str, number: int
+    ) -> tuple[bytes | None, dict[bytes, bytes]]:
+        """Read the rows and records of a big slice, which is open by then."""
+        body = await self._redis.hget(keys.rows(batch_id), str(number))
+        return body, await read_fields(self._redis, keys.slice_records(batch_id, number))
 
     async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
         """
@@ -156,6 +168,7 @@ class Slices:
 
         When it is done, its records are put away, unless Redis has others than this worker knows.
         """
+        await self._tell_logged(part)
         answer = await self._scripts["close"](
             [
                 keys.batch(part.batch.id),
@@ -178,6 +191,13 @@ class Slices:
         )
         part.logged = []
         return Closed(answer.decode())
+
+    async def _tell_logged(self, part: OpenSlice) -> None:
+        """Note what was logged, if it is more than the closing may take along."""
+        while len(part.logged) > LOGGED_AT_ONCE:
+            some = part.logged[:LOGGED_AT_ONCE]
+            await self._redis.srem(keys.unlogged(part.batch.id, part.number), *some)
+            part.logged = part.logged[LOGGED_AT_ONCE:]
 
 
 async def _read_in_time(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:

@@ -25,6 +25,9 @@ CALLS_PER_S: Final = 10
 CALLS_BURST: Final = 4_000
 """A mailbox's allowance: burst + 600 s x rate is what Graph allows in any 10 minutes, 10,000."""
 
+AT_ONCE: Final = 1_000
+"""Writes in one flush, some 10 ms of Redis: more gather only where a big slice is put in doubt."""
+
 
 MARK_GOOD_S: Final = 1.0
 """How long after a mark was asked for its call may begin: who pauses a batch waits for that."""
@@ -134,11 +137,24 @@ class Writes:
 
     async def _flush(self) -> None:
         while self._gathered:
-            gathered, self._gathered = self._gathered, {}
+            gathered = self._take()
             try:
                 await self._flush_once(gathered)
             except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
                 _fail(gathered, error)
+
+    def _take(self) -> Gathered:
+        """Take what has gathered, as far as Redis may be kept by it; the rest goes next."""
+        taken: Gathered = {}
+        room = AT_ONCE
+        while self._gathered and room:
+            part = next(iter(self._gathered))
+            writes = self._gathered.pop(part)
+            taken[part], left = writes[:room], writes[room:]
+            room -= len(taken[part])
+            if left:
+                self._gathered[part] = left  # behind the others
+        return taken
 
     async def _flush_once(self, gathered: Gathered) -> None:
         together = defaultdict[tuple[str, str, int], Gathered](dict)

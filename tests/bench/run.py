@@ -19,6 +19,7 @@ from typing import Final
 import cases_cpu
 import cases_faults
 import cases_size
+import cases_steps
 import cases_throttle
 import cases_time
 import click
@@ -36,6 +37,7 @@ CASES: Final[dict[str, Case]] = {
     "submit": cases_size.submit,
     "redis": cases_size.redis,
     "memory": cases_size.memory,
+    "steps": cases_steps.steps,
     "time": cases_time.time_to_finish,
     "urgent": cases_time.urgent,
     "firstcall": cases_time.first_call,

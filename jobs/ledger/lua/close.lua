@@ -1,5 +1,6 @@
 -- Leave a slice: note what was logged; if all its responses are settled and logged it is done, and with
--- the last slice the batch is finished.
+-- the last slice the batch is finished. Then all of it expires at once; of a batch with more than MOST slices, these
+-- take steps of their own (`expiry.lua`), and end later than the batch.
 --
 -- KEYS  1 batch  2 slice records  3 unlogged  4 released  5 rows
 -- ARGV  1 slice number  2 how many responses it has  3 now, ms  4 how long to keep a finished batch, s
@@ -8,38 +9,30 @@
 --       10 rows of the selections that count as one response in 2, with blanks between  11.. rows that have been logged
 -- returns "open", "woken" (open, and the batch was changed meanwhile: come back now), "done", "finished" (this slice was the last), or "gone"
 
--- Redis takes some thousand arguments at most from a table.
-local function by_thousands(command, list)
-  local answers = {}
-  for first = 1, #list, 1000 do
-    answers[#answers + 1] = redis.call(command, KEYS[2], unpack(list, first, math.min(first + 999, #list)))
-  end
-  return answers
-end
+local MOST = 500
 
 -- Put the records away as one field, if they are the ones that were packed: else they stay as they are.
 local function put_away()
-  local rows, texts = {}, {}
-  for row in string.gmatch(ARGV[9], "%S+") do
-    rows[#rows + 1] = row
+  local fields, known, texts = redis.call("HGETALL", KEYS[2]), {}, {}
+  for i = 1, #fields, 2 do
+    known[fields[i]] = fields[i + 1]
   end
-  for _, some in ipairs(by_thousands("HMGET", rows)) do
-    for _, text in ipairs(some) do
-      texts[#texts + 1] = text or ""
-    end
+  for row in string.gmatch(ARGV[9], "%S+") do
+    texts[#texts + 1] = known[row] or ""
+    known[row] = nil
   end
   if redis.sha1hex(table.concat(texts, "\n")) ~= ARGV[8] then
     return
   end
-  by_thousands("HDEL", rows)
-  -- A hash keeps the room that it once needed, so what is left of it begins anew.
-  local left = redis.call("HGETALL", KEYS[2])
+  -- A hash keeps the room that it once needed, so what is left of it begins anew, and lasts as long as before.
+  local lasts_ms = redis.call("PTTL", KEYS[2])
   redis.call("DEL", KEYS[2])
   redis.call("HSET", KEYS[2], "archive", ARGV[7])
-  by_thousands("HSET", left)
-  local batch = redis.call("HMGET", KEYS[1], "finished_at_ms", "kept_ms")
-  if batch[1] and batch[1] ~= batch[2] then -- else a retry is about to let the batch go on
-    redis.call("EXPIRE", KEYS[2], ARGV[4])
+  for field, text in pairs(known) do
+    redis.call("HSET", KEYS[2], field, text)
+  end
+  if lasts_ms > 0 then
+    redis.call("PEXPIRE", KEYS[2], lasts_ms)
   end
 end
 
@@ -71,7 +64,13 @@ if redis.call("HSETNX", KEYS[1], "finished_at_ms", ARGV[3]) == 0 then
 end
 redis.call("EXPIRE", KEYS[1], ARGV[4])
 redis.call("EXPIRE", KEYS[5], ARGV[4])
-for number = 0, tonumber(redis.call("HGET", KEYS[1], "slices")) - 1 do
+local slices = tonumber(redis.call("HGET", KEYS[1], "slices"))
+if slices > MOST then
+  local _, _, count = string.find(redis.call("HGET", KEYS[1], "expiry") or "", "^%d+ %a+ (%d+)")
+  redis.call("HSET", KEYS[1], "expiry", string.format("%s expire %d %s", ARGV[3], (count or 0) + 1, ARGV[3]))
+  return "finished"
+end
+for number = 0, slices - 1 do
   redis.call("EXPIRE", ARGV[5] .. number, ARGV[4])
 end
 return "finished"

@@ -10,13 +10,13 @@
 
 local known = redis.call("HGET", KEYS[1], "fingerprint")
 if known then
-  redis.call("DEL", KEYS[2])
+  redis.call("UNLINK", KEYS[2]) -- which frees the room in the background, as of all that may be big
   return known == ARGV[2] and "same" or "other"
 end
 if redis.call("EXISTS", KEYS[2]) == 0 then
   return "unstaged"
 end
-redis.call("DEL", KEYS[1], KEYS[6], KEYS[7], KEYS[8])
+redis.call("UNLINK", KEYS[1], KEYS[3], KEYS[6], KEYS[7], KEYS[8])
 redis.call("RENAME", KEYS[2], KEYS[3])
 redis.call("PERSIST", KEYS[3])
 redis.call("HSET", KEYS[1], "fingerprint", ARGV[2], "submitted_at_ms", ARGV[3], unpack(ARGV, 4))

@@ -14,5 +14,5 @@ for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   left[#left + 1] = ARGV[1] .. number
   left[#left + 1] = ARGV[1] .. number .. ":unlogged"
 end
-redis.call("DEL", unpack(left))
+redis.call("UNLINK", unpack(left)) -- which frees the room of big ones in the background
 return 1

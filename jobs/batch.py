@@ -5,7 +5,6 @@ Stands between `jobs/rows.py` and the ledger. Rows wait in a `Spool`, and slices
 memory is flat however long the file is; the ledger takes slice after slice. Does not know Redis.
 """
 
-import re
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from typing import Self
 
 from config.errors import InputError
 from jobs.fields import Asked
+from jobs.ledger.foreign import BATCH_ID
 from jobs.packing import MAX_UNPACKED, SLICE_SIZE, Packer, Slice
 from jobs.quoting import abbreviated
 from jobs.response import Response
@@ -25,7 +25,6 @@ from jobs.spool import SELECTS, Mailbox, Spool, Stored
 __all__ = ["Draft", "Refused", "check_batch_id", "draft"]
 
 _PLAN = b"plan\n"
-_BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Refused(InputError):  # says what became of the file
@@ -102,7 +101,7 @@ def draft(
 
 def check_batch_id(text: str) -> str:
     """Return `text` if a batch may be called so; raises `InputError`."""
-    if _BATCH_ID.fullmatch(text):
+    if BATCH_ID.fullmatch(text):
         return text
     raise InputError(
         f"{abbreviated(text)} cannot be a batch id; use 1 to 64 letters, digits, dots, hyphens "

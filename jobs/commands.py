@@ -21,6 +21,7 @@ from jobs.console import (
     read_status,
     read_wishes,
     submit_options,
+    tell_foreign,
     watch_batch,
     with_ledger,
 )
@@ -102,10 +103,15 @@ def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: b
 
 
 def _show_all(*, as_json: bool) -> None:
+    foreign = list[str]()
+
     async def read(_: ArqRedis, batches: Batches) -> list[tuple[Batch, Pauses]]:
-        return [(each, await batches.pauses(each.id, now_ms())) for each in await batches.all()]
+        found = await batches.all(foreign.append)
+        paused = await batches.pauses_all([each.id for each in found], now_ms())
+        return list(zip(found, paused, strict=True))
 
     found = with_ledger(read, writes=False)
+    tell_foreign(foreign)
     if as_json:
         click.echo(report.to_json([report.describe(batch, pauses) for batch, pauses in found]))
     else:

@@ -5,7 +5,7 @@ What goes wrong in a command is raised, and told here, in one place, without a t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.ledger.foreign import Unreadable
 from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
@@ -39,6 +40,9 @@ UNSUCCESSFUL_EXIT = 1
 INTERRUPTED = 130
 """The shell's own code for a command that SIGINT has stopped; here for SIGTERM and SIGHUP too."""
 
+
+FOREIGN_SHOWN = 20
+_WRITTEN_BY_OTHERS = "see who else writes to that Redis"
 
 _USER = TypeAdapter[str](User)
 
@@ -75,9 +79,22 @@ class Commands(ManualGroup):
             ctx.exit(InputError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except Unreadable as error:
+            _tell(f"bulkrsvp: {error}; {_WRITTEN_BY_OTHERS}")
+            ctx.exit(LedgerUnreachable.exit_code)
         except RedisError as error:
             _tell(f"bulkrsvp: {_why_broken_off(error)}")
             ctx.exit(LedgerUnreachable.exit_code)
+
+
+def tell_foreign(found: Sequence[str]) -> None:
+    """Name on standard error what Redis holds that is none of ours: once, and not all of it."""
+    for each in found[:FOREIGN_SHOWN]:
+        _tell(f"left out: {each}")
+    if (more := len(found) - FOREIGN_SHOWN) > 0:
+        _tell(f"left out: {more} more")
+    if found:
+        _tell(_WRITTEN_BY_OTHERS)
 
 
 def _why_broken_off(error: RedisError) -> str:

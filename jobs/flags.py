@@ -14,7 +14,8 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from config.errors import InputError, LedgerUnreachable
-from jobs.ledger.batches import Batches, Flagged, no_batch
+from jobs.ledger.batches import Batches, Flagged
+from jobs.ledger.listing import no_batch
 from jobs.ledger.writes import MARK_GOOD_S
 from jobs.queue import Queue
 from jobs.quoting import refusal

@@ -16,6 +16,7 @@ from arq.jobs import serialize_job
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.ledger.foreign import SharedUnreadable, told_apart
 from jobs.moments import now_ms
 
 JOB: Final = "work_on_slice"
@@ -50,11 +51,12 @@ class Queue:
 
     async def places(self, batch: Batch) -> dict[int, float | None]:
         """Return when each slice that is released is due, ms; None if it has lost its job."""
-        released = await self._batches.released(batch.id)
+        released = [n for n in await self._batches.released(batch.id) if 0 <= n < batch.slices]
         if not released:
             return {}
         names = [job_id(batch.id, number) for number in released]
-        scores = await self._redis.zmscore(keys.QUEUE, names)
+        with told_apart(keys.QUEUE, SharedUnreadable):
+            scores = await self._redis.zmscore(keys.QUEUE, names)
         return dict(zip(released, scores, strict=True))
 
     async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:

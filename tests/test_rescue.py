@@ -12,7 +12,8 @@ from jobs.ledger import keys
 from jobs.ledger.facts import VERSIONS
 from jobs.moments import now_ms
 from jobs.queue import WINDOW
-from worker.rescue import ANNOUNCED_LATE_MS
+from worker.main import nothing_left
+from worker.rescue import ANNOUNCED_LATE_MS, LOOKED_AT
 
 
 @awaited
@@ -148,3 +149,24 @@ async def test_a_batch_for_later_is_not_released(redis_url: str, redis: "Redis")
         await rig.rescue.look_round()
 
         assert ([], []) == (queued(redis), events(rig.heard))
+
+
+@awaited
+async def test_more_batches_than_one_round_looks_at(redis_url: str, redis: "Redis") -> None:
+    """Round after round takes the next of them, and the last one is looked after as the first."""
+    async with rigged(redis_url) as rig:
+        await rig.ledger.submit(1, batch="z", not_before_ms=now_ms() - 5)
+        facts: Any = redis.hgetall(keys.batch("z"))
+        facts[b"not_before_ms"] = now_ms() + 3_600_000
+        with redis.pipeline(transaction=False) as pipe:
+            for number in range(2 * LOOKED_AT):
+                pipe.hset(keys.batch(f"later-{number}"), mapping=facts)
+                pipe.sadd(keys.ACTIVE, f"later-{number}")
+            pipe.execute()
+        found = list[list[str]]()
+        for _ in range(3):
+            await rig.rescue.look_round()
+            found.append(queued(redis))
+
+        assert [[], [], ["z:0"]] == found
+        assert ([], False) == (events(rig.heard), await nothing_left(rig.means))

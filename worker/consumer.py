@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 from arq import Retry, func
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
+from jobs.ledger import keys
 from jobs.ledger.facts import VERSIONS
+from jobs.ledger.foreign import Unreadable, is_foreign
 from jobs.ledger.leases import LEASE_S
 from jobs.queue import JOB, Queue, goes_ahead
+from jobs.quoting import refusal
 from worker.means import Means
 from worker.slice import work
 
@@ -45,6 +48,10 @@ SLICE_ROWS: Final = 100
 """What a slice is taken to want of the slots until it has been opened."""
 
 CRASHED_S: Final = 5.0
+UNREADABLE_S: Final = 60.0
+"""When to look again at a slice that is none of ours: somebody may have put it right."""
+
+JOB_KEYS: Final = (job_key_prefix, in_progress_key_prefix, retry_key_prefix)
 CUT_OFF_S: Final = 5.0
 """What a slice that is cut off has to put its affairs in order."""
 
@@ -82,6 +89,9 @@ class Consumer(Worker):
             raise Retry(defer=60)
         try:
             comeback_ms = await work(self._means.for_slice(number), batch_id, number)
+        except Unreadable as error:
+            self._means.complaints.slice(batch_id, number, str(error))
+            raise Retry(defer=UNREADABLE_S) from error
         except (RedisError, OSError) as error:
             self._means.presence.away(error)
             raise Retry(defer=AWAY_S) from error
@@ -90,7 +100,9 @@ class Consumer(Worker):
             raise Retry(defer=CRASHED_S) from error
         if comeback_ms is not None:
             raise Retry(defer=max(comeback_ms - self._means.now_ms(), 1) / 1000)
-        with suppress(RedisError, OSError):  # the rescue releases what is not released here
+        with suppress(
+            RedisError, OSError, Unreadable
+        ):  # the rescue releases what is not released here
             await self._release_next(batch_id)
 
     @property
@@ -113,7 +125,12 @@ class Consumer(Worker):
         try:
             await super()._poll_iteration()
         except (RedisError, OSError) as error:
-            self._means.presence.away(error)
+            if is_foreign(error):
+                self._means.complaints.key(
+                    f"{keys.QUEUE} is not as it was stored: {refusal(error)}"
+                )
+            else:
+                self._means.presence.away(error)
             await asyncio.sleep(AWAY_S)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
@@ -190,9 +207,9 @@ class Consumer(Worker):
         """Run a job; one that is none of ours is dropped, and does not end the process."""
         try:
             await super().run_job(job_id, score)
-        except (RedisError, OSError):
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, (RedisError, OSError)) and not is_foreign(error):
+                raise
             self._means.log.exception("job.unreadable", job=job_id)
             await self._drop(job_id.encode())
 
@@ -211,7 +228,7 @@ class Consumer(Worker):
         self._means.log.error("job.dropped", job=job_id.decode(errors="replace"))
         async with self.pool.pipeline(transaction=True) as pipe:
             pipe.zrem(self.queue_name, job_id)
-            pipe.delete(job_key_prefix.encode() + job_id, in_progress_key_prefix.encode() + job_id)
+            pipe.delete(*(prefix.encode() + job_id for prefix in JOB_KEYS))
             await pipe.execute()
 
     async def heart_beat(self) -> None:

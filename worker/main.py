@@ -16,6 +16,8 @@ from redis.exceptions import RedisError
 from config.logs import configure_logs
 from config.settings import Settings
 from jobs.connection import connected, reach
+from jobs.ledger.facts import Batch
+from jobs.ledger.foreign import Unreadable
 from jobs.queue import Queue
 from jobs.signals import heeded
 from worker.consumer import Consumer
@@ -159,8 +161,12 @@ class Process:
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again; a Redis that is away is asked again."""
         while not self._over.is_set():
-            with suppress(RedisError, OSError):
+            try:
                 await act()
+            except Unreadable as error:
+                self._means.complaints.key(str(error))
+            except (RedisError, OSError):
+                pass
             with suppress(TimeoutError):
                 async with asyncio.timeout(interval_s):
                     await self._over.wait()
@@ -190,7 +196,7 @@ class Process:
 
     async def _watch(self, ended: Ended) -> None:
         while not self._means.draining.is_set():
-            with suppress(RedisError, OSError):
+            with suppress(RedisError, OSError, Unreadable):
                 if not self._consumer.busy and await ended(self._means):
                     self._means.draining.set()
             await asyncio.sleep(ASK_S)
@@ -227,9 +233,8 @@ class Process:
 
 async def nothing_left(means: Means) -> bool:
     """Say whether every batch is finished, paused, or still to come: the end of `--burst`."""
-    for batch_id in await means.batches.active():
-        batch = await means.batches.find(batch_id)
-        if batch is None or batch.paused or batch.announced:
+    for batch in await means.batches.find_all(await means.batches.active()):
+        if not isinstance(batch, Batch) or batch.paused or batch.announced:
             continue
         if batch.not_before_ms <= means.now_ms():
             return False

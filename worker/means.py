@@ -26,6 +26,7 @@ from jobs.queue import FIRST_SLICES
 from worker.backoff import RetryBudget
 from worker.clock import Clocks
 from worker.company import Company
+from worker.complaints import Complaints
 from worker.credential import TokenSource, open_credential
 from worker.grants import Grants
 from worker.graph import Graph
@@ -67,6 +68,7 @@ class Means:
     log_lost: asyncio.Event
     went_back: asyncio.Event
     log: FilteringBoundLogger
+    complaints: Complaints
     now_ms: Callable[[], int]
     random: chance.Random
     max_attempts: int
@@ -118,6 +120,7 @@ async def equip(
                 log_lost=log_lost,
                 went_back=asyncio.Event(),
                 log=log,
+                complaints=Complaints(log),
                 now_ms=now_ms,
                 random=random,
                 max_attempts=settings.max_attempts,

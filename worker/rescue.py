@@ -5,15 +5,20 @@ Also ends that were never announced, and a Redis that has forgotten what it was 
 Each round may be made by every worker at once, and does nothing where nothing is wrong.
 """
 
+from collections import deque
 from collections.abc import Iterable
 
 from jobs.ledger.facts import VERSIONS, Batch
+from jobs.ledger.foreign import SharedUnreadable, Unreadable
 from jobs.ledger.home import Change, Recollection
 from jobs.queue import Queue
 from worker import account
 from worker.means import Means
 
 ROUND_S = 1.0
+LOOKED_AT = 500
+"""Batches in one round, a tenth of a core if all of them are at work."""
+
 SOON_MS = 2_000
 """A slice that is due by then is as good as at work."""
 
@@ -36,29 +41,47 @@ class Rescue:
     def __init__(self, means: Means, queue: Queue) -> None:
         self._means = means
         self._queue = queue
-        self._complained = set[str]()
         self._active = set[str]()
+        self._ahead = deque[str]()
         self._missing: dict[str, frozenset[int]] = {}
         self._dead = frozenset[tuple[str, str]]()
 
     async def look_round(self) -> None:
-        """Look at each active batch once, by a clock that is right. Raises redis-py's errors."""
+        """
+        Look at each active batch once, by a clock that is right.
+
+        Where there are more than `LOOKED_AT`, look at the next of them. Raises redis-py's errors.
+        """
         if self._means.presence.astray:
             return
-        active = await self._means.batches.active()
-        await self._miss(self._active.difference(active))
-        self._active = set(active)
-        self._missing = {each: gone for each, gone in self._missing.items() if each in active}
-        for batch_id in active:
+        if not self._ahead:
+            await self._list_active()
+        some = [self._ahead.popleft() for _ in range(min(LOOKED_AT, len(self._ahead)))]
+        for batch_id, batch in zip(some, await self._means.batches.find_all(some), strict=True):
             try:
-                await self._look_at(batch_id)
-            except ValueError as error:  # whoever can write to Redis can write nonsense
-                self._complain(batch_id, str(error))
+                await self._look_at(batch_id, batch)
+            except SharedUnreadable as error:
+                self._means.complaints.key(str(error))
+                return
+            except Unreadable as error:
+                self._means.complaints.batch(batch_id, str(error))
+
+    async def _list_active(self) -> None:
+        try:
+            listed = await self._means.batches.active(self._means.complaints.key)
+        except Unreadable as error:
+            self._means.complaints.key(str(error))
+            return
+        active = set(listed)
+        await self._miss(self._active - active)
+        self._active, self._ahead = active, deque(listed)
+        self._missing = {each: gone for each, gone in self._missing.items() if each in active}
 
     async def _miss(self, inactive: Iterable[str]) -> None:
         """Raise an alarm for what is neither finished nor there: a flushed Redis says nothing."""
-        for batch_id in sorted(inactive):
-            if await self._means.batches.find(batch_id) is None:
+        names = sorted(inactive)
+        for batch_id, batch in zip(names, await self._means.batches.find_all(names), strict=True):
+            if batch is None:
                 self._means.log.critical("batch.gone", batch=batch_id)
 
     async def doubt(self) -> None:
@@ -97,19 +120,16 @@ class Rescue:
         await self._means.leases.strike_off(dead & self._dead)
         self._dead = dead
 
-    async def _look_at(self, batch_id: str) -> None:
-        batch = await self._means.batches.find(batch_id)
+    async def _look_at(self, batch_id: str, batch: Batch | Unreadable | None) -> None:
+        if isinstance(batch, Unreadable):
+            raise batch
         if batch is None:
             await self._means.batches.forget(batch_id)  # the next round tells of it
         elif batch.version not in VERSIONS:
-            self._complain(batch_id, f"this worker does not know its form, {batch.version}")
+            error = f"this worker does not know its form, {batch.version}"
+            self._means.complaints.batch(batch_id, error)
         else:
             await self._look_after(batch)
-
-    def _complain(self, batch_id: str, error: str) -> None:
-        if batch_id not in self._complained:
-            self._complained.add(batch_id)
-            self._means.log.error("batch.unreadable", batch=batch_id, error=error)
 
     async def _look_after(self, batch: Batch) -> None:
         now_ms = self._means.now_ms()

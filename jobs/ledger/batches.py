@@ -6,7 +6,6 @@ It keeps what was asked and what came of it; it does not know arq, Graph, or a f
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import StrEnum
-from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -15,8 +14,9 @@ from config.errors import InputError, LedgerUnreachable
 from jobs.ledger import keys
 from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.expiry import AT_ONCE, Expiry
-from jobs.ledger.facts import CODED, VERSIONS, Batch, Order, read_batch
-from jobs.ledger.pauses import Pauses, read_pauses
+from jobs.ledger.facts import CODED, VERSIONS, Batch, Order
+from jobs.ledger.foreign import FOR_EVER, Unreadable, told_apart
+from jobs.ledger.listing import Listing
 from jobs.ledger.reading import FIELDS_AT_ONCE, read_on
 from jobs.ledger.script import Script
 from jobs.packing import Slice
@@ -48,11 +48,11 @@ class Flagged(StrEnum):
     GONE = "gone"
 
 
-class Batches:
+class Batches(Listing):
     """All batches of one ledger."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis: Any = redis  # redis-py types each command as both sync and async
+        super().__init__(redis)
         self._scripts = {name: Script(redis, name) for name in SCRIPTS}
         self._expiry = Expiry(redis)
 
@@ -107,36 +107,6 @@ class Batches:
             if not await self._scripts["sweep"]([keys.batch(batch_id)], [prefix, first, last]):
                 return
 
-    async def find(self, batch_id: str) -> Batch | None:
-        """Return a batch, or None if the ledger does not have it (any more)."""
-        facts: dict[bytes, bytes] = await self._redis.hgetall(keys.batch(batch_id))
-        return read_batch(batch_id, facts) if b"fingerprint" in facts else None
-
-    async def get(self, batch_id: str) -> Batch:
-        """Return a batch. Raises `InputError` if the ledger does not have it."""
-        if (batch := await self.find(batch_id)) is None:
-            raise no_batch(batch_id)
-        return batch
-
-    async def all(self) -> list[Batch]:
-        """Return all batches, the latest first; names of expired ones are passed over."""
-        found = [await self.find(name) for name in await self.names()]
-        return [batch for batch in found if batch is not None]
-
-    async def names(self) -> list[str]:
-        """Return the ids of all batches, the latest first; some may have expired."""
-        names: list[bytes] = await self._redis.zrevrange(keys.BATCHES, 0, -1)
-        return [name.decode() for name in names]
-
-    async def active(self) -> list[str]:
-        """Return the ids of the batches that are not finished and announced."""
-        names: set[bytes] = await self._redis.smembers(keys.ACTIVE)
-        return sorted(name.decode() for name in names)
-
-    async def pauses(self, batch_id: str, now_ms: int) -> Pauses:
-        """Return what is paused now: mailboxes of a batch, and perhaps Graph as a whole."""
-        return await read_pauses(self._redis, batch_id, now_ms)
-
     async def pause(self, batch_id: str, *, paused: bool) -> Flagged:
         """Raise or lower the flag that refuses every mark of a batch."""
         return await self._flag(batch_id, "paused", int(paused))
@@ -156,7 +126,11 @@ class Batches:
     async def claim_announcement(self, batch_id: str) -> bool:
         """Ask to be the one who logs the end of a batch; a claim ends by itself."""
         claim = keys.announcing(batch_id)
-        return bool(await self._redis.set(claim, "1", nx=True, px=ANNOUNCING_MS))
+        if await self._redis.set(claim, "1", nx=True, px=ANNOUNCING_MS):
+            return True
+        if await self._redis.pttl(claim) == FOR_EVER:  # as no claim of ours
+            await self._redis.delete(claim)
+        return False
 
     async def announce(self, batch: Batch) -> None:
         """Note that the end of a batch has been logged, unless it goes on by now."""
@@ -184,15 +158,17 @@ class Batches:
 
     async def released(self, batch_id: str) -> list[int]:
         """Return the slices that are released and not done."""
-        members: set[bytes] = await self._redis.smembers(keys.released(batch_id))
-        return sorted(int(member) for member in members)
+        name = keys.released(batch_id)
+        with told_apart(name):
+            members: set[bytes] = await self._redis.smembers(name)
+            return sorted(int(member) for member in members)
 
     async def lines(self, batch: Batch) -> AsyncIterator[list[Entry]]:
         """
         Yield the lines of a batch, slice by slice.
 
-        Raises `LedgerUnreachable` if its rows are gone from Redis, and `InputError` if it has a
-        form that this program does not know.
+        Raises `LedgerUnreachable` if its rows are gone from Redis, `InputError` if it has a form
+        that this program does not know, and `Unreadable` if what is there is none of ours.
         """
         if batch.version not in VERSIONS:
             raise InputError(
@@ -203,20 +179,19 @@ class Batches:
 
     async def _slice_lines(self, batch_id: str, number: int) -> list[Entry]:
         name = keys.slice_records(batch_id, number)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hget(keys.rows(batch_id), str(number))
-            pipe.hscan(name, count=FIELDS_AT_ONCE)
-            body, first = await pipe.execute()
+        with told_apart(f"batch {batch_id}"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hget(keys.rows(batch_id), str(number))
+                pipe.hscan(name, count=FIELDS_AT_ONCE)
+                body, first = await pipe.execute()
         if body is None:
             raise LedgerUnreachable(
                 f"the rows of batch {batch_id} are gone from Redis; was it flushed, or full?"
             )
-        return list(read_entries(body, await read_on(self._redis, name, *first)))
-
-
-def no_batch(batch_id: str) -> InputError:
-    """Make the error for a batch that the ledger does not have."""
-    return InputError(f"there is no batch {batch_id!r}; `bulkrsvp status` lists those there are")
+        try:
+            return list(read_entries(body, await read_on(self._redis, name, *first)))
+        except ValueError as error:
+            raise Unreadable(f"batch {batch_id}, slice {number}: {error}") from error
 
 
 def _facts(order: Order, slices: int) -> list[str | int]:

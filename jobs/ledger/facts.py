@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jobs.ledger.foreign import LARGEST
 from jobs.outcome import UNSUCCESSFUL, Outcome
 
 PLAIN = 1
@@ -127,7 +128,10 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
     """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
 
     def number(field: str) -> int:
-        return int(facts.get(field.encode(), 0))
+        value = int(facts.get(field.encode(), 0))
+        if abs(value) >= LARGEST:
+            raise ValueError(f"its {field} is larger than any of ours")
+        return value
 
     return Batch(
         id=batch_id,

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from jobs.ledger import keys
+from jobs.ledger.foreign import FOR_EVER, LARGEST, Unreadable, told_apart
 from jobs.ledger.script import Script
 
 LEASE_S = 2.5
@@ -151,8 +152,14 @@ class Leases:
         """Return the workers that live, by name; of one that says nothing readable, None."""
         found: dict[str, Facts | None] = {}
         async for lease in self._redis.scan_iter(keys.WORKER + "*", count=SCANNED_AT_ONCE):
-            if (told := await self._redis.get(lease)) is not None:  # else it has just ended
-                found[lease.decode().removeprefix(keys.WORKER)] = Facts.from_json(told)
+            name = lease.decode(errors="backslashreplace").removeprefix(keys.WORKER)
+            try:
+                with told_apart(name):
+                    told = await self._redis.get(lease)
+            except Unreadable:
+                told = b""
+            if told is not None:  # else it has just ended
+                found[name] = Facts.from_json(told)
         return dict(sorted(found.items()))
 
     async def resign(self, worker: str, *, process: str | None = None) -> None:
@@ -286,15 +293,28 @@ class Leases:
         await self._redis.set(keys.GRAPH, until_ms, xx=True)
 
     async def graph_paused_until_ms(self) -> int | None:
-        """Return until when everything is paused, or None; a moment in the past wants a probe."""
-        answer = await self._redis.get(keys.GRAPH)
-        return None if answer is None else int(answer)
+        """
+        Return until when everything is paused, or None; a moment in the past wants a probe.
+
+        So does nonsense, which the probe then clears away.
+        """
+        try:
+            with told_apart(keys.GRAPH):
+                answer = await self._redis.get(keys.GRAPH)
+            until_ms = None if answer is None else int(answer)
+        except ValueError:
+            return 0
+        return until_ms if until_ms is None or 0 <= until_ms < LARGEST else 0
 
     async def claim_probe(self, worker: str) -> bool:
         """Ask to make the one call that tries whether Graph is open again; true for its holder."""
         if await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS):
             return True
-        holder: bytes | None = await self._redis.get(keys.PROBE)
+        if await self._redis.pttl(keys.PROBE) == FOR_EVER:  # as no claim of ours
+            await self._redis.delete(keys.PROBE)
+            return False
+        with told_apart(keys.PROBE):
+            holder: bytes | None = await self._redis.get(keys.PROBE)
         return holder == worker.encode()
 
     async def open_graph(self) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
+from jobs.ledger.foreign import is_foreign
 
 LIFTED_MS: Final = 86_400_000
 """How long it is kept who has ended a pause by hand, until a worker logs it."""
@@ -30,13 +32,14 @@ class Pauses:
 NO_PAUSES: Final = Pauses()
 
 
-async def read_pauses(redis: Redis, batch_id: str, now_ms: int) -> Pauses:
-    """Return what keeps a batch from going on, in one round trip."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.get(keys.GRAPH)
-        pipe.zcount(keys.throttled(batch_id), now_ms, "+inf")
-        until_ms, throttled = await pipe.execute()
-    return Pauses(throttled, _moment(until_ms))
+async def read_graph_pause(redis: Redis) -> int | None:
+    """Return until when every call waits, ms; None where that is not so, or not to be read."""
+    try:
+        return _moment(await redis.get(keys.GRAPH))
+    except ResponseError as error:
+        if is_foreign(error):
+            return None
+        raise
 
 
 async def lift_graph_pause(redis: Redis, by: str) -> bool:

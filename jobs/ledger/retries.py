@@ -12,10 +12,12 @@ from redis.asyncio import Redis
 
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, unpack
-from jobs.ledger.batches import Batches, no_batch
+from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry
 from jobs.ledger.expiry import Expiry
 from jobs.ledger.facts import Batch
+from jobs.ledger.foreign import told_apart
+from jobs.ledger.listing import no_batch
 from jobs.ledger.script import Script
 from jobs.selection import Selection
 
@@ -85,6 +87,7 @@ class Retries:
 
     async def _take_out(self, batch_id: str, number: int) -> list[Any]:
         """Return a slice's archive, how many records are in it, and these, row and text in turn."""
-        archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
+        with told_apart(f"batch {batch_id}"):
+            archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
         records = {} if archive is None else unpack(archive)
         return [archive or b"", len(records), *chain.from_iterable(records.items())]

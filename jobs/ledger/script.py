@@ -8,6 +8,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from jobs.ledger.foreign import told_apart
+
 Argument = str | bytes | int | float
 
 
@@ -24,8 +26,13 @@ class Script:
         self._redis: Any = redis  # redis-py types each command as both sync and async
 
     async def __call__(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run it and return what its contract says. Raises redis-py's errors."""
-        try:
-            return await self._redis.evalsha(self.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self._redis.eval(self.source, len(keys), *keys, *arguments)
+        """
+        Run it and return what its contract says.
+
+        Raises redis-py's errors, and `Unreadable` if one of the keys is not as it was stored.
+        """
+        with told_apart(keys[0]):
+            try:
+                return await self._redis.evalsha(self.digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await self._redis.eval(self.source, len(keys), *keys, *arguments)

@@ -16,6 +16,7 @@ from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
 from jobs.ledger.entries import Entry, Number, found_entries, read_entries
 from jobs.ledger.facts import PUT_AWAY, read_batch
+from jobs.ledger.foreign import Unreadable, told_apart
 from jobs.ledger.open_slice import LOGGED_AT_ONCE, OpenSlice
 from jobs.ledger.reading import BYTES_AT_ONCE, FIELDS_AT_ONCE, read_fields
 from jobs.ledger.script import Script
@@ -53,7 +54,7 @@ class Slices:
         """
         Start a slice under a new epoch.
 
-        Returns None if the batch is gone. Raises `ValueError` if what Redis holds is not ours.
+        Returns None if the batch is gone. Raises `Unreadable` if what Redis holds is not ours.
         """
         opened = await self._scripts["open"](
             [
@@ -72,25 +73,33 @@ class Slices:
             body, records = await self._read_big(batch_id, number)
         if body is None:
             return None
-        entries = await _read_in_time(body, records)
-        batch = read_batch(batch_id, _pairs(facts))
-        waiting = {row.decode() for row in unlogged}
+        try:
+            entries = await _read_in_time(body, records)
+            batch = read_batch(batch_id, _pairs(facts))
+            deaths = int(records.get(b"begun", 1)) - 1
+            doubted_ms = max(batch.doubted_ms, int(records.get(b"doubted_ms", 0)))
+            suspects = {
+                field[len(SUSPECT) :].decode(): int(tries)
+                for field, tries in records.items()
+                if field.startswith(SUSPECT)
+            }
+        except ValueError as error:
+            raise Unreadable(str(error)) from error
+        waiting = set(unlogged)
+        if waiting.difference(str(entry.row).encode() for entry in entries):
+            raise Unreadable("the rows that were not logged are none of its rows")
         return OpenSlice(
             batch=batch,
             number=number,
             worker=worker,
             epoch=epoch,
             starts=bool(starts),
-            deaths=int(records.get(b"begun", 1)) - 1,
-            doubted_ms=max(batch.doubted_ms, int(records.get(b"doubted_ms", 0))),
-            suspects={
-                field[len(SUSPECT) :].decode(): int(tries)
-                for field, tries in records.items()
-                if field.startswith(SUSPECT)
-            },
+            deaths=deaths,
+            doubted_ms=doubted_ms,
+            suspects=suspects,
             lines={entry.row: entry for entry in entries},
             entries=[entry for entry in entries if entry.record.ending is None],
-            unlogged=[entry for entry in entries if str(entry.row) in waiting],
+            unlogged=[entry for entry in entries if str(entry.row).encode() in waiting],
             known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
         )
 
@@ -98,8 +107,9 @@ class Slices:
         self, batch_id: str, number: int
     ) -> tuple[bytes | None, dict[bytes, bytes]]:
         """Read the rows and records of a big slice, which is open by then."""
-        body = await self._redis.hget(keys.rows(batch_id), str(number))
-        return body, await read_fields(self._redis, keys.slice_records(batch_id, number))
+        with told_apart(f"batch {batch_id}"):
+            body = await self._redis.hget(keys.rows(batch_id), str(number))
+            return body, await read_fields(self._redis, keys.slice_records(batch_id, number))
 
     async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
         """

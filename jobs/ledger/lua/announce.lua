@@ -10,7 +10,7 @@ end
 redis.call("HSET", KEYS[1], "announced", 1)
 local ends, purpose = string.match(redis.call("HGET", KEYS[1], "expiry") or "", "^(%d+) (%a+)")
 if ends ~= ARGV[2] or purpose == "expired" then
-  redis.call("SREM", KEYS[2], ARGV[1])
+  redis.pcall("SREM", KEYS[2], ARGV[1]) -- where that is no set, whoever reads it says so
 end
 redis.call("DEL", KEYS[3])
 return 1

@@ -16,6 +16,8 @@ end
 if redis.call("EXISTS", KEYS[2]) == 0 then
   return "unstaged"
 end
+redis.call("ZCOUNT", KEYS[4], 0, 0) -- which fail here, before anything has changed, if these are not
+redis.call("SCARD", KEYS[5]) -- what they should be
 redis.call("UNLINK", KEYS[1], KEYS[3], KEYS[6], KEYS[7], KEYS[8])
 redis.call("RENAME", KEYS[2], KEYS[3])
 redis.call("PERSIST", KEYS[3])

@@ -20,12 +20,26 @@ if redis.call("EXISTS", KEYS[1]) == 0 then
   return {}
 end
 local slice = string.match(ARGV[1], "|.*$")
+local LONGEST_MS = 2 * 86400 * 1000
+
+-- What is not of the type that it should be is none of ours, and counts as not there; nor does a pause of ours last
+-- longer than a lease of two days, or a mailbox stay away more than a thousand times.
+local function value_of(...)
+  local value = redis.pcall(...)
+  return type(value) ~= "table" and value or nil
+end
+
+local function number_of(most, ...)
+  local number = tonumber(value_of(...) or "0") or 0
+  return number <= most and number or 0
+end
+
 local any_away = redis.call("EXISTS", KEYS[3]) == 1
 local answers, unended = {}, {}
 for i = 4, #KEYS do
   local mailbox = ARGV[i + 3]
-  local until_ms = tonumber(redis.call("ZSCORE", KEYS[2], mailbox) or "0")
-  local worker, of_slice = string.match(redis.call("GET", KEYS[i]) or slice, "^([^|]*)(.*)$")
+  local until_ms = number_of(ARGV[2] + LONGEST_MS, "ZSCORE", KEYS[2], mailbox)
+  local worker, of_slice = string.match(value_of("GET", KEYS[i]) or slice, "^([^|]*)(.*)$")
   local lives = worker ~= "" and redis.call("EXISTS", ARGV[4] .. worker) == 1
   if until_ms > tonumber(ARGV[2]) then
     answers[i - 3] = until_ms
@@ -38,7 +52,7 @@ for i = 4, #KEYS do
     answers[i - 3] = -1
   else
     redis.call("SET", KEYS[i], ARGV[1], "PX", ARGV[3])
-    local away = any_away and tonumber(redis.call("HGET", KEYS[3], mailbox) or "0") or 0
+    local away = any_away and number_of(1000, "HGET", KEYS[3], mailbox) or 0
     answers[i - 3] = away > 0 and -1 - away or 0
     local calls = redis.call("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], "+inf", "WITHSCORES")
     if #calls > 0 then

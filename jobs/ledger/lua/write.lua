@@ -71,10 +71,16 @@ if not gone then
   count("waits", tonumber(ARGV[5]))
 end
 
+-- What is no string is none of ours, and counts as an empty one.
+local function text_of(key)
+  local text = redis.pcall("GET", key)
+  return type(text) == "table" and "" or text
+end
+
 -- The history that this Redis writes has an id. A replica that is promoted begins another one, and so does a
 -- server that is started; where INFO does not show it there is nothing to compare. During an inquiry the home is "0".
 local function moved()
-  local home = redis.call("GET", KEYS[4])
+  local home = text_of(KEYS[4])
   if home and string.find(home, "^0 ") then
     return true
   end
@@ -91,7 +97,7 @@ local function moved()
   return string.match(home, "^%x+") ~= history
 end
 
-local written = tonumber(redis.call("GET", KEYS[3]) or "0")
+local written = tonumber(text_of(KEYS[3]) or "0") or 0
 local went_back = written < tonumber(ARGV[6]) or (asks and not gone and moved())
 if now > written and not went_back and not gone then
   redis.call("SET", KEYS[3], ARGV[1])
@@ -110,7 +116,11 @@ local no_mark = (batch[3] == "1" and "cancelled") or (batch[2] == "1" and "pause
 
 -- The allowance is a generic cell rate: one number a mailbox, the time at which it is full again.
 local function take(bucket)
-  local full_at = math.max(tonumber(redis.call("GET", bucket) or "0"), now) + interval
+  local full_at = tonumber(text_of(bucket) or "0") or 0
+  if full_at > now + 2 * burst * interval then
+    full_at = 0 -- no sum of calls: whoever wrote it, it is none of ours
+  end
+  full_at = math.max(full_at, now) + interval
   local wait = full_at - now - burst * interval
   if wait > 0 then
     return math.ceil(wait)
@@ -131,6 +141,9 @@ local function write(slice, kind, row, expected, record, outcome, bucket)
     return refused
   end
   if slice.put_away then
+    return "conflict"
+  end
+  if kind == "unfound" and redis.call("HGET", slice.records, "found:" .. row) then
     return "conflict"
   end
   local current = slice.known[row]

@@ -1,0 +1,37 @@
+"""What Redis holds that is none of ours is named in the log: each once, however often it is met."""
+
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+MOST: Final = 1_000
+"""Lines: whoever has written more of it has been told of."""
+
+
+class Complaints:
+    """What was named in the log of this worker."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told = set[str]()
+
+    def batch(self, batch_id: str, error: str) -> None:
+        """Name a batch that is left alone, whatever of it is wrong."""
+        if self._is_new(f"batch {batch_id}"):
+            self._log.error("batch.unreadable", batch=batch_id, error=error)
+
+    def slice(self, batch_id: str, number: int, error: str) -> None:
+        """Name a slice that is left alone."""
+        if self._is_new(f"slice {number} of {batch_id}"):
+            self._log.error("slice.unreadable", batch=batch_id, slice=number, error=error)
+
+    def key(self, error: str) -> None:
+        """Name a key, or something in it, that belongs to no batch."""
+        if self._is_new(error):
+            self._log.error("redis.unreadable", error=error)
+
+    def _is_new(self, what: str) -> bool:
+        if what in self._told or len(self._told) >= MOST:
+            return False
+        self._told.add(what)
+        return True

@@ -58,13 +58,16 @@ class Flag:
         try:
             await self._until_held(redis, batches)
         except (RedisError, OSError) as error:
-            if _is_cut_off():  # redis-py may answer a cancellation with an error of its own
+            if _is_cut_off():
                 raise asyncio.CancelledError from error
             raise LedgerUnreachable(
                 f"batch {self._batch_id} {self._word}, but then Redis did not answer"
                 f" ({refusal(error)}): calls may still begin for 2 s; when it is back, see with"
                 f" `bulkrsvp status {self._batch_id}` that it still knows"
             ) from error
+
+        if _is_cut_off():
+            raise asyncio.CancelledError
 
     async def _raise(self, batches: Batches) -> None:
         match await self._act(batches):
@@ -86,11 +89,12 @@ class Flag:
         queue, holds_s = Queue(redis, batches), monotonic() + HELD_S
         busy = await queue.at_work(self._batch_id)
         await self._wake(redis, batches)
-        while busy and (left_s := holds_s - monotonic()) > 0:
+        while busy and not _is_cut_off() and (left_s := holds_s - monotonic()) > 0:
             await asyncio.sleep(min(left_s, ASKED_S))
             busy &= await queue.at_work(self._batch_id)
 
 
 def _is_cut_off() -> bool:
+    """Whether a signal has come; redis-py may answer that with an error of its own, or pass it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

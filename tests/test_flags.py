@@ -82,7 +82,10 @@ async def test_a_redis_that_goes_away(redis_url: str, tmp_path: Path) -> None:
         assert (True, True) == (flag.raised, (await ledger.batches.get("b")).paused)
 
 
-@pytest.mark.parametrize(("command", "flag"), [("pause", "paused"), ("cancel", "cancelled")])
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [("pause", "paused"), pytest.param("cancel", "cancelled", marks=pytest.mark.chaos)],
+)
 @awaited
 async def test_a_signal_while_it_waits(
     redis_url: str, tmp_path: Path, command: str, flag: str

@@ -18,6 +18,7 @@ The names of the ledger's keys, all under one prefix.
     bulkrsvp:mailbox:{m}                    string: worker and slice that hold this mailbox; only
                                             the slice, while calls of its dead worker may be under
                                             way and nobody has counted them
+    bulkrsvp:unended                        string: there may be such calls as the next names
     bulkrsvp:unended:{m}                    sorted set: call of a dead worker -> when it must have
                                             ended, ms
     bulkrsvp:bucket:{m}                     string: the mailbox's allowance of calls
@@ -56,6 +57,7 @@ LIFTED = PREFIX + "lifted"
 BATCH = PREFIX + "batch:"
 MAILBOX = PREFIX + "mailbox:"
 BUCKET = PREFIX + "bucket:"
+ANY_UNENDED = PREFIX + "unended"
 UNENDED = PREFIX + "unended:"
 WORKER = PREFIX + "worker:"
 

@@ -214,7 +214,13 @@ class Leases:
         others after `settle_ms`, when they must have ended.
         """
         answers: list[int] = await self._scripts["lease"](
-            [keys.worker(worker), keys.THROTTLED, keys.AWAY, *map(keys.mailbox, mailboxes)],
+            [
+                keys.worker(worker),
+                keys.THROTTLED,
+                keys.AWAY,
+                keys.ANY_UNENDED,
+                *map(keys.mailbox, mailboxes),
+            ],
             [
                 holder,
                 now_ms,
@@ -258,6 +264,7 @@ class Leases:
         """
         ends_ms, kept_ms = now_ms + settle_ms, max(settle_ms, 1)
         async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(keys.ANY_UNENDED, 1, px=MAILBOX_LEASE_MS)
             for mailbox, call in calls:
                 pipe.zadd(keys.unended(mailbox), {call: ends_ms})
                 pipe.pexpire(keys.unended(mailbox), kept_ms)

@@ -6,7 +6,7 @@
 -- When that worker is dead, its calls may still be under way. Whoever opens its slice counts them; until then, or
 -- until they must have ended, nobody else takes the mailbox. The lease names the slice only meanwhile.
 --
--- KEYS  1 the worker's lease  2 throttled  3 away  4.. mailboxes' leases
+-- KEYS  1 the worker's lease  2 throttled  3 away  4 unended  5.. mailboxes' leases
 -- ARGV  1 holder ("worker|batch|slice")  2 now, ms  3 longest life of a lease, ms
 --       4 prefix of workers' leases  5 after what time a dead worker's calls must have ended, ms
 --       6 prefix of mailboxes' calls of dead workers  7.. mailboxes' names, in the order of the keys
@@ -35,28 +35,35 @@ local function number_of(most, ...)
 end
 
 local any_away = redis.call("EXISTS", KEYS[3]) == 1
+local any_unended = redis.call("EXISTS", KEYS[4]) == 1
 local answers, unended = {}, {}
-for i = 4, #KEYS do
-  local mailbox = ARGV[i + 3]
+for i = 5, #KEYS do
+  local place = i - 4
+  local mailbox = ARGV[place + 6]
   local until_ms = number_of(ARGV[2] + LONGEST_MS, "ZSCORE", KEYS[2], mailbox)
-  local worker, of_slice = string.match(value_of("GET", KEYS[i]) or slice, "^([^|]*)(.*)$")
-  local lives = worker ~= "" and redis.call("EXISTS", ARGV[4] .. worker) == 1
+  local holder = value_of("GET", KEYS[i])
+  local worker, of_slice, lives = "", slice, false
+  if holder and holder ~= ARGV[1] then
+    worker, of_slice = string.match(holder, "^([^|]*)(.*)$")
+    lives = worker ~= "" and redis.call("EXISTS", ARGV[4] .. worker) == 1
+  end
   if until_ms > tonumber(ARGV[2]) then
-    answers[i - 3] = until_ms
-  elseif lives and worker .. of_slice ~= ARGV[1] then
-    answers[i - 3] = -1
+    answers[place] = until_ms
+  elseif lives then
+    answers[place] = -1
   elseif of_slice ~= slice then
     if worker ~= "" then
       redis.call("SET", KEYS[i], of_slice, "PX", ARGV[5])
     end
-    answers[i - 3] = -1
+    answers[place] = -1
   else
     redis.call("SET", KEYS[i], ARGV[1], "PX", ARGV[3])
     local away = any_away and number_of(1000, "HGET", KEYS[3], mailbox) or 0
-    answers[i - 3] = away > 0 and -1 - away or 0
-    local calls = redis.call("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], "+inf", "WITHSCORES")
+    answers[place] = away > 0 and -1 - away or 0
+    local calls = any_unended
+      and redis.pcall("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], "+inf", "WITHSCORES") or {}
     if #calls > 0 then
-      unended[#unended + 1] = i - 4
+      unended[#unended + 1] = place - 1
       unended[#unended + 1] = #calls / 2
       unended[#unended + 1] = tonumber(calls[2])
     end

@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from jobs.connection import connect
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches, Commit
+from jobs.ledger.crew import Crew
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch, Order
 from jobs.ledger.leases import Leases
@@ -72,6 +73,7 @@ class Ledger:
         self.redis: Any = redis  # redis-py types each command as both sync and async
         self.batches = Batches(redis)
         self.leases = Leases(redis)
+        self.crew = Crew(redis)
         self.retries = Retries(redis)
         self.written = Written()
         self.slices = Slices(redis, lambda: self.now_ms, self.written)

@@ -68,6 +68,13 @@ KEYS: dict[str, Plant] = {
     keys.bucket(MAILBOX): string,
     keys.WRITTEN: string,
     keys.HOME: string,
+    keys.BEATEN: string,
+    keys.CREW: a_hash,
+    keys.INQUIRY: a_hash,
+    keys.ASKED: a_set,
+    keys.ANY_UNENDED: string,
+    keys.unended(MAILBOX): sorted_set,
+    keys.LIFTED: string,
     keys.LEDGER: a_hash,
     keys.THROTTLED: sorted_set,
     keys.AWAY: a_hash,
@@ -83,15 +90,18 @@ STOPS_ALL = {keys.QUEUE, keys.ACTIVE, keys.BATCHES}
 
 TOLD = {"batch.unreadable", "slice.unreadable", "redis.unreadable", "job.unreadable", "job.dropped"}
 CALM = {*TOLD, "batch.submitted", "batch.finished", "response.settled", "slice.rescued"}
-CALM |= {"batch.gone", "worker.lease_lost"}
+CALM |= {"batch.gone", "worker.lease_lost", "graph.resumed"}
 
 
 async def rounds(rig: Rig, count: int) -> None:
     """Do so many times what a worker does again and again."""
     for _ in range(count):
         try:
+            await rig.means.presence.beat()
             await rig.means.gate.refresh()
+            await rig.rescue.doubt()
             await rig.rescue.look_round()
+            await rig.rescue.strike_off()
         except Unreadable as error:  # as the process does
             rig.means.complaints.key(str(error))
         await rig.poll()

@@ -284,9 +284,9 @@ async def test_dead_members_of_the_crew(redis_url: str) -> None:
         ]
         await ledger.leases.resign("lease-4", process="r")
         await ledger.redis.delete(keys.worker("lease-2"), keys.worker("lease-3"))
-        dead = await ledger.leases.dead()
+        dead = await ledger.crew.dead()
         await ledger.leases.enlist("lease-5", process="p")
-        await ledger.leases.strike_off(dead)
+        await ledger.crew.strike_off(dead)
 
         assert [True, False, True, True] == added
         assert {("p", "lease-2"), ("q", "lease-3")} == dead

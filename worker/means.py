@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from config.settings import Settings
 from jobs.ledger.batches import Batches
+from jobs.ledger.crew import Crew
 from jobs.ledger.home import Home
 from jobs.ledger.leases import Facts, Leases
 from jobs.ledger.slices import Slices
@@ -50,6 +51,7 @@ class Means:
     slices: Slices
     leases: Leases
     batches: Batches
+    crew: Crew
     home: Home
     written: Written
     presence: Presence
@@ -101,6 +103,7 @@ async def equip(
                 slices=Slices(together, now_ms, written),
                 leases=leases,
                 batches=Batches(together),
+                crew=Crew(redis),
                 home=Home(redis),
                 written=written,
                 presence=presence,

@@ -116,8 +116,8 @@ class Rescue:
 
     async def strike_off(self) -> None:
         """Take off the crew who was dead the last time too. Raises redis-py's errors."""
-        dead = await self._means.leases.dead()
-        await self._means.leases.strike_off(dead & self._dead)
+        dead = await self._means.crew.dead()
+        await self._means.crew.strike_off(dead & self._dead)
         self._dead = dead
 
     async def _look_at(self, batch_id: str, batch: Batch | Unreadable | None) -> None:

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
-from jobs.ledger.leases import Leases
+from jobs.ledger.crew import Crew
 from jobs.ledger.script import Argument, Script
 
 LOST_MS: Final = 2_000
@@ -88,7 +88,7 @@ class Home:
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._scripts = {n: Script(redis, n) for n in ("home", "recall", "doubt", "settle")}
-        self._leases = Leases(redis)
+        self._crew = Crew(redis)
         self._told = ""
 
     async def judge(
@@ -154,7 +154,7 @@ class Home:
         if told[0] == inquiry and missing and now_ms() - begun_ms < ANSWERS_MS:
             return None
         all_said = not missing and reached_ms and beaten_ms >= reached_ms - LOST_MS
-        if all_said and not await self._leases.strangers():
+        if all_said and not await self._crew.strangers():
             judgement = await self._told_of(change)
         else:
             judgement = Judgement(change, await self._doubt_all(inquiry, now_ms()))

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from jobs.ledger import keys
-from jobs.ledger.foreign import FOR_EVER, LARGEST, Unreadable, told_apart
+from jobs.ledger.foreign import FOR_EVER, LARGEST, Unreadable, is_foreign, told_apart
 from jobs.ledger.script import Script
 
 LEASE_S = 2.5
@@ -40,7 +40,7 @@ PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
 
 
-SCRIPTS = ("lease", "unlease", "pause", "beat", "strike")
+SCRIPTS = ("lease", "unlease", "pause", "beat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,12 @@ class Leases:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(keys.worker(worker), _told(facts), px=int(LEASE_S * 1000))
             pipe.hset(keys.CREW, process or worker, worker)
-            _, added = await pipe.execute()
-        return bool(added)
+            taken, added = await pipe.execute(raise_on_error=False)
+        if isinstance(taken, Exception):
+            raise taken
+        if isinstance(added, Exception) and not is_foreign(added):
+            raise added
+        return bool(added)  # of another type the crew has nobody on it
 
     async def renew(self, worker: str, facts: Facts = NO_FACTS, *, noted_ms: int = 0) -> Beat:
         """
@@ -167,37 +171,9 @@ class Leases:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.worker(worker))
             pipe.hdel(keys.CREW, process or worker)
-            await pipe.execute()
-
-    async def dead(self) -> frozenset[tuple[str, str]]:
-        """Return the processes on the crew whose lease is gone, with the name that it had."""
-        crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for lease in crew.values():
-                pipe.exists(keys.WORKER.encode() + lease)
-            lives = await pipe.execute()
-        return frozenset(
-            (process.decode(errors="replace"), lease.decode(errors="replace"))
-            for (process, lease), living in zip(crew.items(), lives, strict=True)
-            if not living
-        )
-
-    async def strike_off(self, dead: Iterable[tuple[str, str]]) -> None:
-        """Take dead processes off the crew, as far as they have not come back."""
-        if members := sorted(dead):
-            leases = [keys.worker(lease) for _, lease in members]
-            await self._scripts["strike"](
-                [keys.CREW, *leases], [part for member in members for part in member]
-            )
-
-    async def strangers(self) -> bool:
-        """Whether workers live that are not on the crew, of an older version; or nobody may ask."""
-        crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
-        known = {name.decode(errors="replace") for name in crew.values()}
-        try:
-            return not known.issuperset(await self.living())
-        except NoPermissionError:
-            return True
+            for answer in await pipe.execute(raise_on_error=False):
+                if isinstance(answer, Exception) and not is_foreign(answer):
+                    raise answer
 
     async def take(
         self,

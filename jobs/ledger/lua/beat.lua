@@ -10,10 +10,18 @@
 if not redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2], "XX") then
   return {0, 0, 0}
 end
-local home = redis.call("GET", KEYS[2])
+-- What is no number, or larger than any of ours, counts as 0.
+local function number_at(key)
+  local value = redis.pcall("GET", key)
+  local number = type(value) == "string" and tonumber(value) or 0
+  return number < 2 ^ 53 and number or 0
+end
+
+local home = redis.pcall("GET", KEYS[2])
+home = type(home) == "string" and home
 local told = home and redis.pcall("INFO", "replication")
 local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
-local beaten = tonumber(redis.call("GET", KEYS[3]) or "0")
+local beaten = number_at(KEYS[3])
 if beaten < tonumber(ARGV[3]) or (history and string.match(home, "^%x+") ~= history) then
   return {1, 0, 1}
 end

@@ -13,15 +13,27 @@
 --         "failed_over" a replica has become the primary; what it had not heard of is lost
 --         "restarted" a server was started that may have lost what was not on the disk
 
+-- What is no number, or larger than any of ours, counts as 0.
+local function number_at(key)
+  local value = redis.pcall("GET", key)
+  local number = type(value) == "string" and tonumber(value) or 0
+  return number < 2 ^ 53 and number or 0
+end
+
+local function text_of(...)
+  local text = redis.pcall(...)
+  return type(text) == "string" and text or ""
+end
+
 local told = redis.pcall("INFO", "replication")
 local text = type(told) == "string" and told or ""
 local history, before = string.match(text, "master_replid:(%x+)"), string.match(text, "master_replid2:(%x+)")
 local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""
-local home_history, home_run = string.match(redis.call("GET", KEYS[1]) or "", "^(%x+) (%x*)")
+local home_history, home_run = string.match(text_of("GET", KEYS[1]), "^(%x+) (%x*)")
 
 local word = "same"
-local beaten = tonumber(redis.call("GET", KEYS[6]) or "0")
-local inquiry = redis.call("HMGET", KEYS[3], "id", "word", "history", "beaten_ms")
+local beaten = number_at(KEYS[6])
+local inquiry = redis.pcall("HMGET", KEYS[3], "id", "word", "history", "beaten_ms") -- none of ours has an error
 if inquiry[1] and home_history == "0" then
   if inquiry[3] == (history or "") then
     return {inquiry[2], inquiry[1]}
@@ -29,7 +41,7 @@ if inquiry[1] and home_history == "0" then
   word = inquiry[2] -- this Redis is again another one: whoever has been asked is asked anew
 elseif home_history == "0" then
   word = "restarted" -- somebody has deleted the inquiry
-elseif tonumber(redis.call("GET", KEYS[2]) or "0") < tonumber(ARGV[2]) or beaten < tonumber(ARGV[4]) then
+elseif number_at(KEYS[2]) < tonumber(ARGV[2]) or beaten < tonumber(ARGV[4]) then
   word = "went_back"
 elseif history and home_history and home_history ~= history then
   if before and string.find(before, "[^0]") then
@@ -48,12 +60,12 @@ end
 
 local id = ARGV[1] .. " " .. (history or "")
 if inquiry[1] then
-  beaten = math.min(beaten, tonumber(inquiry[4] or "0"))
+  beaten = math.min(beaten, tonumber(inquiry[4] or "0") or 0)
 end
 redis.call("DEL", KEYS[3], KEYS[4])
 redis.call("HSET", KEYS[3], "id", id, "word", word, "history", history or "", "begun_ms", ARGV[1], "beaten_ms",
   string.format("%d", beaten))
-local crew = redis.call("HGETALL", KEYS[5])
+local crew = redis.pcall("HGETALL", KEYS[5]) -- of another type nobody is on it, and so all workers are strangers
 for i = 1, #crew, 2 do
   redis.call("SADD", KEYS[4], crew[i])
 end

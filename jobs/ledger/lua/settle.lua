@@ -4,6 +4,13 @@
 -- ARGV  1 the inquiry's id  2 now, ms
 -- returns 1; 0 if that inquiry is over, or Redis is again another one
 
+-- What is no number, or larger than any of ours, counts as 0.
+local function number_at(key)
+  local value = redis.pcall("GET", key)
+  local number = type(value) == "string" and tonumber(value) or 0
+  return number < 2 ^ 53 and number or 0
+end
+
 local inquiry = redis.call("HMGET", KEYS[3], "id", "history", "written_ms", "reached_ms")
 if inquiry[1] ~= ARGV[1] then
   return 0
@@ -13,9 +20,9 @@ local history = type(told) == "string" and string.match(told, "master_replid:(%x
 if history ~= inquiry[2] then
   return 0
 end
-local written = math.max(tonumber(ARGV[2]), tonumber(inquiry[3] or "0"), tonumber(redis.call("GET", KEYS[2]) or "0"))
+local written = math.max(tonumber(ARGV[2]), tonumber(inquiry[3] or "0"), number_at(KEYS[2]))
 redis.call("SET", KEYS[2], string.format("%d", written))
-local beaten = math.max(tonumber(inquiry[4] or "0"), tonumber(redis.call("GET", KEYS[5]) or "0"))
+local beaten = math.max(tonumber(inquiry[4] or "0"), number_at(KEYS[5]))
 redis.call("SET", KEYS[5], string.format("%d", beaten))
 redis.call("DEL", KEYS[3], KEYS[4])
 if history == "" then -- nothing to compare: whoever is granted a mark next sets it

@@ -1,0 +1,65 @@
+"""
+The crew: the processes that may have been granted marks, whether they live or not.
+
+A process joins it with its first lease and leaves it when it resigns; one that died is struck off
+by others. After a loss of Redis everybody on it is asked: see `jobs/ledger/home.py`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from jobs.ledger import keys
+from jobs.ledger.foreign import is_foreign
+from jobs.ledger.leases import Leases
+from jobs.ledger.script import Script
+
+
+class Crew:
+    """The crew of one ledger."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis  # redis-py types each command as both sync and async
+        self._leases = Leases(redis)
+        self._strike = Script(redis, "strike")
+
+    async def dead(self) -> frozenset[tuple[str, str]]:
+        """Return the processes on the crew whose lease is gone, with the name that it had."""
+        crew = await self._crew()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lease in crew.values():
+                pipe.exists(keys.WORKER.encode() + lease)
+            lives = await pipe.execute()
+        return frozenset(
+            (process.decode(errors="replace"), lease.decode(errors="replace"))
+            for (process, lease), living in zip(crew.items(), lives, strict=True)
+            if not living
+        )
+
+    async def strike_off(self, dead: Iterable[tuple[str, str]]) -> None:
+        """Take dead processes off the crew, as far as they have not come back."""
+        if members := sorted(dead):
+            leases = [keys.worker(lease) for _, lease in members]
+            await self._strike(
+                [keys.CREW, *leases], [part for member in members for part in member]
+            )
+
+    async def _crew(self) -> dict[bytes, bytes]:
+        try:
+            crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
+        except ResponseError as error:
+            if is_foreign(error):
+                return {}
+            raise
+        return crew
+
+    async def strangers(self) -> bool:
+        """Whether workers live that are not on the crew, of an older version; or nobody may ask."""
+        crew = await self._crew()
+        known = {name.decode(errors="replace") for name in crew.values()}
+        try:
+            return not known.issuperset(await self._leases.living())
+        except NoPermissionError:
+            return True

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from config.errors import BulkrsvpError
 from config.settings import Settings
 from jobs.console import open_ledger
+from jobs.ledger.foreign import Unreadable
 
 LIMIT_S: Final = 1.0
 
@@ -25,7 +26,7 @@ def offer_batches(
     """Return the ids of batches that begin like what was typed, or none without a ledger."""
     try:
         names = asyncio.run(_read_names())
-    except (BulkrsvpError, RedisError, OSError):  # TimeoutError is one of the last
+    except (BulkrsvpError, Unreadable, RedisError, OSError):  # TimeoutError is one of the last
         return []
     return [CompletionItem(name) for name in names if name.startswith(begun)]
 

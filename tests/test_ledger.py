@@ -514,6 +514,8 @@ async def test_a_slice_is_not_done_while_its_heir_is_at_what_was_found(redis_url
         assert isinstance(first.response, Selection)
         ahead = await ledger.slices.keep_found(heir, first, first.response, found)
         assert ahead is not None
+        in_vain = late.entries[0].record.settled(FAILED, NOW)
+        unfound = await ledger.slices.write(late, Kind.UNFOUND, late.entries[0], in_vain)
         await ledger.settle(late, late.entries[1])
         await ledger.settle(heir, ahead[0])
         late.logged += [2, "1.1"]
@@ -522,7 +524,7 @@ async def test_a_slice_is_not_done_while_its_heir_is_at_what_was_found(redis_url
         heir.logged += ["1.2"]
         answers.append(await ledger.slices.close(heir))
 
-        assert [Closed.OPEN, Closed.FINISHED] == answers
+        assert (Word.CONFLICT, [Closed.OPEN, Closed.FINISHED]) == (unfound.word, answers)
 
 
 @awaited

@@ -152,7 +152,7 @@ async def test_a_batch_for_later_is_not_released(redis_url: str, redis: "Redis")
 
 
 @awaited
-async def test_more_batches_than_one_round_looks_at(redis_url: str, redis: "Redis") -> None:
+async def test_more_batches_than_one_round_looks_at(redis_url: str, redis: Any) -> None:
     """Round after round takes the next of them, and the last one is looked after as the first."""
     async with rigged(redis_url) as rig:
         await rig.ledger.submit(1, batch="z", not_before_ms=now_ms() - 5)

@@ -37,11 +37,18 @@ async def beat(ledger: Ledger, worker: str = "w", noted_ms: int = 0) -> int:
 
 
 async def judge(
-    ledger: Ledger, worker: str = "w", slices: Sequence[Worked] = (), reached_ms: int = 0
+    ledger: Ledger,
+    worker: str = "w",
+    slices: Sequence[Worked] = (),
+    reached_ms: int = 0,
+    *,
+    home: Home | None = None,
+    fresh: bool = False,
 ) -> Judgement | None:
     """Judge the data for a worker that has written as much as this one."""
-    recollection = Recollection(worker, slices, ledger.written.ms, reached_ms)
-    return await Home(ledger.redis).judge(lambda: recollection, lambda: ledger.now_ms)
+    unsure = reached_ms == 0 and not fresh
+    known = Recollection(worker, slices, ledger.written.ms, reached_ms, unsure)
+    return await (home or Home(ledger.redis)).judge(lambda: known, lambda: ledger.now_ms)
 
 
 async def doubts(ledger: Ledger, *numbers: int) -> list[bool]:
@@ -143,13 +150,16 @@ async def test_who_does_not_answer(own_redis: OwnRedis) -> None:
         assert Word.OK == await ask(ledger)
         noted = await beat(ledger)
     async with ledger_at(restarted(own_redis)) as ledger:
-        waited = [await judge(ledger, slices=[("b", 0, 1)], reached_ms=noted)]
+        home = Home(ledger.redis)
+        waited = [await judge(ledger, slices=[("b", 0, 1)], reached_ms=noted, home=home)]
         ledger.now_ms += ANSWERS_MS - 1
-        waited.append(await judge(ledger, reached_ms=noted))
+        waited.append(await judge(ledger, reached_ms=noted, home=home))
         ledger.now_ms += 1
 
         assert [None, None] == waited
-        assert Judgement(Change.RESTARTED, ["b"]) == await judge(ledger, reached_ms=noted)
+        assert Judgement(Change.RESTARTED, ["b"]) == await judge(
+            ledger, reached_ms=noted, home=home
+        )
         assert [True, True] == await doubts(ledger, 0, 1)
 
 
@@ -211,7 +221,7 @@ async def test_a_slice_that_was_put_away(own_redis: OwnRedis, epoch: int, *, dou
         told = await judge(ledger, slices=[("b", 0, epoch)], reached_ms=noted)
 
         assert told is not None
-        assert (int(doubted), doubted) == (
+        assert (None if doubted else 0, doubted) == (
             told.slices,
             (await ledger.batches.get("b")).doubted_ms > 0,
         )
@@ -244,10 +254,10 @@ async def test_whoever_judges_dies(own_redis: OwnRedis) -> None:
         await ledger.submit(2)
         await ask(ledger)
     async with ledger_at(restarted(own_redis)) as ledger:
-        home = [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.CREW, keys.BEATEN]
-        await Home(ledger.redis)._scripts["home"](home, [NOW, 0, 0, 0])
+        home = Home(ledger.redis)
+        names = [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.CREW, keys.BEATEN]
+        await home._scripts["home"](names, [NOW, 0, 0])
         refused = [await ask(ledger), await ask(ledger, "v")]
-        ledger.now_ms += ANSWERS_MS
 
         assert [Word.WENT_BACK] * 2 == refused
         assert Judgement(Change.RESTARTED, ["b"]) == await judge(ledger)
@@ -270,6 +280,108 @@ async def test_a_beat_on_a_redis_that_is_not_judged(own_redis: OwnRedis) -> None
 
         assert (True, noted) == (first.forgetful, kept)
         assert (False, True) == (after.forgetful, after.noted_ms >= noted)
+
+
+@awaited
+async def test_what_a_beat_does_not_note(redis_url: str) -> None:
+    """Who is new covers up nothing, and a clock of Redis that was set back shows nothing."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.enlist("w")
+        first = await ledger.leases.renew("w", new=True)
+        again = await ledger.leases.renew("w", noted_ms=first.noted_ms, new=True)
+        ahead = first.noted_ms + 60_000
+        await ledger.redis.set(keys.BEATEN, ahead)
+        behind = await ledger.leases.renew("w", noted_ms=ahead)
+
+        assert (True, 0, 0) == (first.noted_ms > 0, again.noted_ms, behind.noted_ms)
+        assert ahead == int(await ledger.redis.get(keys.BEATEN))
+        assert not behind.forgetful
+
+
+@awaited
+async def test_no_batch_is_without_a_home(own_redis: OwnRedis) -> None:
+    """A loss is noticed too that has taken the first mark there ever was."""
+    async with ledger_at(own_redis.url) as ledger:
+        await ledger.submit(2)
+    async with ledger_at(restarted(own_redis)) as ledger:
+        assert Word.WENT_BACK == await ask(ledger)
+
+
+@awaited
+async def test_a_clean_stop_and_start(own_redis: OwnRedis) -> None:
+    """Where all workers had resigned before Redis was restarted, nothing is in doubt."""
+    async with ledger_at(own_redis.url) as ledger:
+        await ledger.submit(2)
+        await ask(ledger)
+        await ledger.leases.resign("w")
+    async with ledger_at(restarted(own_redis)) as ledger:
+        await ledger.enlist("new")
+        assert Judgement(Change.RESTARTED, [], 0) == await judge(ledger, "new", fresh=True)
+        assert [False] == await doubts(ledger, 0)
+
+
+@awaited
+async def test_always_since_this_restart(own_redis: OwnRedis) -> None:
+    """What a server says of itself now is not believed against who knows that something is lost."""
+    async with ledger_at(own_redis.url) as ledger:
+        await ledger.submit(2, 2)
+        await ask(ledger)
+        noted = await beat(ledger)
+        await ledger.enlist("v")
+    async with ledger_at(restarted(own_redis, "always")) as ledger:
+        unheard = await judge(ledger, "v", [("b", 1, 1)], noted)
+        told = await judge(ledger, slices=[("b", 0, 1)], reached_ms=noted + 400)
+
+        assert (None, ["b"]) == (unheard, told.batches if told else [])
+        assert [True, False] == await doubts(ledger, 0, 1)
+
+
+@awaited
+async def test_a_retry_that_was_lost(own_redis: OwnRedis) -> None:
+    """A batch that is over is in doubt too, for a retry of it may be what was lost."""
+    async with ledger_at(own_redis.url) as ledger:
+        await ledger.submit(1)
+        await ask(ledger)
+        await ledger.finish(0)
+        await ledger.batches.announce(await ledger.batches.get("b"))
+    async with ledger_at(restarted(own_redis)) as ledger:
+        assert Judgement(Change.RESTARTED, []) == await judge(ledger)
+        assert (await ledger.batches.get("b")).doubted_ms > 0
+
+
+@awaited
+async def test_doubts_by_clocks_that_differ(own_redis: OwnRedis) -> None:
+    """A later doubt is the later one, and is waited for as long, whatever clock it is by."""
+    async with ledger_at(own_redis.url) as ledger:
+        await ledger.submit(2)
+        await ask(ledger)
+        await ledger.enlist("v")
+        noted = await beat(ledger)
+    moments = []
+    for number, ahead_ms in enumerate((4_900, 0)):
+        async with ledger_at(restarted(own_redis)) as ledger:
+            ledger.now_ms += number
+            first = await judge(ledger, slices=[("b", 0, 9)], reached_ms=noted)
+            ledger.now_ms += ahead_ms
+            waited = await judge(ledger, slices=[], reached_ms=noted)
+            last = await judge(ledger, "v", [("b", 0, 9)], noted)
+            moments.append((await ledger.open()).doubted_ms)
+
+        assert (None, None, 1) == (first, waited, last.slices if last else 0)
+    assert moments[0] < moments[1]
+
+
+@awaited
+async def test_workers_of_an_older_version(redis_url: str) -> None:
+    """Those that live when a worker starts are on the crew, and answer nothing."""
+    async with ledger_at(redis_url) as ledger:
+        await ledger.enlist("w")
+        await ledger.redis.set(keys.worker("older"), b"{}")
+        beside = await ledger.crew.has_strangers_beside()
+        await ledger.crew.take_in_strangers()
+
+        assert (True, False) == (beside, await ledger.crew.has_strangers_beside())
+        assert {b"w": b"w", b"older": b"older"} == await ledger.redis.hgetall(keys.CREW)
 
 
 @awaited

@@ -143,8 +143,6 @@ class Call(ABC):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
             answer = Answer(Word.STALE)
         if answer.word is Word.OK:
-            if self.kind is Kind.MARK:
-                self._shift.part.marked_s = unstopped_s()
             return True
         self._means.gate.give_back(self._leave)
         self._obey(answer)
@@ -160,8 +158,10 @@ class Call(ABC):
         return self._lane.closed or self._means.gate.closed
 
     async def _mark(self) -> Answer:
-        record = self._before.marked(self.id) if self.kind is Kind.MARK else self._before
-        return await self._means.slices.write(self._shift.part, self.kind, self._entry, record)
+        """Ask for leave to make the call; under a mark, if it sends."""
+        return await self._means.slices.write(
+            self._shift.part, self.kind, self._entry, self._before
+        )
 
     def _obey(self, answer: Answer) -> None:
         """Do what the ledger's refusal of a mark wants."""
@@ -287,6 +287,17 @@ class Sending(EventCall):
 
     kind = Kind.MARK
     method = "POST"
+
+    async def _mark(self) -> Answer:
+        part, record = self._shift.part, self._before.marked(self.id)
+        part.asking += 1
+        try:
+            answer = await self._means.slices.write(part, self.kind, self._entry, record)
+            if answer.word is Word.OK:
+                part.marked_s = unstopped_s()
+        finally:
+            part.asking -= 1
+        return answer
 
     async def _exchange(self, token: str) -> Reply:
         return await self._means.graph.send(

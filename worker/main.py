@@ -83,6 +83,7 @@ class Process:
     async def _work(self, ended: Ended | None) -> int:
         self._means.presence.settles_in_ms = await self._means.home.settles_in_ms()
         await self._means.presence.enlist()
+        await self._means.crew.take_in_strangers()
         await self._beat()
         self._listen_to_signals()
         self._log_started()

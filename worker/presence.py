@@ -22,6 +22,12 @@ BEAT_S = 0.4
 SAFETY_S = 0.3
 """So long before the lease ends nothing is sent on its strength any more."""
 
+STOOD_STILL_S: Final = 20.0
+"""Between two beats: more than a Redis that does not answer makes of it, four time-outs of 5 s."""
+
+OUTAGE_S: Final = 60.0
+"""How long Redis may be away until what was noted last no longer says how much it has lost."""
+
 ASTRAY_S: Final = 5.0
 """How far the time of day here may be from that at Redis."""
 
@@ -57,6 +63,8 @@ class Presence:
         self._facts = facts
         self._clocks = clocks
         self._log = log
+        self._stood_still = False
+        self._tried_s = clocks.unstopped()
         self._renewed: Moment | None = None
         self._joined: Moment | None = None
         self._away = False
@@ -74,6 +82,9 @@ class Presence:
 
         Raises redis-py's errors.
         """
+        now_s = self._clocks.unstopped()
+        self._stood_still |= now_s - self._tried_s > STOOD_STILL_S
+        self._tried_s = now_s
         ahead_s = await self._ahead_s()
         if abs(ahead_s) > ASTRAY_S:
             await self._stand_aside(ahead_s)
@@ -84,13 +95,15 @@ class Presence:
 
     async def _renew(self) -> None:
         begun = self._clocks.now()
-        beat = await self._leases.renew(self.name, self._facts(), noted_ms=self.noted_ms)
+        beat = await self._leases.renew(
+            self.name, self._facts(), noted_ms=self.noted_ms, new=not self.settled_in
+        )
         self.forgetful = beat.forgetful
         if beat.renewed:
             self._renewed = begun
-            if not beat.forgetful:
-                self.noted_s = begun.unstopped_s
-                self.noted_ms = beat.noted_ms or self.noted_ms
+            if beat.noted_ms:
+                self.noted_s, self.noted_ms = begun.unstopped_s, beat.noted_ms
+                self._stood_still = False
             return
         self._log.warning("worker.lease_lost", worker=self.name)
         await self.enlist()
@@ -131,6 +144,17 @@ class Presence:
         if self._away:
             self._log.info("redis.back")
         self._away = False
+
+    @property
+    def reached_ms(self) -> int:
+        """
+        The latest moment that this process has noted; 0 if others may have come and gone since.
+
+        That takes them `settles_in_ms` at least, and is not thought of while this process tries to
+        reach Redis again and again, for some time.
+        """
+        away_s = self._clocks.unstopped() - self.noted_s
+        return 0 if self._stood_still or away_s > OUTAGE_S else self.noted_ms
 
     @property
     def settled_in(self) -> bool:

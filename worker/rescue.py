@@ -25,7 +25,7 @@ SOON_MS = 2_000
 NAMED = 100
 """Batches that a line of the log names, of those that were put in doubt."""
 
-STRUCK_OFF_S = 60.0
+STRUCK_OFF_S = 15.0
 """How often dead processes are looked for: one that only stood still comes back meanwhile."""
 
 ANNOUNCED_LATE_MS = 5_000
@@ -110,9 +110,9 @@ class Rescue:
 
     def _recall(self) -> Recollection:
         means, presence = self._means, self._means.presence
-        return Recollection(
-            presence.process, means.grants.lately(), means.written.ms, presence.noted_ms
-        )
+        slices, reached_ms = means.grants.lately(), presence.reached_ms
+        unsure = means.grants.any and reached_ms == 0
+        return Recollection(presence.process, slices, means.written.ms, reached_ms, unsure)
 
     async def strike_off(self) -> None:
         """Take off the crew who was dead the last time too. Raises redis-py's errors."""

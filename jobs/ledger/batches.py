@@ -76,6 +76,7 @@ class Batches(Listing):
                 keys.released(order.batch),
                 keys.throttled(order.batch),
                 keys.announcing(order.batch),
+                keys.HOME,
             ],
             [order.batch, order.fingerprint, now_ms, *_facts(order, count)],
         )

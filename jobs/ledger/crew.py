@@ -6,10 +6,11 @@ by others. After a loss of Redis everybody on it is asked: see `jobs/ledger/home
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
 from jobs.ledger.foreign import is_foreign
@@ -55,11 +56,28 @@ class Crew:
             raise
         return crew
 
-    async def strangers(self) -> bool:
-        """Whether workers live that are not on the crew, of an older version; or nobody may ask."""
-        crew = await self._crew()
-        known = {name.decode(errors="replace") for name in crew.values()}
+    async def has_strangers_beside(self) -> bool:
+        """Whether workers live that are not on the crew, of an older version; or nobody can say."""
         try:
-            return not known.issuperset(await self._leases.living())
-        except NoPermissionError:
+            return bool(await self._strangers())
+        except (ResponseError, ValueError):  # it may not be asked, or the answer is nonsense
             return True
+
+    async def take_in_strangers(self) -> None:
+        """
+        Put workers on the crew that live and are not on it, as members that answer nothing.
+
+        They are of an older version, and might die together with Redis. Raises redis-py's errors.
+        """
+        with suppress(ResponseError, ValueError):
+            for name in await self._strangers():
+                await self._redis.hsetnx(keys.CREW, name, name)
+
+    async def _strangers(self) -> set[str]:
+        """Return the leases of living workers that are not on the crew."""
+        return await self._unknown() and await self._unknown()  # one may just have changed its name
+
+    async def _unknown(self) -> set[str]:
+        living = await self._leases.living()
+        known = {name.decode(errors="replace") for name in (await self._crew()).values()}
+        return living.keys() - known

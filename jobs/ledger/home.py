@@ -10,7 +10,7 @@ they are put in doubt. All that is open is put in doubt where that does not suff
 not answer, or nobody who has reached the ledger shortly before can say how much is lost.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -35,6 +35,9 @@ More than `LOST_MS`, and how far two beats may be apart.
 ANSWERS_MS: Final = 5_000
 """How long an inquiry waits for an answer; who lives answers at the next beat."""
 
+SYNCED_ANSWERS_MS: Final = 1_500
+"""The same where every write is said to be on the disk before it is answered."""
+
 AT_ONCE: Final = 1_000
 """Slices, or batches, in one step of an inquiry: some milliseconds of Redis."""
 
@@ -51,19 +54,30 @@ class Change(StrEnum):
     RESTARTED = "restarted"
 
 
+class Synced(StrEnum):
+    """When a write is on the disk, as far as Redis tells."""
+
+    ALWAYS = "always"
+    EVERY_SECOND = "everysec"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Recollection:
     """
     What one process remembers: what it has worked on lately, and how much it has written.
 
     `written_ms` is the latest moment it has written at, by its own clock. `reached_ms` is the
-    latest moment it has noted in the ledger, by the clock of Redis; 0 if it has noted none.
+    latest moment it has noted in the ledger, by the clock of Redis; 0 if it has noted none, or too
+    long ago to say what came since. `unsure` is whether it may have been granted marks for which
+    that matters: not if it has never been granted any.
     """
 
     process: str
     slices: Sequence[Worked]
     written_ms: int
     reached_ms: int
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,9 @@ class Home:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._scripts = {n: Script(redis, n) for n in ("home", "recall", "doubt", "settle")}
         self._crew = Crew(redis)
-        self._told = ""
+        self._told: bytes | None = None
+        self._heard_ms = 0
+        self._judged: Judgement | None = None
 
     async def judge(
         self, recall: Callable[[], Recollection], now_ms: Callable[[], int]
@@ -101,92 +117,129 @@ class Home:
         `SAME` too where another process has come to the end of it. `recall` is asked once in an
         inquiry; `now_ms` returns ms since the epoch. Raises redis-py's errors.
         """
-        recollection = recall()
-        found, inquiry = await self._scripts["home"](
+        known = recall()
+        found, inquiry, beaten_ms, written_ms = await self._scripts["home"](
             [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.CREW, keys.BEATEN],
-            [
-                now_ms(),
-                recollection.written_ms,
-                int(await self._syncs_always()),
-                recollection.reached_ms,
-            ],
+            [now_ms(), known.written_ms, known.reached_ms],
         )
         change = Change(found.decode())
         if change is Change.SAME:
-            return SAME
+            judged, self._judged = self._judged, None
+            return judged or SAME
+        synced = await self._synced()
+        trusted = synced is Synced.ALWAYS and change is Change.RESTARTED
         if self._told != inquiry:
-            await self._answer(inquiry, recollection, now_ms())
-            self._told = inquiry
-        return await self._conclude(inquiry, change, now_ms)
+            kept = beaten_ms >= known.reached_ms and written_ms >= known.written_ms
+            slices = [] if trusted and kept else list(known.slices)
+            await self._answer(inquiry, known, slices, now_ms())
+            self._told, self._heard_ms = inquiry, now_ms()
+        return await self._conclude(inquiry, change, synced, now_ms)
 
     async def settles_in_ms(self) -> int:
-        """Return how long a new member of the crew has to wait before it opens a slice, in ms."""
+        """
+        Return how long a new member of the crew has to wait before it opens a slice, in ms.
+
+        Not at all where what is answered is never lost, or everything is.
+        """
         try:
             told: dict[str, str] = await self._redis.config_get("append*")
             saved: dict[str, str] = await self._redis.config_get("save")
+            replication: dict[str, Any] = await self._redis.info("replication")
         except ResponseError:  # not allowed, or not there, as in many services
             return SETTLED_IN_MS
+        alone = (replication.get("role"), replication.get("connected_slaves")) == ("master", 0)
         nothing_lasts = told.get("appendonly") == "no" and not saved.get("save")
-        return 0 if nothing_lasts or _syncs_always(told) else SETTLED_IN_MS
+        return 0 if alone and (nothing_lasts or _read(told) is Synced.ALWAYS) else SETTLED_IN_MS
 
-    async def _answer(self, inquiry: bytes, recollection: Recollection, now_ms: int) -> None:
-        slices = list(recollection.slices)
+    async def _answer(
+        self, inquiry: bytes, known: Recollection, slices: list[Worked], now_ms: int
+    ) -> None:
         for first in range(0, max(len(slices), 1), AT_ONCE):
             some = slices[first : first + AT_ONCE]
             over = int(first + AT_ONCE >= len(slices))
-            who: list[Argument] = [
-                recollection.process,
-                now_ms,
-                recollection.written_ms,
-                recollection.reached_ms,
-            ]
             flat: list[Argument] = [part for worked in some for part in worked]
             await self._scripts["recall"](
-                [keys.INQUIRY, keys.ASKED], [inquiry, *who, over, keys.BATCH, *flat]
+                [keys.INQUIRY, keys.ASKED],
+                [
+                    inquiry,
+                    known.process,
+                    now_ms,
+                    known.written_ms,
+                    known.reached_ms,
+                    over,
+                    keys.BATCH,
+                    int(known.unsure),
+                    *flat,
+                ],
             )
 
     async def _conclude(
-        self, inquiry: bytes, change: Change, now_ms: Callable[[], int]
+        self, inquiry: bytes, change: Change, synced: Synced, now_ms: Callable[[], int]
     ) -> Judgement | None:
-        told = await self._redis.hmget(keys.INQUIRY, "id", "begun_ms", "beaten_ms", "reached_ms")
-        begun_ms, beaten_ms, reached_ms = (int(each or 0) for each in told[1:])
-        missing = await self._redis.scard(keys.ASKED)
-        if told[0] == inquiry and missing and now_ms() - begun_ms < ANSWERS_MS:
+        facts: dict[bytes, bytes] = await self._redis.hgetall(keys.INQUIRY)
+        silent = await self._redis.scard(keys.ASKED) > 0
+        trusted = synced is Synced.ALWAYS and change is Change.RESTARTED
+        patience_ms = SYNCED_ANSWERS_MS if trusted else ANSWERS_MS
+        if facts.get(b"id") == inquiry and silent and now_ms() - self._heard_ms < patience_ms:
             return None
-        all_said = not missing and reached_ms and beaten_ms >= reached_ms - LOST_MS
-        if all_said and not await self._crew.strangers():
-            judgement = await self._told_of(change)
+        if trusted and not facts.get(b"slices") and not facts.get(b"whole"):
+            judgement = SAME  # of what was answered nothing is missing
+        elif trusted or (
+            not silent
+            and _is_enough(facts, change, synced)
+            and not await self._crew.has_strangers_beside()
+        ):
+            judgement = _judgement(facts, change)
         else:
             judgement = Judgement(change, await self._doubt_all(inquiry, now_ms()))
+        self._judged = judgement  # should the answer to this be lost, nobody else tells of it
         settled = await self._scripts["settle"](
             [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.BEATEN], [inquiry, now_ms()]
         )
+        self._judged = None
         return judgement if settled else SAME
 
-    async def _told_of(self, change: Change) -> Judgement:
-        facts: dict[bytes, bytes] = await self._redis.hgetall(keys.INQUIRY)
-        names = [n.decode().removeprefix("batch:") for n in facts if n.startswith(b"batch:")]
-        return Judgement(change, sorted(names), int(facts.get(b"slices", 0)))
-
     async def _doubt_all(self, inquiry: bytes, now_ms: int) -> list[str]:
+        """Put all batches in doubt, also those of which a retry was lost; return those not over."""
         active: set[bytes] = await self._redis.smembers(keys.ACTIVE)
+        every: list[bytes] = await self._redis.zrangebyscore(keys.BATCHES, "-inf", "+inf")
         names = sorted(name.decode(errors="replace") for name in active)
-        for some in _parts(names):
+        others = {name.decode(errors="replace") for name in every}.difference(names)
+        for some in _parts([*names, *others]):
             batches = [keys.batch(name) for name in some]
             if await self._scripts["doubt"]([keys.INQUIRY, *batches], [inquiry, now_ms]) < 0:
                 break
         return names
 
-    async def _syncs_always(self) -> bool:
-        """Ask whether every write is on the disk before it is answered; unknown counts as no."""
+    async def _synced(self) -> Synced:
         try:
-            return _syncs_always(await self._redis.config_get("append*"))
+            return _read(await self._redis.config_get("append*"))
         except ResponseError:  # not allowed, or not there, as in many services
-            return False
+            return Synced.UNKNOWN
 
 
-def _syncs_always(told: dict[str, str]) -> bool:
-    return (told.get("appendonly"), told.get("appendfsync")) == ("yes", "always")
+def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> bool:
+    """Whether what was recalled covers all that may be lost, now that everybody has answered."""
+    if b"unsure" in facts:
+        return False
+    if reached_ms := int(facts.get(b"reached_ms", 0)):
+        return int(facts.get(b"beaten_ms", 0)) >= reached_ms - LOST_MS
+    # Nobody has ever been granted a mark, and whoever was before has resigned. What may be lost is
+    # less than it takes to settle in.
+    return change is Change.RESTARTED and synced is not Synced.UNKNOWN
+
+
+def _judgement(facts: Mapping[bytes, bytes], change: Change) -> Judgement:
+    names = [name.decode().removeprefix("batch:") for name in facts if name.startswith(b"batch:")]
+    slices = None if b"whole" in facts else int(facts.get(b"slices", 0))
+    return Judgement(change, sorted(names), slices)
+
+
+def _read(told: Mapping[str, str]) -> Synced:
+    if told.get("appendonly") != "yes":
+        return Synced.UNKNOWN
+    known = {each.value: each for each in (Synced.ALWAYS, Synced.EVERY_SECOND)}
+    return known.get(told.get("appendfsync", ""), Synced.UNKNOWN)
 
 
 def _parts(names: list[str]) -> Iterable[list[str]]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from jobs.ledger import keys
 from jobs.ledger.foreign import FOR_EVER, LARGEST, Unreadable, is_foreign, told_apart
@@ -132,15 +132,18 @@ class Leases:
             raise added
         return bool(added)  # of another type the crew has nobody on it
 
-    async def renew(self, worker: str, facts: Facts = NO_FACTS, *, noted_ms: int = 0) -> Beat:
+    async def renew(
+        self, worker: str, facts: Facts = NO_FACTS, *, noted_ms: int = 0, new: bool = False
+    ) -> Beat:
         """
         Renew a worker's lease, and note when, by the clock of Redis.
 
-        `noted_ms` is the moment that this process noted last.
+        `noted_ms` is the moment that this process noted last; one that is `new` notes only the
+        first of all.
         """
         renewed, noted, forgetful = await self._scripts["beat"](
             [keys.worker(worker), keys.HOME, keys.BEATEN],
-            [_told(facts), int(LEASE_S * 1000), noted_ms],
+            [_told(facts), int(LEASE_S * 1000), noted_ms, int(new)],
         )
         return Beat(bool(renewed), noted, bool(forgetful))
 
@@ -306,7 +309,12 @@ class Leases:
 
     async def claim_lifted(self) -> str | None:
         """Return who has ended the pause of everything by hand; one worker of all is told."""
-        by: bytes | None = await self._redis.get(keys.LIFTED)
+        try:
+            by: bytes | None = await self._redis.get(keys.LIFTED)
+        except ResponseError as error:
+            if is_foreign(error):
+                return None
+            raise
         if by is None or not await self._redis.delete(keys.LIFTED):
             return None
         return by.decode(errors="replace")

@@ -26,7 +26,8 @@ class OpenSlice:
     under way in the process. `lines` are all its responses, `entries` those of them that were open,
     `unlogged` those settled by a worker that may have died before it logged them. `known` are the
     events that have a response, if selections are still looking for some. `marked_s` is when the
-    latest mark was granted, by the worker's clock (s); 0 before the first.
+    latest mark was granted, by the worker's clock (s), and 0 before the first; `asking` is how many
+    have been asked for and are not answered yet.
     """
 
     batch: Batch
@@ -44,6 +45,7 @@ class OpenSlice:
     replies: int = 0
     throttled: int = 0
     marked_s: float = 0.0
+    asking: int = 0
     known: set[tuple[str, str | None]] = field(default_factory=set)
 
     def is_new(self, mailbox: str, event: str) -> bool:

@@ -3,7 +3,10 @@
 -- Without a fingerprint there is no batch, whatever an older one of this id has left; its slices were swept before,
 -- by `sweep.lua`, and without a batch nobody has opened one since.
 --
+-- No batch is without a home: what is lost before its first mark was granted would not be noticed.
+--
 -- KEYS  1 batch  2 staging  3 rows  4 batches  5 active  6 released  7 throttled  8 announcing
+--       9 home ("history run")
 -- ARGV  1 batch id  2 fingerprint  3 submitted at, ms  4.. the batch's facts, field and value in turn
 -- returns "created"; "same" if the batch exists with this content; "other" if with other content;
 --         "unstaged" if the staged rows are gone
@@ -24,4 +27,12 @@ redis.call("PERSIST", KEYS[3])
 redis.call("HSET", KEYS[1], "fingerprint", ARGV[2], "submitted_at_ms", ARGV[3], unpack(ARGV, 4))
 redis.call("ZADD", KEYS[4], ARGV[3], ARGV[1])
 redis.call("SADD", KEYS[5], ARGV[1])
+if redis.call("EXISTS", KEYS[9]) == 0 then
+  local told = redis.pcall("INFO", "replication")
+  local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
+  local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)")
+  if history then
+    redis.call("SET", KEYS[9], history .. " " .. (run or ""))
+  end
+end
 return "created"

@@ -10,7 +10,8 @@ end
 local count = 0
 for i = 2, #KEYS do
   if redis.call("HGET", KEYS[i], "fingerprint") then
-    redis.call("HSET", KEYS[i], "doubted_ms", ARGV[2])
+    local before = tonumber(redis.call("HGET", KEYS[i], "doubted_ms") or "0") or 0
+    redis.call("HSET", KEYS[i], "doubted_ms", string.format("%d", math.max(before + 1, tonumber(ARGV[2]))))
     count = count + 1
   end
 end

@@ -11,13 +11,17 @@ local function number_at(key)
   return number < 2 ^ 53 and number or 0
 end
 
+local function text_of(...)
+  local text = redis.pcall(...)
+  return type(text) == "string" and text or ""
+end
+
 local inquiry = redis.call("HMGET", KEYS[3], "id", "history", "written_ms", "reached_ms")
 if inquiry[1] ~= ARGV[1] then
   return 0
 end
-local told = redis.pcall("INFO", "replication")
-local history = type(told) == "string" and string.match(told, "master_replid:(%x+)") or ""
-if history ~= inquiry[2] then
+local history = string.match(text_of("INFO", "replication"), "master_replid:(%x+)") or ""
+if history ~= "" and inquiry[2] ~= "" and history ~= inquiry[2] then
   return 0
 end
 local written = math.max(tonumber(ARGV[2]), tonumber(inquiry[3] or "0"), number_at(KEYS[2]))
@@ -25,9 +29,10 @@ redis.call("SET", KEYS[2], string.format("%d", written))
 local beaten = math.max(tonumber(inquiry[4] or "0"), number_at(KEYS[5]))
 redis.call("SET", KEYS[5], string.format("%d", beaten))
 redis.call("DEL", KEYS[3], KEYS[4])
+history = history == "" and inquiry[2] or history
 if history == "" then -- nothing to compare: whoever is granted a mark next sets it
   redis.call("DEL", KEYS[1])
 else
-  redis.call("SET", KEYS[1], history .. " " .. (string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""))
+  redis.call("SET", KEYS[1], history .. " " .. (string.match(text_of("INFO", "server"), "run_id:(%x+)") or ""))
 end
 return 1

@@ -8,11 +8,12 @@ has seen. Everything here is pure; the ledger stores it, `worker/slice.py` walks
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
 from jobs.outcome import Ending, Outcome, Reason
+from jobs.storable import MAX_SHOWN, kept, number, word
 
 
 class State(StrEnum):
@@ -34,6 +35,9 @@ class Record(NamedTuple):
     was last known to have forgotten something. `showing` is the event's subject, start and
     organizer, noted for a plan. `refusal` is the reason of a refusal that one look may still
     explain better.
+
+    What the methods return can be stored, and read again as it is: foreign texts are cut, and
+    freed of what is no text. They raise `TypeError` or `ValueError` for anything else.
     """
 
     state: State = State.QUEUED
@@ -56,7 +60,7 @@ class Record(NamedTuple):
 
     def marked(self, client_request_id: str) -> Self:
         """Return the record under the mark of the call that is about to be made."""
-        return self._replace(state=State.SENDING, client_request_id=client_request_id)
+        return self._open(state=State.SENDING, client_request_id=word(client_request_id))
 
     def told(
         self,
@@ -71,20 +75,29 @@ class Record(NamedTuple):
 
         A call that was `carried_out`, or refused for good, is an attempt.
         """
-        return self._replace(
-            state=State.QUEUED,
-            attempts=self.attempts + carried_out,
-            status=status,
-            code=code,
-            request_id=request_id,
+        return self._open(
+            attempts=self.attempts + bool(carried_out),
+            status=status if status is None else number(status) or None,
+            code=word(code),
+            request_id=word(request_id),
         )
+
+    def read_under(self, client_request_id: str) -> Self:
+        """Return the record with the id of a call that only read; that of one that sent stays."""
+        if self.client_request_id is not None:
+            return self
+        return self._replace(client_request_id=word(client_request_id))
+
+    def showing_event(self, shown: tuple[str | None, ...]) -> Self:
+        """Return the record with what a plan shows of the event: subject, start, organizer."""
+        subject, start, organizer = (kept(each, MAX_SHOWN) for each in shown)
+        return self._replace(showing=(subject, start, organizer))
 
     def unknown(self, now_ms: int) -> Self:
         """Return the record after a call that may have been carried out."""
-        return self._replace(
-            state=State.QUEUED,
+        return self._open(
             attempts=self.attempts + 1,
-            unknown_since_ms=now_ms,
+            unknown_since_ms=number(now_ms),
             waiting_until_ms=0,
             unclear=True,
             failed_looks=0,
@@ -92,29 +105,23 @@ class Record(NamedTuple):
 
     def refused(self, reason: Reason) -> Self:
         """Return the record after a call that was surely refused, but did not say clearly why."""
-        return self._replace(
-            state=State.QUEUED,
+        return self._open(
             attempts=self.attempts + 1,
             waiting_until_ms=0,
             failed_looks=0,
-            refusal=reason,
+            refusal=Reason(reason),
         )
 
     def doubted(self, doubted_ms: int, now_ms: int) -> Self:
         """Return the record that may have been sent without the ledger remembering it."""
-        return self._replace(
-            state=State.QUEUED,
-            unknown_since_ms=now_ms,
-            unclear=True,
-            doubted_ms=doubted_ms,
+        return self._open(
+            unknown_since_ms=number(now_ms), unclear=True, doubted_ms=number(doubted_ms)
         )
 
     def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
         """Return the record that may not go on before `until_ms`."""
-        return self._replace(
-            state=State.QUEUED,
-            waiting_until_ms=until_ms,
-            throttled=self.throttled + throttled,
+        return self._open(
+            waiting_until_ms=number(until_ms), throttled=self.throttled + bool(throttled)
         )
 
     def looked_in_vain(self, until_ms: int) -> Self:
@@ -123,14 +130,17 @@ class Record(NamedTuple):
 
     def shown(self, answer: str) -> Self:
         """Return the record after a look that found it not carried out: it may be sent."""
-        return self._replace(seen=answer, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
+        seen = word(answer) or "none"
+        return self._replace(seen=seen, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
 
     def settled(self, ending: Ending, now_ms: int) -> Self:
         """Return the record as it stays."""
+        if type(ending) is not Ending:
+            raise TypeError("not an end")
         return self._replace(
             state=State.SETTLED,
             ending=ending,
-            settled_at_ms=now_ms,
+            settled_at_ms=number(now_ms),
             waiting_until_ms=0,
             unknown_since_ms=0,
         )
@@ -147,6 +157,12 @@ class Record(NamedTuple):
             doubted_ms=self.doubted_ms,
             unknown_since_ms=self.settled_at_ms if self.unclear else 0,
         )
+
+    def _open(self, *, state: State = State.QUEUED, **changes: Any) -> Self:
+        """Return the record of a response that goes on; one that has ended cannot."""
+        if self.ending is not None:
+            raise ValueError("a response that has ended does not go on")
+        return self._replace(state=state, **changes)
 
     def uncoded(self) -> Self:
         """Return the record as programs knew it that kept no codes (ledger forms 1 to 3)."""

@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from jobs.outcome import REASONS, Ending, Outcome, Reason
@@ -236,3 +237,68 @@ def test_retry_looks_at_the_uncertain() -> None:
     reopened = UNKNOWN.settled(Ending(Outcome.UNCERTAIN), NOW).reopened()
     assert Next(Step.WAIT, until_ms=NOW + 60_000) == next_step(reopened, TERMS, NOW)
     assert Next(Step.LOOK) == next_step(reopened, TERMS, NOW + 60_000)
+
+
+foreign = st.one_of(
+    words,
+    st.just(""),
+    st.text(st.characters(codec=None, categories=None), max_size=8),  # half surrogates, NUL
+    st.sampled_from(["\ud800", "a\udfffb", "\0", "x" * (1 << 20), "\U0001f600" * 9_999]),
+    st.integers(-5, 5),
+    st.just(b"bytes"),
+    st.just(["a list"]),
+    st.booleans(),
+)
+numbers = times | st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.just("7")
+steps = st.one_of(
+    st.tuples(st.just("marked"), st.tuples(foreign), st.just({})),
+    st.tuples(
+        st.just("told"),
+        st.just(()),
+        st.fixed_dictionaries(
+            {
+                "status": st.none() | st.integers(0, 599) | numbers,
+                "request_id": foreign,
+                "code": foreign,
+                "carried_out": st.booleans(),
+            }
+        ),
+    ),
+    st.tuples(st.just("read_under"), st.tuples(foreign), st.just({})),
+    st.tuples(
+        st.just("showing_event"),
+        st.tuples(st.lists(foreign, min_size=3, max_size=3) | foreign),
+        st.just({}),
+    ),
+    st.tuples(
+        st.sampled_from(["unknown", "waiting", "looked_in_vain"]), st.tuples(numbers), st.just({})
+    ),
+    st.tuples(
+        st.just("refused"), st.tuples(st.sampled_from(sorted(Reason)) | foreign), st.just({})
+    ),
+    st.tuples(st.just("doubted"), st.tuples(numbers, numbers), st.just({})),
+    st.tuples(st.just("shown"), st.tuples(foreign), st.just({})),
+    st.tuples(
+        st.just("settled"), st.tuples(st.sampled_from(ENDINGS) | foreign, numbers), st.just({})
+    ),
+    st.tuples(st.sampled_from(["reopened", "uncoded"]), st.just(()), st.just({})),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(steps, max_size=6))
+@example([("told", (), {"status": 404, "request_id": None, "code": "\ud83d"})])
+@example([("told", (), {"status": 404, "request_id": 7, "code": None})])
+@example([("shown", (["none"],), {})])
+@example([("shown", ("",), {})])
+@example([("waiting", (1.5,), {})])
+@example([("settled", (Ending(Outcome.EXPIRED), 5), {}), ("waiting", (7,), {})])
+def test_what_is_written_can_be_read(
+    taken: list[tuple[str, tuple[Any, ...], dict[str, Any]]],
+) -> None:
+    """Whatever comes from outside, a record takes it so that it comes back, or not at all."""
+    record = QUEUED
+    for name, arguments, named in taken:
+        with suppress(TypeError, ValueError):
+            record = getattr(record, name)(*arguments, **named)
+        assert record == Record.from_json(record.to_json())

@@ -333,7 +333,7 @@ class Reading(Call):
     def _told(self, reply: Reply, judgement: Judgement) -> Record:  # noqa: ARG002  # of all calls
         if self._before.client_request_id is not None:
             return self._before
-        read = self._before._replace(client_request_id=self.id)
+        read = self._before.read_under(self.id)
         return read.told(status=reply.status, code=_code(reply), request_id=reply.request_id)
 
     def _going_on(self, record: Record, reply: Reply, judgement: Judgement) -> Record:
@@ -363,7 +363,7 @@ class Looking(Reading, EventCall):
     def _told(self, reply: Reply, judgement: Judgement) -> Record:
         told = super()._told(reply, judgement)
         if self._shift.part.batch.plan and reply.event is not None:
-            return told._replace(showing=reply.event.showing)
+            return told.showing_event(reply.event.showing)
         return told
 
 

@@ -50,6 +50,19 @@ def rows_of(count: int, mailboxes: int, name: str = "e") -> list[dict[str, Any]]
     ]
 
 
+def changes(count: int, mailboxes: int = 6) -> list[dict[str, Any]]:
+    """Make declines of meetings that were accepted long ago."""
+    return [
+        {
+            "user": f"p{n % mailboxes}@contoso.com",
+            "event": f"accepted-{n}",
+            "action": "decline",
+            "comment": COMMENT,
+        }
+        for n in range(count)
+    ]
+
+
 class Ordeal:
     """One batch, its workers, and what was seen of both."""
 

@@ -1,26 +1,12 @@
 """A meeting that had been answered before: the row asks for a change, whatever goes wrong."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from ordeal import COMMENT, Ordeal
+from ordeal import Ordeal, changes
 from program import Program
 from rarely import rarely
 from sandbox_client import SandboxClient
-
-
-def changes(count: int, mailboxes: int = 6) -> list[dict[str, Any]]:
-    """Make declines of meetings that were accepted long ago."""
-    return [
-        {
-            "user": f"p{n % mailboxes}@contoso.com",
-            "event": f"accepted-{n}",
-            "action": "decline",
-            "comment": COMMENT,
-        }
-        for n in range(count)
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """A Redis that is restarted without its last changes: what is sent again, and what is looked at."""
 
+import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from checker import each_row_has_one_outcome, nothing_is_left_open, outcomes_are_true
 from lossy_redis import LossyRedis, lossy_redis
-from ordeal import Ordeal, rows_of, seeded
-from program import Program
+from ordeal import Figure, Ordeal, changes, rows_of, seeded
+from program import Program, Worker
 from rarely import rarely
 from sandbox_client import SandboxClient
 
@@ -127,3 +129,75 @@ def test_again_and_again(program: Program, sandbox: SandboxClient, lossy: LossyR
         for worker in running:
             assert 0 == worker.stop()
     assert_sent_once(sandbox)
+
+
+ANSWERED = 500
+"""So many responses ask for a change of an answer that was given long ago, and as many do not."""
+
+CUT = 20_000
+"""Bytes that Redis may lose at once: a hundred changes and more."""
+
+BLOWS = 12
+
+TRUE_AFTER_A_LOSS = (each_row_has_one_outcome, outcomes_are_true, nothing_is_left_open)
+"""What holds also where marks and lines are lost together, and nobody remembers a call."""
+
+
+def batter(
+    ordeal: Ordeal, lossy: LossyRedis, workers: ExitStack, chance: random.Random
+) -> list[Worker]:
+    """Kill workers and Redis at random moments of a batch; return the workers that are left."""
+    running = [workers.enter_context(ordeal.worker()) for _ in range(3)]
+    for blow in range(BLOWS):
+        ordeal.wait_for_calls(2 * ANSWERED * (blow + chance.random()) // BLOWS)
+        fallen = chance.sample(range(3), k=chance.choice([0, 1, 1, 2, 3]))
+        early = [n for n in fallen if chance.random() < 0.5]
+        for n in early:
+            running[n].stop(signal.SIGKILL)
+        if not fallen or chance.random() < 0.7:
+            lossy.lose(chance.randint(0, CUT))
+            for n in set(fallen) - set(early):
+                running[n].stop(signal.SIGKILL)
+            lossy.start()
+        for n in fallen:
+            if running[n].process.poll() is None:
+                running[n].stop(signal.SIGKILL)
+            running[n] = workers.enter_context(ordeal.worker())
+    return running
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="blind"), pytest.param(["--check-first"], id="check-first")]
+)
+def test_answers_that_change_others(
+    program: Program,
+    sandbox: SandboxClient,
+    lossy: LossyRedis,
+    *,
+    options: Sequence[str],
+    seed: int,
+    record_property: Figure,
+) -> None:
+    """Whatever dies, an older answer is replaced once, and never taken for somebody's wish."""
+    chance = seeded(seed)
+    program.environment |= NARROW | {"REDIS_URL": lossy.url, "BULKRSVP_SETTLE_S": "2"}
+    sandbox.options(latency_s=0.05, latency_sigma=0.5, seed=seed, keep_declined=seed % 2 == 0)
+    ordeal = Ordeal(program, sandbox)
+    rows = changes(ANSWERED, 100) + rows_of(ANSWERED, 100)
+    chance.shuffle(rows)
+    ordeal.submit(rows, *options)
+    with ExitStack() as workers:
+        running = batter(ordeal, lossy, workers, chance)
+        program.wait_until_finished(ordeal.batch)
+        ordeal.wait_for_the_end()
+        for worker in running:
+            worker.stop()
+
+    records, stats = ordeal.records(), sandbox.stats()
+    record_property("outcomes", dict(records.outcomes))
+    record_property("taken", stats.taken)
+    assert [] == stats.duplicates
+    assert records.outcomes.keys() <= {"sent", "uncertain"}
+    assert [] == [found for invariant in TRUE_AFTER_A_LOSS for found in invariant(records)]

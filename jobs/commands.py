@@ -28,6 +28,7 @@ from jobs.console import (
 from jobs.flags import Flag
 from jobs.graph_pause import resume_graph
 from jobs.ledger.batches import Batches
+from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms
@@ -161,9 +162,12 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None
     Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --outcome expired
     Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
     """
+    unreadable = list[Entry]()
     found = with_ledger(
-        lambda _, batches: read_results(batches, batch, frozenset(outcomes)), writes=False
+        lambda _, batches: read_results(batches, batch, frozenset(outcomes), unreadable.append),
+        writes=False,
     )
+    report.tell_unreadable(report.messages(), unreadable)
     if file == STDOUT:
         _write_results(sys.stdout, ResultsFormat(form), found)
         return

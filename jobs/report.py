@@ -21,6 +21,7 @@ from rich.text import Text
 
 from jobs import overview
 from jobs.check import Check, CheckName, CheckVerdict
+from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch, BatchState
 from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms, write_duration, write_local, write_moment
@@ -50,6 +51,8 @@ CHECK_STYLES: Final = {
     CheckVerdict.FAILED: "bold red",
     CheckVerdict.NOT_CHECKED: "yellow",
 }
+
+UNREADABLE_SHOWN: Final = 20
 
 _VERDICT_WIDTH: Final = max(map(len, CheckVerdict)) + 2
 _NAME_WIDTH: Final = max(map(len, CheckName)) + 2
@@ -92,6 +95,7 @@ def describe(batch: Batch, pauses: Pauses) -> dict[str, Any]:
         "deadline": write_moment(batch.deadline_ms),
         "calls": batch.calls,
         "ratePerS": rate,
+        "unreadable": sum(batch.unreadable.values()),
         "estimatedEnd": write_moment(end) if end else None,
         "graphPausedUntil": write_moment(graph_until_ms) if graph_until_ms else None,
     }
@@ -106,6 +110,10 @@ def show_batch(console: Console, batch: Batch, pauses: Pauses) -> None:
     _add(table, "responses", f"{batch.total} ({batch.open} open)")
     for outcome, count in batch.outcomes.items():
         table.add_row(f"  {outcome.value}", Text(str(count), STYLES[outcome]))
+    if count := sum(batch.unreadable.values()):
+        why = "" if batch.finished_at_ms else ", so it cannot finish"
+        said = f"{count}{why}; see: bulkrsvp results {batch.id}"
+        table.add_row("  unreadable", Text(said, STYLES[Outcome.UNCERTAIN]))
     throttled = f"{pauses.throttled} mailboxes are paused now" if pauses.throttled else "no"
     _add(table, "throttled", throttled)
     if pauses.graph_until_ms and not batch.finished_at_ms:
@@ -277,6 +285,17 @@ def _came_of(each: dict[str, Any]) -> Iterable[Text]:
     yield _plain(each["reason"] or "")
     yield _plain(str(each["status"] or ""))
     yield _plain(each["requestId"] or each["clientRequestId"] or "")
+
+
+def tell_unreadable(console: Console, lines: Sequence[Entry]) -> None:
+    """Print of which responses nobody knows what became, and what to do."""
+    for line in lines[:UNREADABLE_SHOWN]:
+        console.print(_plain(f"row {line.row}: Redis holds no record of it, but: {line.error}"))
+    if lines:
+        console.print(
+            f"{len(lines)} records in Redis were not written by bulkrsvp and are left alone: see "
+            "who else writes to that Redis, restore it from a copy, or look into these calendars",
+        )
 
 
 def show_check(console: Console, check: Check) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ OF_SELECTIONS: Final = WINDOW | TOLD | {"ifNotRequested"}
 """Columns that say something only where there are selections, or what they have found."""
 
 
+UNREADABLE: Final = "unreadable_record"
+"""Stands where a reason does, without an outcome: nobody knows what became of the response."""
+
+
 class ResultsFormat(StrEnum):
     """How results are written."""
 
@@ -32,15 +36,25 @@ class ResultsFormat(StrEnum):
 
 
 async def read_results(
-    batches: Batches, batch_id: str, outcomes: frozenset[str] = frozenset()
+    batches: Batches,
+    batch_id: str,
+    outcomes: frozenset[str] = frozenset(),
+    tell: Callable[[Entry], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """
     Read the results of a batch, in the order of its rows; of some outcomes only, if any are given.
 
-    Raises `InputError` if there is no such batch.
+    Whatever is wanted, `tell` is called with each response whose record cannot be read. Raises
+    `InputError` if there is no such batch.
     """
     batch = await batches.get(batch_id)
-    lines = [line async for part in batches.lines(batch) for line in part if wanted(line, outcomes)]
+    lines = list[Entry]()
+    async for part in batches.lines(batch):
+        for line in part:
+            if line.error:
+                tell(line)
+            if wanted(line, outcomes):
+                lines.append(line)
     lines.sort(key=lambda line: row_order(line.row))
     return [result(batch_id, line) for line in lines]
 
@@ -61,7 +75,7 @@ def result(batch_id: str, line: Entry) -> dict[str, Any]:
         "batch": batch_id,
         "row": line.row,
         "outcome": ending and ending.outcome.value,
-        "reason": ending and ending.reason and ending.reason.value,
+        "reason": UNREADABLE if line.error else ending and ending.reason and ending.reason.value,
         "status": record.status,
         "attempts": record.attempts,
         "requestId": record.request_id,

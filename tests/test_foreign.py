@@ -88,7 +88,14 @@ KEYS: dict[str, Plant] = {
 STOPS_ALL = {keys.QUEUE, keys.ACTIVE, keys.BATCHES}
 """Of another type these stop a part of the program until somebody deletes them."""
 
-TOLD = {"batch.unreadable", "slice.unreadable", "redis.unreadable", "job.unreadable", "job.dropped"}
+TOLD = {
+    "record.unreadable",
+    "batch.unreadable",
+    "slice.unreadable",
+    "redis.unreadable",
+    "job.unreadable",
+    "job.dropped",
+}
 CALM = {*TOLD, "batch.submitted", "batch.finished", "response.settled", "slice.rescued"}
 CALM |= {"batch.gone", "worker.lease_lost", "graph.resumed"}
 

@@ -4,6 +4,9 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
+from jobs.ledger.entries import Entry
+from jobs.ledger.open_slice import OpenSlice
+
 MOST: Final = 1_000
 """Lines: whoever has written more of it has been told of."""
 
@@ -29,6 +32,19 @@ class Complaints:
         """Name a key, or something in it, that belongs to no batch."""
         if self._is_new(error):
             self._log.error("redis.unreadable", error=error)
+
+    def record(self, part: OpenSlice, entry: Entry) -> None:
+        """Name a response whose record cannot be read."""
+        if self._is_new(f"row {entry.row} of {part.batch.id}"):
+            self._log.error(
+                "record.unreadable",
+                batch=part.batch.id,
+                slice=part.number,
+                row=entry.row,
+                user=entry.response.user,
+                event_id=entry.event_id,
+                error=entry.error,
+            )
 
     def _is_new(self, what: str) -> bool:
         if what in self._told or len(self._told) >= MOST:

@@ -2,20 +2,27 @@
 What was left of a slice by whoever had it before, put right before anything else is done.
 
 Ends without a line are logged, marks without an end become calls of unknown outcome, and what a
-forgetful Redis calls unsent is put in doubt.
+forgetful Redis calls unsent is put in doubt. A record that cannot be read is named and left alone.
 """
 
 import asyncio
+from typing import Final
 
 from jobs.record import State
 from worker import account
 from worker.insist import insist
 from worker.shift import Shift
 
+UNREADABLE_MS: Final = 60_000
+"""When to look again at a slice with a record that is none of ours: it may have been put right."""
+
 
 async def take_over(shift: Shift) -> None:
     """Put right what was left in the slice of a shift that begins."""
     means, part = shift.means, shift.part
+    for entry in part.unreadable:
+        means.complaints.record(part, entry)
+        shift.postpone(means.now_ms() + UNREADABLE_MS)
     for entry in part.unlogged:
         if entry.record.ending is not None:
             shift.log_settled(entry)

@@ -29,7 +29,8 @@ class Entry:
     One response, with its record and the text that the ledger has of it.
 
     Of a selection that has not found its events yet, `response` is the selection itself. `found`
-    is what the calendar showed of a response that was found.
+    is what the calendar showed of a response that was found. `error` says why its record cannot be
+    read, if it cannot: then nobody knows what became of it, and it is left alone.
     """
 
     row: Number
@@ -37,6 +38,12 @@ class Entry:
     record: Record
     stored: bytes = b""
     found: Found | None = None
+    error: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be worked on."""
+        return self.record.ending is None and not self.error
 
     @property
     def event_id(self) -> str | None:
@@ -68,16 +75,25 @@ def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]
     """
     Yield the responses of a slice, by its rows and its fields, put away or not.
 
-    Raises `ValueError` for what is not of our making.
+    One whose record is not of our making is named as such, and costs the others nothing. Raises
+    `ValueError` for rows, or for an archive, that are not.
     """
     records = spread(records)
     for row, response in unpack(body):
         found = records.get(f"{FOUND}{row}".encode()) if isinstance(response, Selection) else None
         if isinstance(response, Selection) and found is not None:
-            yield from found_entries(row, response, unpack_found(found), records)
+            yield from _found_entries(row, response, found, records)
         else:
-            text = records.get(str(row).encode())
-            yield Entry(row, response, read_record(text), text or b"")
+            yield _entry(row, response, QUEUED, records)
+
+
+def _found_entries(
+    row: int, selection: Selection, found: bytes, records: Mapping[bytes, bytes]
+) -> list[Entry]:
+    try:
+        return list(found_entries(row, selection, unpack_found(found), records))
+    except ValueError as error:
+        return [Entry(row, selection, QUEUED, found, error=str(error))]
 
 
 def found_entries(
@@ -85,12 +101,22 @@ def found_entries(
 ) -> Iterator[Entry]:
     """Yield the responses that one selection has found; what it saw counts as seen."""
     for part, each in enumerate(found, start=1):
-        number = f"{row}.{part}"
-        text = records.get(number.encode())
-        record = Record(seen=each.seen) if text is None else read_record(text)
-        yield Entry(number, each.response(selection), record, text or b"", each)
+        response = each.response(selection)
+        yield _entry(f"{row}.{part}", response, Record(seen=each.seen), records, each)
 
 
-def read_record(text: bytes | None) -> Record:
-    """Read a record; nothing was noted of a response that is still queued."""
-    return QUEUED if text is None else Record.from_json(text)
+def _entry(
+    row: Number,
+    response: Response | Selection,
+    unnoted: Record,
+    records: Mapping[bytes, bytes],
+    found: Found | None = None,
+) -> Entry:
+    """Return a response with its record; `unnoted` is that of one of which nothing was noted."""
+    text = records.get(str(row).encode())
+    if text is None:
+        return Entry(row, response, unnoted, b"", found)
+    try:
+        return Entry(row, response, Record.from_json(text), text, found)
+    except ValueError as error:
+        return Entry(row, response, unnoted, text, found, str(error))

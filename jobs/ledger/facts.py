@@ -65,7 +65,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch as the ledger shows it now; times in milliseconds, 0 where there is none."""
+    """
+    A batch as the ledger shows it now; times in milliseconds, 0 where there is none.
+
+    `unreadable` counts the responses whose records are none of ours, by slice, as the workers that
+    opened these have seen them: while there are any, the batch does not finish.
+    """
 
     id: str
     version: int
@@ -92,6 +97,7 @@ class Batch:
     calls: int
     waits: int
     outcomes: Mapping[Outcome, int]
+    unreadable: Mapping[int, int]
 
     def state(self, now_ms: int) -> BatchState:
         """Name its state; a cancelled batch stays `cancelled` when it has ended."""
@@ -122,6 +128,10 @@ class Batch:
     def called_off(self) -> bool:
         """It was cancelled, whether it has ended or not; `retry` changes only what it retries."""
         return self.cancelled or self.outcomes.get(Outcome.CANCELLED, 0) > 0
+
+
+UNREADABLE = b"unreadable:"
+"""Begins the fields of `Batch.unreadable`; `lua/unreadable.lua` knows it too."""
 
 
 def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
@@ -160,5 +170,10 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
         waits=number("waits"),
         outcomes={
             outcome: count for outcome in Outcome if (count := number(f"outcome:{outcome}")) > 0
+        },
+        unreadable={
+            int(name.removeprefix(UNREADABLE)): int(count)
+            for name, count in facts.items()
+            if name.startswith(UNREADABLE)
         },
     )

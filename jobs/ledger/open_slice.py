@@ -24,10 +24,10 @@ class OpenSlice:
     `deaths` counts those who worked on it and never came to leave it. `suspects` are the rows that
     were begun by themselves when somebody died, with how often that was while nothing else was
     under way in the process. `lines` are all its responses, `entries` those of them that were open,
-    `unlogged` those settled by a worker that may have died before it logged them. `known` are the
-    events that have a response, if selections are still looking for some. `marked_s` is when the
-    latest mark was granted, by the worker's clock (s), and 0 before the first; `asking` is how many
-    have been asked for and are not answered yet.
+    `unreadable` those whose records are none of ours, `unlogged` those settled by a worker that may
+    have died before it logged them. `known` are the events that have a response, if selections are
+    still looking for some. `marked_s` is when the latest mark was granted, by the worker's clock
+    (s), and 0 before the first; `asking` is how many have been asked for and are not answered yet.
     """
 
     batch: Batch
@@ -39,6 +39,7 @@ class OpenSlice:
     lines: dict[Number, Entry]
     entries: list[Entry]
     unlogged: list[Entry]
+    unreadable: list[Entry] = field(default_factory=list)
     starts: bool = False
     suspects: dict[str, int] = field(default_factory=dict)
     logged: list[Number] = field(default_factory=list)

@@ -24,6 +24,8 @@ from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
 from jobs.selection import Selection
 
+SCRIPTS: Final = ("open", "close", "found", "unreadable")
+
 SUSPECT: Final = b"suspect:"
 """Begins the fields that tell how often a response was begun alone, by whoever died in it."""
 
@@ -47,7 +49,7 @@ class Slices:
     def __init__(self, redis: Redis, now_ms: Callable[[], int], written: Written) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
         self._now_ms = now_ms
-        self._scripts = {name: Script(redis, name) for name in ("open", "close", "found")}
+        self._scripts = {name: Script(redis, name) for name in SCRIPTS}
         self._writes = Writes(redis, now_ms, written)
 
     async def open(self, worker: str, batch_id: str, number: int) -> OpenSlice | None:
@@ -88,6 +90,9 @@ class Slices:
         waiting = set(unlogged)
         if waiting.difference(str(entry.row).encode() for entry in entries):
             raise Unreadable("the rows that were not logged are none of its rows")
+        unreadable = [entry for entry in entries if entry.error]
+        if len(unreadable) != batch.unreadable.get(number, 0):
+            await self._scripts["unreadable"]([keys.batch(batch_id)], [number, len(unreadable)])
         return OpenSlice(
             batch=batch,
             number=number,
@@ -98,7 +103,8 @@ class Slices:
             doubted_ms=doubted_ms,
             suspects=suspects,
             lines={entry.row: entry for entry in entries},
-            entries=[entry for entry in entries if entry.record.ending is None],
+            entries=[entry for entry in entries if entry.is_open],
+            unreadable=unreadable,
             unlogged=[entry for entry in entries if str(entry.row).encode() in waiting],
             known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
         )

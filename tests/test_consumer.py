@@ -36,7 +36,7 @@ from jobs.ledger.leases import LEASE_S
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
 from jobs.queue import FIRST_SLICES, JOB
-from worker.consumer import READ_LIMIT, SLICE_ROWS, Consumer
+from worker.consumer import READ_LIMIT, SLICE_ROWS, Consumer, _Begun
 from worker.shift import Shift
 from worker.throttle import AHEAD_OVERBOOKED, OVERBOOKED
 
@@ -455,3 +455,22 @@ async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: 
     with pytest.raises(KeyError):
         pickle.loads(bomb)["nothing"]
     assert (tmp_path / "x").exists()
+
+
+@awaited
+async def test_a_job_that_two_have_had(redis_url: str, redis: Redis) -> None:
+    """A slice whose lease Redis has forgotten comes back when it wants to, not an hour later."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(2, not_before_ms=now_ms(), allowed_ms=10**9)
+        await rig.ledger.batches.pause("b", paused=True)
+        other = Consumer(rig.consumer.pool, rig.means, rig.queue)
+        name = queued(redis)[0]
+        for consumer in (rig.consumer, other):
+            ((_, score),) = await consumer._claim([name])
+            redis.delete(in_progress_key_prefix + name)
+            consumer._begun[name] = _Begun(rig.means.presence.name, score)
+        for consumer in (rig.consumer, other):
+            await consumer.run_job(name, score)
+        due_ms: Any = redis.zscore(keys.QUEUE, name)
+
+    assert 0 < due_ms - now_ms() <= Shift.PAUSED_MS

@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import orjson
 from arq import Retry, func
@@ -58,6 +58,13 @@ CUT_OFF_S: Final = 5.0
 NEVER_S: Final = 10 * 24 * 3600.0
 
 
+class _Begun(NamedTuple):
+    """Under which name a job was begun, and what its place in the queue was."""
+
+    name: str
+    score: int
+
+
 class Consumer(Worker):
     """Takes slices from the queue while there is room for their calls."""
 
@@ -79,7 +86,7 @@ class Consumer(Worker):
         self.in_progress_timeout_s = LEASE_S
         self._means = means
         self._queue = queue
-        self._begun_as: dict[str, str] = {}
+        self._begun: dict[str, _Begun] = {}
 
     async def _work_on_slice(
         self, _: dict[Any, Any], version: int, batch_id: str, number: int
@@ -173,12 +180,15 @@ class Consumer(Worker):
     async def _start_some(self, names: list[str]) -> None:
         begun_as = self._means.presence.name
         for name, score in await self._claim(names):
-            await self.sem.acquire()
-            self.job_counter += 1
-            self._begun_as[name] = begun_as
-            self._means.slots.want(name, SLICE_ROWS)
-            self.tasks[name] = task = asyncio.create_task(self.run_job(name, score))
-            task.add_done_callback(partial(self._ended, name))
+            await self._start(name, _Begun(begun_as, score))
+
+    async def _start(self, name: str, begun: _Begun) -> None:
+        await self.sem.acquire()
+        self.job_counter += 1
+        self._begun[name] = begun
+        self._means.slots.want(name, SLICE_ROWS)
+        self.tasks[name] = task = asyncio.create_task(self.run_job(name, begun.score))
+        task.add_done_callback(partial(self._ended, name))
 
     def _ended(self, name: str, _: asyncio.Task[None]) -> None:
         self._means.slots.unwant(name)
@@ -217,11 +227,21 @@ class Consumer(Worker):
         """
         Note the end of a job, unless it has become another worker's meanwhile.
 
-        arq would take the successor's lease away, and put the job off for both.
+        arq would take the successor's lease away, and put the job off for both. It would also put
+        it off by so much, not until then: two who had it, because Redis has forgotten the first,
+        would put the first slices of a batch off by an hour (`jobs/queue.py`).
         """
-        begun_as = self._begun_as.pop(job_id, "")
-        if self._means.presence.holds(begun_as):
+        begun = self._begun.pop(job_id, None)
+        if begun is None or not self._means.presence.holds(begun.name):
+            return
+        finish, *_, by_ms, _ = arguments
+        if finish or not by_ms:
             await super().finish_job(job_id, *arguments)
+            return
+        async with self.pool.pipeline(transaction=True) as pipe:
+            pipe.zadd(self.queue_name, {job_id: begun.score + by_ms}, xx=True)
+            pipe.delete(in_progress_key_prefix + job_id)
+            await pipe.execute()
 
     async def _drop(self, job_id: bytes) -> None:
         """Take a job out of the queue; if it stands for a slice, the rescue queues it anew."""
@@ -237,7 +257,11 @@ class Consumer(Worker):
     async def renew_leases(self) -> None:
         """Renew the in-progress keys of running jobs, which arq sets once and lets run out."""
         ours = self._means.presence.name
-        running = [name for name in self.tasks if self._begun_as.get(name) == ours]
+        running = [
+            name
+            for name in self.tasks
+            if (begun := self._begun.get(name)) is not None and begun.name == ours
+        ]
         if not running:
             return
         async with self.pool.pipeline(transaction=False) as pipe:

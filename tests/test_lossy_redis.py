@@ -74,7 +74,7 @@ def test_workers_that_remember_nothing(
     ordeal.submit(rows_of(ROWS, MAILBOXES))
     with ordeal.worker(command=(sys.executable, BROKEN, "remembers_nothing")) as worker:
         ordeal.wait_for_calls(400)
-        lossy.lose(20_000)
+        lossy.lose(60_000)
         lossy.start()
         program.wait_until_finished(ordeal.batch)
         worker.stop()
@@ -149,7 +149,7 @@ def batter(
     """Kill workers and Redis at random moments of a batch; return the workers that are left."""
     running = [workers.enter_context(ordeal.worker()) for _ in range(3)]
     for blow in range(BLOWS):
-        ordeal.wait_for_calls(2 * ANSWERED * (blow + chance.random()) // BLOWS)
+        ordeal.wait_for_calls(int(2 * ANSWERED * (blow + chance.random()) / BLOWS))
         fallen = chance.sample(range(3), k=chance.choice([0, 1, 1, 2, 3]))
         early = [n for n in fallen if chance.random() < 0.5]
         for n in early:

@@ -76,7 +76,7 @@ def test_results_name_it(program: Program, redis: Any) -> None:
 
 def test_what_a_selection_has_found(program: Program, redis: Any) -> None:
     """Where what was found cannot be read, that selection alone is named."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"user": "a@b.c", "events": {"from": "2026-12-01T00:00:00Z"}, "action": "decline"},
         {"user": "a@b.c", "event": "E", "action": "decline"},
     ]

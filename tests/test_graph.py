@@ -330,10 +330,10 @@ def test_pages_get_smaller() -> None:
     window = Window(NOW, NOW + timedelta(days=1))
     asked = [
         path.rpartition("top=")[2]
-        for failures in (0, 1, 2, 3, 99)
+        for failures in (0, 1, 2, 3, 4, 99)
         for path in view_paths(Selection.from_json(row), window, page_size(failures))
     ]
-    assert ["500", "100", "25", "10", "10"] == asked
+    assert ["500", "100", "25", "10", "1", "1"] == asked
 
 
 def test_a_window_is_cut_where_graph_ends_a_view() -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from worker.page import Page
 
 MAX_READS: Final = 5_000
-"""Pages and series that one selection reads: all of `MAX_EVENTS`, with the smallest pages."""
+"""Pages and series that one selection reads: all of `MAX_EVENTS`, in pages of ten."""
 
 STALE_PAGES: Final = 10
 """
@@ -185,7 +185,19 @@ class Finding:
         be tried again, or is over.
         """
         window = self._find_window()
-        found = [] if window is None else await self._find(window)
+        if window is None:
+            await self._keep([])
+            return False
+        async with self._shift.means.readers:
+            return await self._read_and_keep(window)
+
+    async def _read_and_keep(self, window: Window) -> bool:
+        harvest, barn = Harvest(window), self._shift.means.barn
+        barn.enter(harvest)
+        try:
+            found = await self._find(window, harvest)
+        finally:
+            barn.leave(harvest)
         if found is None:
             return self._may_go_on
         if fits(found):
@@ -202,9 +214,9 @@ class Finding:
         except ValueError:  # it was one when the batch was submitted, a moment earlier
             return None
 
-    async def _find(self, window: Window) -> list[Found] | None:
+    async def _find(self, window: Window, harvest: Harvest) -> list[Found] | None:
         """Read all of the calendar that matters, and choose; None if it was not read to its end."""
-        harvest, size = Harvest(window), page_size(self._entry.record.failed_looks)
+        size = page_size(self._entry.record.failed_looks)
         for path in view_paths(self._selection, widened(window), size):
             if not await self._read_on(self._shift.means.graph.address(path), harvest):
                 return None
@@ -247,7 +259,7 @@ class Finding:
         """Read a page and those behind it; return whether all of them were read."""
         stale = 0
         while url is not None:
-            page = await self._read_page(url)
+            page = await self._read_page(url) if await self._has_room(harvest) else None
             if page is None:
                 return False
             stale = 0 if harvest.take(page) else stale + 1
@@ -259,6 +271,15 @@ class Finding:
                 return True
             is_last = not page.events and page.next_link == url
             url = None if is_last else page.next_link
+        return True
+
+    async def _has_room(self, harvest: Harvest) -> bool:
+        """Wait until there is room for another page; false if it may not be read any more."""
+        while not self._shift.means.barn.has_room(harvest):
+            self._may_go_on = self._shift.goes_on(self._lane, begun=True)
+            if not self._may_go_on or self._shift.next_step(self._entry).ending is not None:
+                return False
+            await asyncio.sleep(LATER_MS / 1000)
         return True
 
     async def _read_page(self, url: str) -> "Page | None":

@@ -43,8 +43,10 @@ LOOK_QUERY = (
 SHOWING = ",subject,start,isAllDay,organizer"
 """What a person wants to see of an event, besides."""
 
-MAX_PAGE_BYTES = 64 << 20
-PAGE_SIZES = (500, 100, 25, 10)
+MAX_PAGE_BYTES = 8 << 20
+"""Of a page as it comes, compressed or not: an event with 1,000 attendees has a fortieth."""
+
+PAGE_SIZES = (500, 100, 25, 10, 1)
 """Events that a page is asked for; the fewer, the more often none came: some are too heavy."""
 
 MAX_LINK = 4_096
@@ -94,6 +96,7 @@ class Graph:
             timeout_s=self._timeout_s,
             headers={
                 "Accept": "application/json",
+                "Accept-Encoding": "gzip",
                 "User-Agent": USER_AGENT,
                 "return-client-request-id": "true",
             },

@@ -14,8 +14,42 @@ from worker.page import MAX_EVENTS
 if TYPE_CHECKING:
     from worker.page import Page
 
-MAX_TEXTS: Final = 32 << 20
-"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have a third of it."""
+MAX_TEXTS: Final = 16 << 20
+"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have two thirds of it."""
+
+EVENT_BYTES: Final = 600
+"""What an event takes of memory beside its texts."""
+
+READERS: Final = 8
+"""Selections of one process that read their calendars at once."""
+
+ROOM: Final = 40 << 20
+"""Bytes that all of them may hold, before all but the first have to wait."""
+
+
+class Barn:
+    """
+    The harvests of all selections that one process reads at once, and the room for them.
+
+    When it is full the one that has been there longest goes on, and is bounded by itself; the
+    others keep what they have, and wait.
+    """
+
+    def __init__(self) -> None:
+        self._harvests: dict[Harvest, None] = {}
+
+    def enter(self, harvest: "Harvest") -> None:
+        """Begin a harvest."""
+        self._harvests[harvest] = None
+
+    def leave(self, harvest: "Harvest") -> None:
+        """Be done with it."""
+        self._harvests.pop(harvest, None)
+
+    def has_room(self, harvest: "Harvest") -> bool:
+        """Whether a harvest may read on."""
+        first = next(iter(self._harvests), harvest)
+        return harvest is first or sum(each.weight for each in self._harvests) < ROOM
 
 
 class Harvest:
@@ -42,6 +76,11 @@ class Harvest:
     def overflows(self) -> bool:
         """Whether it is more than a calendar can be believed to hold."""
         return len(self._seen) > MAX_EVENTS or self._size > MAX_TEXTS
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+        return self._size + EVENT_BYTES * len(self._seen)
 
     def take(self, page: "Page") -> bool:
         """Take in what is on a page; return whether anything was new."""

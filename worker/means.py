@@ -31,7 +31,8 @@ from worker.complaints import Complaints
 from worker.credential import TokenSource, open_credential
 from worker.grants import Grants
 from worker.graph import Graph
-from worker.places import Queue
+from worker.harvest import READERS, Barn
+from worker.places import Places, Queue
 from worker.presence import Presence
 from worker.throttle import Gate, Slots, Widths
 from worker.token_trial import TokenTrial
@@ -63,6 +64,8 @@ class Means:
     slots: Slots
     ready: Queue
     slot: Queue
+    readers: Queue
+    barn: Barn
     widths: Widths
     company: Company
     budget: RetryBudget
@@ -116,6 +119,8 @@ async def equip(
                 slots=slots,
                 ready=slots.ready.behind,
                 slot=slots.free.behind,
+                readers=Places(READERS).behind,
+                barn=Barn(),
                 widths=Widths(settings.mailbox_concurrency, now_ms),
                 company=Company(),
                 budget=RetryBudget(),

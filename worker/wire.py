@@ -25,11 +25,15 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from worker.inflate import inflated
 from worker.reply import TransportEnd
 from worker.timelimit import TimeLimit
 
 MAX_BODY = 65_536
 """Bytes of a body that are read; Graph's errors and the events of a look are far smaller."""
+
+INFLATES = 4
+"""So many times its size a compressed body may become: JSON does ten times, where it is long."""
 
 READ_BYTES = 65_536
 """Bytes that are read at once; most replies have less than a thousand."""
@@ -248,7 +252,9 @@ async def _read(content: aiohttp.StreamReader, incoming: Incoming, limit: int) -
                 room -= len(chunk)
             incoming.whole = room > 0
     finally:  # put together once: a page may have a thousand chunks
-        incoming.body = b"".join(chunks)
+        encoding = incoming.headers.get("Content-Encoding")
+        body = inflated(b"".join(chunks), encoding, INFLATES * limit)
+        incoming.body, incoming.whole = body or b"", incoming.whole and body is not None
 
 
 def _reset(connection: aiohttp.connector.Connection) -> None:
@@ -283,7 +289,7 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
     async def exchange(self, request: bytes) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         """Write a request and wait for the head of its reply; raises aiohttp's errors."""
         if not self.used:
-            self.set_response_params(read_until_eof=True)
+            self.set_response_params(read_until_eof=True, auto_decompress=False)
         self.head, self.used = b"", True
         if self.transport is None:
             raise aiohttp.ServerDisconnectedError

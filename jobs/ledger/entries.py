@@ -79,7 +79,10 @@ def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]
     `ValueError` for rows, or for an archive, that are not.
     """
     records = spread(records)
-    for row, response in unpack(body):
+    rows = unpack(body)
+    rows.reverse()
+    while rows:  # of a big mailbox nobody keeps them all
+        row, response = rows.pop()
         found = records.get(f"{FOUND}{row}".encode()) if isinstance(response, Selection) else None
         if isinstance(response, Selection) and found is not None:
             yield from _found_entries(row, response, found, records)

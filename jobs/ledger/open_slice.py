@@ -23,11 +23,12 @@ class OpenSlice:
     of the batch before. `doubted_ms` is when it was last put in doubt, by itself or with its batch.
     `deaths` counts those who worked on it and never came to leave it. `suspects` are the rows that
     were begun by themselves when somebody died, with how often that was while nothing else was
-    under way in the process. `lines` are all its responses, `entries` those of them that were open,
-    `unreadable` those whose records are none of ours, `unlogged` those settled by a worker that may
-    have died before it logged them. `known` are the events that have a response, if selections are
-    still looking for some. `marked_s` is when the latest mark was granted, by the worker's clock
-    (s), and 0 before the first; `asking` is how many have been asked for and are not answered yet.
+    under way in the process. `lines` are all its responses, but for those that had `ended` of a
+    mailbox too big to be put away, `entries` those of them that were open, `unreadable` those whose
+    records are none of ours, `unlogged` those settled by a worker that may have died before it
+    logged them. `known` are the events that have a response, if selections are still looking for
+    some. `marked_s` is when the latest mark was granted, by the worker's clock (s), and 0 before
+    the first; `asking` is how many have been asked for and are not answered yet.
     """
 
     batch: Batch
@@ -41,6 +42,7 @@ class OpenSlice:
     unlogged: list[Entry]
     unreadable: list[Entry] = field(default_factory=list)
     starts: bool = False
+    ended: int = 0
     suspects: dict[str, int] = field(default_factory=dict)
     logged: list[Number] = field(default_factory=list)
     replies: int = 0
@@ -81,7 +83,7 @@ class OpenSlice:
     @property
     def size(self) -> int:
         """How many responses it has."""
-        return len(self.lines)
+        return self.ended + len(self.lines)
 
     @property
     def selections(self) -> list[Number]:

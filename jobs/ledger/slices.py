@@ -6,7 +6,9 @@ How writes gather on their way to Redis is `jobs/ledger/writes.py`'s.
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -76,8 +78,10 @@ class Slices:
         if body is None:
             return None
         try:
-            entries = await _read_in_time(body, records)
             batch = read_batch(batch_id, _pairs(facts))
+            waiting = set(unlogged)
+            keeps = _all if batch.finding else partial(_matters, waiting)
+            entries, ended = await _read_in_time(body, records, keeps)
             deaths = int(records.get(b"begun", 1)) - 1
             doubted_ms = max(batch.doubted_ms, int(records.get(b"doubted_ms", 0)))
             suspects = {
@@ -87,7 +91,6 @@ class Slices:
             }
         except ValueError as error:
             raise Unreadable(str(error)) from error
-        waiting = set(unlogged)
         if waiting.difference(str(entry.row).encode() for entry in entries):
             raise Unreadable("the rows that were not logged are none of its rows")
         unreadable = [entry for entry in entries if entry.error]
@@ -103,6 +106,7 @@ class Slices:
             doubted_ms=doubted_ms,
             suspects=suspects,
             lines={entry.row: entry for entry in entries},
+            ended=ended,
             entries=[entry for entry in entries if entry.is_open],
             unreadable=unreadable,
             unlogged=[entry for entry in entries if str(entry.row).encode() in waiting],
@@ -216,11 +220,42 @@ class Slices:
             part.logged = part.logged[LOGGED_AT_ONCE:]
 
 
-async def _read_in_time(body: bytes, records: dict[bytes, bytes]) -> list[Entry]:
+Keeps = Callable[[Entry], bool]
+
+
+async def _read_in_time(
+    body: bytes, records: dict[bytes, bytes], keeps: Keeps
+) -> tuple[list[Entry], int]:
     """Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it."""
     if len(body) + sum(map(len, records.values())) <= READ_IN_PASSING:
-        return list(read_entries(body, records))
-    return await asyncio.to_thread(lambda: list(read_entries(body, records)))
+        return list(read_entries(body, records)), 0
+    return await asyncio.to_thread(_read, body, records, keeps)
+
+
+def _read(body: bytes, records: dict[bytes, bytes], keeps: Keeps) -> tuple[list[Entry], int]:
+    """Read a slice; of one too big to be put away, return what `keeps`, and how much else."""
+    if len(records) <= MOST:
+        return list(read_entries(body, records)), 0
+    entries, others = list[Entry](), 0
+    for entry in read_entries(body, records):
+        if keeps(entry):
+            entries.append(entry)
+        else:
+            others += 1
+    return entries, others
+
+
+def _all(_: Entry) -> bool:
+    return True
+
+
+def _matters(unlogged: AbstractSet[bytes], entry: Entry) -> bool:
+    """Whether anything is still to be done for a response."""
+    return (
+        entry.record.ending is None
+        or isinstance(entry.response, Selection)
+        or str(entry.row).encode() in unlogged
+    )
 
 
 def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:

@@ -76,7 +76,6 @@ TIME
 UNLINK K
 ZADD K 1 m
 ZCOUNT K 0 1
-ZINCRBY K 1 m
 ZMSCORE K m
 ZRANGEBYSCORE K 0 1
 ZREM K m
@@ -99,10 +98,8 @@ WORKERS: Final = frozenset(
         "INCRBY",
         "PEXPIRE",
         "PTTL",
-        "SET",
         "SREM",
         "TIME",
-        "ZINCRBY",
         "ZRANGEBYSCORE",
         "ZREMRANGEBYSCORE",
         "ZSCORE",

@@ -67,7 +67,7 @@ async def test_a_batch_is_created_once(redis_url: str, redis: "Redis") -> None:
         assert BatchState.RUNNING is batch.state(NOW)
         assert [batch] == await ledger.batches.all()
         assert ["b"] == await ledger.batches.active()
-    assert {keys.BATCHES, keys.ACTIVE, keys.batch("b"), keys.rows("b")} == stored(redis)
+    assert {keys.BATCHES, keys.ACTIVE, keys.HOME, keys.batch("b"), keys.rows("b")} == stored(redis)
     assert stored(redis) == lasting(redis)
 
 

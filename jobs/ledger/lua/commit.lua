@@ -32,7 +32,7 @@ if redis.call("EXISTS", KEYS[9]) == 0 then
   local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
   local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)")
   if history then
-    redis.call("SET", KEYS[9], history .. " " .. (run or ""))
+    redis.pcall("SET", KEYS[9], history .. " " .. (run or "")) -- who may not leaves it to the first mark
   end
 end
 return "created"

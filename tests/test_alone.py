@@ -114,6 +114,20 @@ async def test_who_lives_is_suspected_no_more(redis_url: str) -> None:
         assert ({"1": TRIES - 1}, {}) == (part.suspects, after.suspects)
 
 
+@pytest.mark.parametrize(("cleared", "deaths"), [(False, 2), (True, 0)])
+@awaited
+async def test_deaths_count_on(redis_url: str, *, cleared: bool, deaths: int) -> None:
+    """A slice that is opened and left keeps its deaths: it need not be the one that kills."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
+        await rig.ledger.open()
+        await rig.ledger.open()
+        part = await rig.ledger.open()
+        part.cleared = cleared
+        await rig.means.slices.close(part)
+        assert deaths == (await rig.ledger.open()).deaths
+
+
 @pytest.mark.parametrize("known", [None, TRIES - 1])
 @awaited
 async def test_who_ends_in_order_blames_nobody(redis_url: str, known: int | None) -> None:

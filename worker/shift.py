@@ -209,6 +209,7 @@ class Shift:
 
     async def excuse(self) -> None:
         """Note that this worker ends in order, whatever becomes of it now."""
+        self.part.cleared = True
         await insist(lambda: self.means.slices.excuse(self.part, self.trial))
 
     async def abandon(self) -> None:

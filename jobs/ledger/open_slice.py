@@ -28,7 +28,8 @@ class OpenSlice:
     records are none of ours, `unlogged` those settled by a worker that may have died before it
     logged them. `known` are the events that have a response, if selections are still looking for
     some. `marked_s` is when the latest mark was granted, by the worker's clock (s), and 0 before
-    the first; `asking` is how many have been asked for and are not answered yet.
+    the first; `asking` is how many have been asked for and are not answered yet. `cleared` is
+    whether its deaths count no more, because its worker ends in order.
     """
 
     batch: Batch
@@ -49,6 +50,7 @@ class OpenSlice:
     throttled: int = 0
     marked_s: float = 0.0
     asking: int = 0
+    cleared: bool = False
     known: set[tuple[str, str | None]] = field(default_factory=set)
 
     def is_new(self, mailbox: str, event: str) -> bool:

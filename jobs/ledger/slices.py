@@ -206,6 +206,7 @@ class Slices:
                 part.batch.wakes,
                 *_archive(part),
                 " ".join(str(row) for row in part.selections),
+                0 if part.cleared else part.deaths,
                 *part.logged,
             ],
         )

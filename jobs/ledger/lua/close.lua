@@ -6,7 +6,8 @@
 -- ARGV  1 slice number  2 how many responses it has  3 now, ms  4 how long to keep a finished batch, s
 --       5 the slices' keys without their numbers  6 the batch's wakes when the slice was opened
 --       7 the archive of its records, "" for none  8 the digest of the records in it  9 their rows, with blanks between
---       10 rows of the selections that count as one response in 2, with blanks between  11.. rows that have been logged
+--       10 rows of the selections that count as one response in 2, with blanks between
+--       11 how many have died over it, of those who count  12.. rows that have been logged
 -- returns "open", "woken" (open, and the batch was changed meanwhile: come back now), "done", "finished" (this slice was the last), or "gone"
 
 local MOST = 500
@@ -39,7 +40,7 @@ end
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return "gone"
 end
-for i = 11, #ARGV do
+for i = 12, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 for row in string.gmatch(ARGV[10], "%S+") do
@@ -47,7 +48,11 @@ for row in string.gmatch(ARGV[10], "%S+") do
     return "open" -- another worker has found what it counts for, and is at it
   end
 end
-redis.call("HDEL", KEYS[2], "begun")
+if ARGV[11] == "0" then
+  redis.call("HDEL", KEYS[2], "begun")
+else
+  redis.call("HSET", KEYS[2], "begun", ARGV[11])
+end
 local done = tonumber(redis.call("HGET", KEYS[2], "done") or "0")
 if done < tonumber(ARGV[2]) or redis.call("SCARD", KEYS[3]) > 0 then
   return (redis.call("HGET", KEYS[1], "wakes") or "0") == ARGV[6] and "open" or "woken"

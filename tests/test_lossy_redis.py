@@ -60,7 +60,8 @@ def test_only_what_was_open_is_looked_at(
     looks = sum(1 for call in sandbox.journal() if call.method == "GET")
     assert [[ordeal.batch]] == [line["batches"] for line in changed]
     assert 0 < changed[0]["slices"] * SLICE < ROWS
-    assert looks <= changed[0]["slices"] * SLICE
+    # What was in flight is looked at as well, whichever slice it was of.
+    assert looks <= (changed[0]["slices"] + 1) * SLICE
 
 
 @pytest.mark.chaos

@@ -58,6 +58,7 @@ if done < tonumber(ARGV[2]) or redis.call("SCARD", KEYS[3]) > 0 then
   return (redis.call("HGET", KEYS[1], "wakes") or "0") == ARGV[6] and "open" or "woken"
 end
 redis.call("SREM", KEYS[4], ARGV[1])
+redis.call("HDEL", KEYS[2], "begun")
 if ARGV[7] ~= "" then
   put_away()
 end

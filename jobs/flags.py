@@ -19,6 +19,7 @@ from jobs.ledger.listing import no_batch
 from jobs.ledger.writes import MARK_GOOD_S
 from jobs.queue import Queue
 from jobs.quoting import refusal
+from jobs.signals import is_cut_off
 
 HELD_S: Final = MARK_GOOD_S + 0.5
 """After a flag was raised no call begins any more; half a second is for its way to Graph."""
@@ -58,7 +59,7 @@ class Flag:
         try:
             await self._until_held(redis, batches)
         except (RedisError, OSError) as error:
-            if _is_cut_off():
+            if is_cut_off():
                 raise asyncio.CancelledError from error
             raise LedgerUnreachable(
                 f"batch {self._batch_id} {self._word}, but then Redis did not answer"
@@ -66,7 +67,7 @@ class Flag:
                 f" `bulkrsvp status {self._batch_id}` that it still knows"
             ) from error
 
-        if _is_cut_off():
+        if is_cut_off():
             raise asyncio.CancelledError
 
     async def _raise(self, batches: Batches) -> None:
@@ -89,12 +90,6 @@ class Flag:
         queue, holds_s = Queue(redis, batches), monotonic() + HELD_S
         busy = await queue.at_work(self._batch_id)
         await self._wake(redis, batches)
-        while busy and not _is_cut_off() and (left_s := holds_s - monotonic()) > 0:
+        while busy and not is_cut_off() and (left_s := holds_s - monotonic()) > 0:
             await asyncio.sleep(min(left_s, ASKED_S))
             busy &= await queue.at_work(self._batch_id)
-
-
-def _is_cut_off() -> bool:
-    """Whether a signal has come; redis-py may answer that with an error of its own, or pass it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -5,6 +5,7 @@ Without this they end a process on the spot, and what it has open stays as it is
 drains instead, sets handlers of its own. Knows no command.
 """
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,16 @@ def interruptible() -> Iterator[None]:
         for number in ours:
             if signal.getsignal(number) is _interrupt:
                 signal.signal(number, signal.SIG_DFL)
+
+
+def is_cut_off() -> bool:
+    """
+    Whether the running task is being cancelled, as by a signal.
+
+    redis-py may answer a cancellation with an error of its own, or pass over it.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 
+from jobs.signals import is_cut_off
+
 T = TypeVar("T")
 
 UNWRITTEN_S: Final = 0.5
@@ -28,11 +30,6 @@ async def insist(write: Callable[[], Awaitable[T]]) -> T:
         try:
             return await write()
         except (RedisError, OSError) as error:
-            if _is_cut_off():
+            if is_cut_off():
                 raise asyncio.CancelledError from error
             await asyncio.sleep(UNWRITTEN_S)
-
-
-def _is_cut_off() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

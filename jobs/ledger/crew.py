@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
-from jobs.ledger.foreign import is_foreign
+from jobs.ledger.foreign import Unreadable, told_apart
 from jobs.ledger.leases import Leases
 from jobs.ledger.script import Script
 
@@ -48,12 +48,9 @@ class Crew:
             )
 
     async def _crew(self) -> dict[bytes, bytes]:
-        try:
-            crew: dict[bytes, bytes] = await self._redis.hgetall(keys.CREW)
-        except ResponseError as error:
-            if is_foreign(error):
-                return {}
-            raise
+        crew: dict[bytes, bytes] = {}
+        with suppress(Unreadable), told_apart(keys.CREW):  # of another type it has nobody on it
+            crew = await self._redis.hgetall(keys.CREW)
         return crew
 
     async def has_strangers_beside(self) -> bool:

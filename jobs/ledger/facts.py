@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jobs.ledger.foreign import LARGEST
 from jobs.outcome import UNSUCCESSFUL, Outcome
+from jobs.storable import LARGEST
 
 PLAIN = 1
 SELECTING = 2

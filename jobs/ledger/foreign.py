@@ -17,9 +17,6 @@ from jobs.quoting import refusal
 BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a batch may be called."""
 
-LARGEST: Final = 1 << 53
-"""No number of ours reaches it: Lua and JSON know whole numbers up to there."""
-
 FOR_EVER: Final = -1
 """What Redis says of a key that does not expire; a claim of ours always does."""
 

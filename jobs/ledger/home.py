@@ -127,7 +127,7 @@ class Home:
             judged, self._judged = self._judged, None
             return judged or SAME
         synced = await self._synced()
-        trusted = synced is Synced.ALWAYS and change is Change.RESTARTED
+        trusted = _is_trusted(change, synced)
         if self._told != inquiry:
             kept = beaten_ms >= known.reached_ms and written_ms >= known.written_ms
             slices = [] if trusted and kept else list(known.slices)
@@ -178,7 +178,7 @@ class Home:
     ) -> Judgement | None:
         facts: dict[bytes, bytes] = await self._redis.hgetall(keys.INQUIRY)
         silent = await self._redis.scard(keys.ASKED) > 0
-        trusted = synced is Synced.ALWAYS and change is Change.RESTARTED
+        trusted = _is_trusted(change, synced)
         patience_ms = SYNCED_ANSWERS_MS if trusted else ANSWERS_MS
         if facts.get(b"id") == inquiry and silent and now_ms() - self._heard_ms < patience_ms:
             return None
@@ -216,6 +216,11 @@ class Home:
             return _read(await self._redis.config_get("append*"))
         except ResponseError:  # not allowed, or not there, as in many services
             return Synced.UNKNOWN
+
+
+def _is_trusted(change: Change, synced: Synced) -> bool:
+    """Whether nothing can be lost, unless somebody knows better."""
+    return synced is Synced.ALWAYS and change is Change.RESTARTED
 
 
 def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> bool:

@@ -7,16 +7,18 @@ no mark is granted under the old one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError
 
 from jobs.ledger import keys
-from jobs.ledger.foreign import FOR_EVER, LARGEST, Unreadable, is_foreign, told_apart
+from jobs.ledger.foreign import FOR_EVER, Unreadable, is_foreign, told_apart
 from jobs.ledger.script import Script
+from jobs.storable import LARGEST
 
 LEASE_S = 2.5
 """How long a worker's lease lasts without renewal: others wait that long after its death."""
@@ -309,12 +311,9 @@ class Leases:
 
     async def claim_lifted(self) -> str | None:
         """Return who has ended the pause of everything by hand; one worker of all is told."""
-        try:
-            by: bytes | None = await self._redis.get(keys.LIFTED)
-        except ResponseError as error:
-            if is_foreign(error):
-                return None
-            raise
+        by: bytes | None = None
+        with suppress(Unreadable), told_apart(keys.LIFTED):
+            by = await self._redis.get(keys.LIFTED)
         if by is None or not await self._redis.delete(keys.LIFTED):
             return None
         return by.decode(errors="replace")

@@ -4,14 +4,14 @@ What is paused, for whoever asks: the mailboxes of a batch, and Graph as a whole
 Workers pause and probe by `jobs/ledger/leases.py`. A pause of Graph can be ended here by hand.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
-from jobs.ledger.foreign import is_foreign
+from jobs.ledger.foreign import Unreadable, told_apart
 
 LIFTED_MS: Final = 86_400_000
 """How long it is kept who has ended a pause by hand, until a worker logs it."""
@@ -34,12 +34,9 @@ NO_PAUSES: Final = Pauses()
 
 async def read_graph_pause(redis: Redis) -> int | None:
     """Return until when every call waits, ms; None where that is not so, or not to be read."""
-    try:
+    with suppress(Unreadable), told_apart(keys.GRAPH):
         return _moment(await redis.get(keys.GRAPH))
-    except ResponseError as error:
-        if is_foreign(error):
-            return None
-        raise
+    return None
 
 
 async def lift_graph_pause(redis: Redis, by: str) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -11,6 +11,9 @@ from redis.exceptions import NoScriptError
 from jobs.ledger.foreign import told_apart
 
 Argument = str | bytes | int | float
+
+
+_INCLUDED: Final = "-- include common\n"
 
 
 class Script:
@@ -21,7 +24,7 @@ class Script:
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
-        self.source = (files("jobs.ledger") / "lua" / f"{name}.lua").read_text()
+        self.source = _text(name).replace(_INCLUDED, _text("common"))
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
         self._redis: Any = redis  # redis-py types each command as both sync and async
 
@@ -36,3 +39,7 @@ class Script:
                 return await self._redis.evalsha(self.digest, len(keys), *keys, *arguments)
             except NoScriptError:
                 return await self._redis.eval(self.source, len(keys), *keys, *arguments)
+
+
+def _text(name: str) -> str:
+    return (files("jobs.ledger") / "lua" / f"{name}.lua").read_text()

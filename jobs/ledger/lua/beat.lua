@@ -11,20 +11,14 @@
 --       4 1 if this process is new, else 0
 -- returns {1 if the lease was renewed, the moment noted in ms or 0 for none, 1 if this Redis has to be judged}
 
+-- include common
+
 if not redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2], "XX") then
   return {0, 0, 0}
 end
--- What is no number, or larger than any of ours, counts as 0.
-local function number_at(key)
-  local value = redis.pcall("GET", key)
-  local number = type(value) == "string" and tonumber(value) or 0
-  return number < 2 ^ 53 and number or 0
-end
-
 local home = redis.pcall("GET", KEYS[2])
 home = type(home) == "string" and home
-local told = home and redis.pcall("INFO", "replication")
-local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
+local history = home and history_of()
 local beaten = number_at(KEYS[3])
 local asks = home and string.find(home, "^0 ") -- in an inquiry
 if asks or beaten < tonumber(ARGV[3]) or (history and string.match(home, "^%x+") ~= history) then

@@ -11,6 +11,8 @@
 -- returns "created"; "same" if the batch exists with this content; "other" if with other content;
 --         "unstaged" if the staged rows are gone
 
+-- include common
+
 local known = redis.call("HGET", KEYS[1], "fingerprint")
 if known then
   redis.call("UNLINK", KEYS[2]) -- which frees the room in the background, as of all that may be big
@@ -28,11 +30,9 @@ redis.call("HSET", KEYS[1], "fingerprint", ARGV[2], "submitted_at_ms", ARGV[3], 
 redis.call("ZADD", KEYS[4], ARGV[3], ARGV[1])
 redis.call("SADD", KEYS[5], ARGV[1])
 if redis.call("EXISTS", KEYS[9]) == 0 then
-  local told = redis.pcall("INFO", "replication")
-  local history = type(told) == "string" and string.match(told, "master_replid:(%x+)")
-  local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)")
+  local history = history_of()
   if history then
-    redis.pcall("SET", KEYS[9], history .. " " .. (run or "")) -- who may not leaves it to the first mark
+    redis.pcall("SET", KEYS[9], history .. " " .. run_of()) -- who may not leaves it to the first mark
   end
 end
 return "created"

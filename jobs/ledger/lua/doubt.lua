@@ -4,14 +4,15 @@
 -- ARGV  1 the inquiry's id  2 now, ms
 -- returns how many there were of them; -1 if that inquiry is over
 
+-- include common
+
 if redis.call("HGET", KEYS[1], "id") ~= ARGV[1] then
   return -1
 end
 local count = 0
 for i = 2, #KEYS do
   if redis.call("HGET", KEYS[i], "fingerprint") then
-    local before = tonumber(redis.call("HGET", KEYS[i], "doubted_ms") or "0") or 0
-    redis.call("HSET", KEYS[i], "doubted_ms", string.format("%d", math.max(before + 1, tonumber(ARGV[2]))))
+    doubt(KEYS[i], ARGV[2])
     count = count + 1
   end
 end

@@ -13,22 +13,10 @@
 --         "failed_over" a replica has become the primary; what it had not heard of is lost
 --         "restarted" a server was started that may have lost what was not on the disk
 
--- What is no number, or larger than any of ours, counts as 0.
-local function number_at(key)
-  local value = redis.pcall("GET", key)
-  local number = type(value) == "string" and tonumber(value) or 0
-  return number < 2 ^ 53 and number or 0
-end
+-- include common
 
-local function text_of(...)
-  local text = redis.pcall(...)
-  return type(text) == "string" and text or ""
-end
-
-local told = redis.pcall("INFO", "replication")
-local text = type(told) == "string" and told or ""
-local history, before = string.match(text, "master_replid:(%x+)"), string.match(text, "master_replid2:(%x+)")
-local run = history and string.match(redis.call("INFO", "server"), "run_id:(%x+)") or ""
+local history, before = history_of(), string.match(text_of("INFO", "replication"), "master_replid2:(%x+)")
+local run = history and run_of() or ""
 local home_history, home_run = string.match(text_of("GET", KEYS[1]), "^(%x+) (%x*)")
 
 local word = "same"

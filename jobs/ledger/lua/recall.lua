@@ -9,6 +9,8 @@
 --       9.. batch, number and latest epoch of each slice
 -- returns 1; 0 if that inquiry is over
 
+-- include common
+
 if redis.call("HGET", KEYS[1], "id") ~= ARGV[1] then
   return 0
 end
@@ -20,12 +22,6 @@ if ARGV[8] == "1" then
   redis.call("HSET", KEYS[1], "unsure", 1)
 end
 
--- A doubt is later than the one before, whatever clock it is by: else it would pass for the same.
-local function doubt(key)
-  local before = tonumber(redis.call("HGET", key, "doubted_ms") or "0")
-  redis.call("HSET", key, "doubted_ms", string.format("%d", math.max(before + 1, tonumber(ARGV[3]))))
-end
-
 for i = 9, #ARGV, 3 do
   local batch = ARGV[7] .. ARGV[i]
   local slice = batch .. ":slice:" .. ARGV[i + 1]
@@ -34,10 +30,10 @@ for i = 9, #ARGV, 3 do
   if not put_away and redis.call("HGET", batch, "fingerprint") then
     redis.call("HSET", KEYS[1], "batch:" .. ARGV[i], 1)
     if known[1] then -- a retry was forgotten, and what it has queued again; doubt of the whole lasts until the next one
-      doubt(batch)
+      doubt(batch, ARGV[3])
       redis.call("HSET", KEYS[1], "whole", 1)
     else
-      doubt(slice)
+      doubt(slice, ARGV[3])
       redis.call("HINCRBY", slice, "epoch", 1)
       redis.call("HINCRBY", KEYS[1], "slices", redis.call("HSETNX", KEYS[1], "slice:" .. ARGV[i + 1] .. ":" .. ARGV[i], 1))
     end

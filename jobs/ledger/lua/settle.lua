@@ -4,23 +4,13 @@
 -- ARGV  1 the inquiry's id  2 now, ms
 -- returns 1; 0 if that inquiry is over, or Redis is again another one
 
--- What is no number, or larger than any of ours, counts as 0.
-local function number_at(key)
-  local value = redis.pcall("GET", key)
-  local number = type(value) == "string" and tonumber(value) or 0
-  return number < 2 ^ 53 and number or 0
-end
-
-local function text_of(...)
-  local text = redis.pcall(...)
-  return type(text) == "string" and text or ""
-end
+-- include common
 
 local inquiry = redis.call("HMGET", KEYS[3], "id", "history", "written_ms", "reached_ms")
 if inquiry[1] ~= ARGV[1] then
   return 0
 end
-local history = string.match(text_of("INFO", "replication"), "master_replid:(%x+)") or ""
+local history = history_of() or ""
 if history ~= "" and inquiry[2] ~= "" and history ~= inquiry[2] then
   return 0
 end
@@ -33,6 +23,6 @@ history = history == "" and inquiry[2] or history
 if history == "" then -- nothing to compare: whoever is granted a mark next sets it
   redis.call("DEL", KEYS[1])
 else
-  redis.call("SET", KEYS[1], history .. " " .. (string.match(text_of("INFO", "server"), "run_id:(%x+)") or ""))
+  redis.call("SET", KEYS[1], history .. " " .. run_of())
 end
 return 1

@@ -118,6 +118,22 @@ async def test_how_long_a_lease_is_believed_in(
 
 
 @awaited
+async def test_a_new_worker_beats_before_it_opens_a_slice(redis_url: str) -> None:
+    """When it is known for long enough it notes a moment first: by that a loss is measured."""
+    async with enlisted(redis_url) as holder:
+        holder.presence.settles_in_ms = 1_000
+        await holder.presence.beat()
+        settled_in = [holder.presence.settled_in]
+        holder.watch.go_on(1.5, 1.5)
+        settled_in.append(holder.presence.settled_in)
+        await holder.presence.beat()
+        settled_in.append(holder.presence.settled_in)
+
+        assert [False, False, True] == settled_in
+        assert holder.presence.noted_ms > 0
+
+
+@awaited
 async def test_after_a_jump_redis_has_the_word(redis_url: str) -> None:
     """After a jump of the time of day nothing is held until Redis says that the lease lives."""
     async with enlisted(redis_url) as holder:

@@ -67,13 +67,14 @@ class Presence:
         self._tried_s = clocks.unstopped()
         self._renewed: Moment | None = None
         self._joined: Moment | None = None
+        self._ripe = False
         self._away = False
 
     async def enlist(self) -> None:
         """Take a lease under a new name."""
         name, begun = uuid4().hex[:12], self._clocks.now()
         if await self._leases.enlist(name, self._facts(), process=self.process):
-            self._joined = begun
+            self._joined, self._ripe = begun, False
         self.name, self._renewed = name, begun
 
     async def beat(self) -> None:
@@ -95,12 +96,13 @@ class Presence:
 
     async def _renew(self) -> None:
         begun = self._clocks.now()
+        known = self._is_known
         beat = await self._leases.renew(
-            self.name, self._facts(), noted_ms=self.noted_ms, new=not self.settled_in
+            self.name, self._facts(), noted_ms=self.noted_ms, new=not known
         )
         self.forgetful = beat.forgetful
         if beat.renewed:
-            self._renewed = begun
+            self._renewed, self._ripe = begun, known
             if beat.noted_ms:
                 self.noted_s, self.noted_ms = begun.unstopped_s, beat.noted_ms
                 self._stood_still = False
@@ -158,7 +160,15 @@ class Presence:
 
     @property
     def settled_in(self) -> bool:
-        """Whether this process is known to the ledger for so long that it will not forget it."""
+        """
+        Whether this process may open slices: the ledger will not forget it any more.
+
+        It has beaten since, for else it could not say how much was lost of what it sends at once.
+        """
+        return self._is_known and (self._ripe or not self.settles_in_ms)
+
+    @property
+    def _is_known(self) -> bool:
         if self._joined is None or self.astray:
             return False
         return self._clocks.passed_s(self._joined) * 1000 >= self.settles_in_ms

@@ -193,7 +193,7 @@ class Record(NamedTuple):
         ]
         while not fields[-1]:
             fields.pop()
-        return orjson.dumps(fields)
+        return bytes(memoryview(orjson.dumps(fields)))  # what orjson returns keeps its buffer: 4 KB
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:

@@ -1,5 +1,7 @@
 """What is known of a response: both ways through JSON, and the next step that follows from it."""
 
+import sys
+import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -302,3 +304,16 @@ def test_what_is_written_can_be_read(
         with suppress(TypeError, ValueError):
             record = getattr(record, name)(*arguments, **named)
         assert record == Record.from_json(record.to_json())
+
+
+def test_a_text_takes_no_more_room_than_it_needs() -> None:
+    """The text of a record is kept for each response of an open slice: its bytes are all it has."""
+    record = QUEUED.marked("a" * 36)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        texts = [record.to_json() for _ in range(1_000)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 2 * sum(map(sys.getsizeof, texts))

@@ -32,14 +32,14 @@ def call_finished(
     verdict: Verdict,
 ) -> None:
     """Account for one call to Graph."""
-    response = entry.response
+    given = entry.given
     log.info(
         "call.finished",
         batch=part.batch.id,
         row=entry.row,
-        user=response.user,
+        user=given.user,
         event_id=entry.event_id,
-        action=response.action,
+        action=given.action,
         method=method,
         attempt=attempt,
         status=reply.status,
@@ -54,14 +54,14 @@ def call_finished(
 
 def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
     """Account for a call whose worker died before it could: its mark is all that is known."""
-    response, record = entry.response, entry.record
+    given, record = entry.given, entry.record
     log.warning(
         "call.finished",
         batch=part.batch.id,
         row=entry.row,
-        user=response.user,
+        user=given.user,
         event_id=entry.event_id,
-        action=response.action,
+        action=given.action,
         method="POST",
         attempt=record.attempts + 1,
         status=None,
@@ -89,9 +89,9 @@ def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -
         "response.settled",
         batch=part.batch.id,
         row=entry.row,
-        user=entry.response.user,
+        user=entry.given.user,
         event_id=entry.event_id,
-        action=entry.response.action,
+        action=entry.given.action,
         outcome=ending.outcome,
         reason=ending.reason,
         status=record.status,
@@ -120,7 +120,7 @@ def selection_found(
         "selection.found",
         batch=part.batch.id,
         row=entry.row,
-        user=entry.response.user,
+        user=entry.given.user,
         found=ends[None] + planned,
         passed_over=passed_over,
         duplicates=duplicates,
@@ -133,7 +133,7 @@ def bad_link(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, origin: s
         "selection.bad_link",
         batch=part.batch.id,
         row=entry.row,
-        user=entry.response.user,
+        user=entry.given.user,
         origin=origin,
     )
 
@@ -144,7 +144,7 @@ def stale_pages(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, pages:
         "selection.stale",
         batch=part.batch.id,
         row=entry.row,
-        user=entry.response.user,
+        user=entry.given.user,
         pages=pages,
     )
 
@@ -157,7 +157,7 @@ def event_unreadable(
         "event.unreadable",
         batch=part.batch.id,
         row=entry.row,
-        user=entry.response.user,
+        user=entry.given.user,
         event_id=event_id,
     )
 
@@ -173,7 +173,7 @@ def mailbox_paused(
     log.warning(
         "mailbox.paused",
         batch=part.batch.id,
-        user=entry.response.user,
+        user=entry.given.user,
         retry_after_s=retry_after_s,
         until=write_moment(until_ms),
     )
@@ -192,7 +192,7 @@ def mailbox_away(
     log.warning(
         "mailbox.away",
         batch=part.batch.id,
-        user=entry.response.user,
+        user=entry.given.user,
         error_code=reply.code,
         times=times,
         retry_after_s=reply.retry_after_s,
@@ -202,7 +202,7 @@ def mailbox_away(
 
 def mailbox_back(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
     """Say that a mailbox that was away can be used again."""
-    log.info("mailbox.back", batch=part.batch.id, user=entry.response.user)
+    log.info("mailbox.back", batch=part.batch.id, user=entry.given.user)
 
 
 def batch_submitted(log: FilteringBoundLogger, batch: Batch) -> None:

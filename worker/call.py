@@ -277,9 +277,9 @@ class EventCall(Call):
 
     def __init__(self, shift: Shift, lane: Lane, entry: Entry) -> None:
         super().__init__(shift, lane, entry)
-        if not isinstance(entry.response, Response):
+        if not isinstance(response := entry.response, Response):
             raise TypeError(f"row {entry.row} has to find its events first")
-        self._response = entry.response
+        self._response = response
 
 
 class Sending(EventCall):

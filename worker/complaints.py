@@ -41,7 +41,7 @@ class Complaints:
                 batch=part.batch.id,
                 slice=part.number,
                 row=entry.row,
-                user=entry.response.user,
+                user=entry.given.user,
                 event_id=entry.event_id,
                 error=entry.error,
             )

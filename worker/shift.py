@@ -18,7 +18,6 @@ from jobs.ledger.slices import Closed
 from jobs.ledger.writes import Kind, Word
 from jobs.outcome import Ending
 from jobs.record import Next, Record, Step, Terms, next_step
-from jobs.response import Response
 from jobs.selection import Selection
 from worker import account
 from worker.insist import insist
@@ -87,7 +86,7 @@ class Shift:
         """Count calls against their mailboxes that may be under way, and for which nobody waits."""
         means = self.means
         calls = [
-            (entry.response.mailbox, entry.record.client_request_id)
+            (entry.given.mailbox, entry.record.client_request_id)
             for entry in marked
             if entry.record.client_request_id is not None
         ]
@@ -123,7 +122,7 @@ class Shift:
 
     async def settle(self, entry: Entry, record: Record, ending: Ending) -> None:
         """Write the end of a response, then log it."""
-        kind = Kind.SETTLE if isinstance(entry.response, Response) else Kind.UNFOUND
+        kind = Kind.UNFOUND if entry.finds else Kind.SETTLE
         if await self._write(kind, entry, record.settled(ending, self.means.now_ms())):
             self.log_settled(entry)
 
@@ -163,7 +162,7 @@ class Shift:
         """Log the end of a response, and have the ledger told so with the next write."""
         account.response_settled(self.means.log, self.part, entry)
         if not self.means.log_lost.is_set():  # else the next worker that opens the slice logs it
-            self.part.logged.append(entry.row)
+            self.part.note_logged(entry)
 
     def goes_on(self, lane: Lane, *, begun: bool = False) -> bool:
         """

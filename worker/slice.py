@@ -85,7 +85,7 @@ class Walk:
             return
         entries = defaultdict[str, list[Entry]](list)
         for entry in self._part.entries:
-            entries[entry.response.mailbox].append(entry)
+            entries[entry.given.mailbox].append(entry)
         taken = await self._shift.lease(list(entries))
         lanes, suspects = list[Lane](), list[tuple[Lane, Entry]]()
         for name, away in taken.held.items():
@@ -174,7 +174,7 @@ class Walk:
 
     async def _take(self, step: Step, lane: Lane, entry: Entry) -> bool:
         """Make a call, or find what is to be answered; return whether another step may follow."""
-        if isinstance(entry.response, Selection):
-            return await Finding(self._shift, lane, entry, entry.response).make()
+        if entry.finds and isinstance(entry.given, Selection):
+            return await Finding(self._shift, lane, entry, entry.given).make()
         call = Looking if step is Step.LOOK else Sending
         return await call(self._shift, lane, entry).make()

@@ -28,13 +28,13 @@ class Entry:
     """
     One response, with its record and the text that the ledger has of it.
 
-    Of a selection that has not found its events yet, `response` is the selection itself. `found`
-    is what the calendar showed of a response that was found. `error` says why its record cannot be
-    read, if it cannot: then nobody knows what became of it, and it is left alone.
+    `given` is what its row asks for. `found` is what the calendar showed of a response that the
+    row's selection has found. `error` says why its record cannot be read, if it cannot: then nobody
+    knows what became of it, and it is left alone.
     """
 
     row: Number
-    response: Response | Selection
+    given: Response | Selection
     record: Record
     stored: bytes = b""
     found: Found | None = None
@@ -46,9 +46,27 @@ class Entry:
         return self.record.ending is None and not self.error
 
     @property
+    def finds(self) -> bool:
+        """Whether it is a selection that has not found its events yet."""
+        return self.found is None and isinstance(self.given, Selection)
+
+    @property
+    def response(self) -> Response | Selection:
+        """
+        What it says to whom; the selection itself while it has not found its events.
+
+        Of what was found it is made when it is asked for: of that there may be tens of thousands.
+        """
+        if self.found is not None and isinstance(self.given, Selection):
+            return self.found.response(self.given)
+        return self.given
+
+    @property
     def event_id(self) -> str | None:
         """The event's id; None while it has to be found."""
-        return self.response.event if isinstance(self.response, Response) else None
+        if self.found is not None:
+            return self.found.event
+        return self.given.event if isinstance(self.given, Response) else None
 
     @property
     def ahead(self) -> Ending | None:
@@ -104,13 +122,13 @@ def found_entries(
 ) -> Iterator[Entry]:
     """Yield the responses that one selection has found; what it saw counts as seen."""
     for part, each in enumerate(found, start=1):
-        response = each.response(selection)
-        yield _entry(f"{row}.{part}", response, Record(seen=each.seen), records, each)
+        each.response(selection)  # which raises for one that may not be sent
+        yield _entry(f"{row}.{part}", selection, Record(seen=each.seen), records, each)
 
 
 def _entry(
     row: Number,
-    response: Response | Selection,
+    given: Response | Selection,
     unnoted: Record,
     records: Mapping[bytes, bytes],
     found: Found | None = None,
@@ -118,8 +136,8 @@ def _entry(
     """Return a response with its record; `unnoted` is that of one of which nothing was noted."""
     text = records.get(str(row).encode())
     if text is None:
-        return Entry(row, response, unnoted, b"", found)
+        return Entry(row, given, unnoted, b"", found)
     try:
-        return Entry(row, response, Record.from_json(text), text, found)
+        return Entry(row, given, Record.from_json(text), text, found)
     except ValueError as error:
-        return Entry(row, response, unnoted, text, found, str(error))
+        return Entry(row, given, unnoted, text, found, str(error))

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from jobs.ledger.archive import MOST
 from jobs.ledger.entries import Entry, Number
 from jobs.ledger.facts import CODED, Batch
 from jobs.record import Record
-from jobs.selection import Selection
 
 LOGGED_AT_ONCE: Final = 1_000
 """Rows of which one write tells that they were logged; they are more only after odd ends."""
@@ -23,13 +23,13 @@ class OpenSlice:
     of the batch before. `doubted_ms` is when it was last put in doubt, by itself or with its batch.
     `deaths` counts those who worked on it and never came to leave it. `suspects` are the rows that
     were begun by themselves when somebody died, with how often that was while nothing else was
-    under way in the process. `lines` are all its responses, but for those that had `ended` of a
-    mailbox too big to be put away, `entries` those of them that were open, `unreadable` those whose
+    under way in the process. `lines` are all its responses, but for those that have `ended` of a
+    slice too big to be put away, `entries` those of them that were open, `unreadable` those whose
     records are none of ours, `unlogged` those settled by a worker that may have died before it
-    logged them. `known` are the events that have a response, if selections are still looking for
-    some. `marked_s` is when the latest mark was granted, by the worker's clock (s), and 0 before
-    the first; `asking` is how many have been asked for and are not answered yet. `cleared` is
-    whether its deaths count no more, because its worker ends in order.
+    logged them. `known` are the events of each mailbox that have a response, if selections are
+    still looking for some. `marked_s` is when the latest mark was granted, by the worker's clock
+    (s), and 0 before the first; `asking` is how many have been asked for and are not answered yet.
+    `cleared` is whether its deaths count no more, because its worker ends in order.
     """
 
     batch: Batch
@@ -51,19 +51,29 @@ class OpenSlice:
     marked_s: float = 0.0
     asking: int = 0
     cleared: bool = False
-    known: set[tuple[str, str | None]] = field(default_factory=set)
+    known: dict[str, set[str]] = field(default_factory=dict)
 
     def is_new(self, mailbox: str, event: str) -> bool:
         """Say whether an event is answered by no response of this slice; from now on it is."""
-        if (mailbox, event) in self.known:
-            return False
-        self.known.add((mailbox, event))
-        return True
+        known = self.known.setdefault(mailbox, set())
+        is_new = event not in known
+        known.add(event)
+        return is_new
 
     def write(self, record: Record) -> bytes:
         """Return a record as the ledger keeps it, in a form that all its workers understand."""
         known = record if self.batch.version >= CODED else record.uncoded()
         return known.to_json()
+
+    def note_logged(self, entry: Entry) -> None:
+        """
+        Have the next write tell that the end of a response was logged.
+
+        A slice that is too big to be put away holds nothing of it any more.
+        """
+        self.logged.append(entry.row)
+        if self.size > MOST and not entry.finds and self.lines.pop(entry.row, None) is not None:
+            self.ended += 1
 
     def take_told(self) -> "Told":
         """Take what is to be told at this write."""
@@ -92,7 +102,7 @@ class OpenSlice:
         """The rows of the selections that have found nothing yet, each of which counts as one."""
         if not self.batch.finding:  # nor had when it was opened, so there are none
             return []
-        return [row for row, entry in self.lines.items() if isinstance(entry.response, Selection)]
+        return [row for row, entry in self.lines.items() if entry.finds]
 
     @property
     def settled(self) -> bool:

@@ -19,7 +19,6 @@ from jobs.ledger.facts import Batch
 from jobs.ledger.foreign import told_apart
 from jobs.ledger.listing import no_batch
 from jobs.ledger.script import Script
-from jobs.selection import Selection
 
 REOPENED_AT_ONCE: Final = 1_000
 """Responses in one step: some 5 ms of Redis."""
@@ -48,7 +47,7 @@ class Retries:
         for line in lines:
             if line.record.ending is not None:
                 before, after = line.record.to_json(), line.record.reopened().to_json()
-                outcome, finds = line.record.ending.outcome, isinstance(line.response, Selection)
+                outcome, finds = line.record.ending.outcome, line.finds
                 arguments += [line.row, before, after, outcome.value, int(finds)]
         cancelled_end_ms = batch.finished_at_ms if batch.cancelled else 0
         while True:

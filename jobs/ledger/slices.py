@@ -5,10 +5,11 @@ How writes gather on their way to Redis is `jobs/ledger/writes.py`'s.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -80,8 +81,7 @@ class Slices:
         try:
             batch = read_batch(batch_id, _pairs(facts))
             waiting = set(unlogged)
-            keeps = _all if batch.finding else partial(_matters, waiting)
-            entries, ended = await _read_in_time(body, records, keeps)
+            read = await _read_in_time(body, records, waiting, finding=bool(batch.finding))
             deaths = int(records.get(b"begun", 1)) - 1
             doubted_ms = max(batch.doubted_ms, int(records.get(b"doubted_ms", 0)))
             suspects = {
@@ -91,6 +91,7 @@ class Slices:
             }
         except ValueError as error:
             raise Unreadable(str(error)) from error
+        entries = read.entries
         if waiting.difference(str(entry.row).encode() for entry in entries):
             raise Unreadable("the rows that were not logged are none of its rows")
         unreadable = [entry for entry in entries if entry.error]
@@ -106,11 +107,11 @@ class Slices:
             doubted_ms=doubted_ms,
             suspects=suspects,
             lines={entry.row: entry for entry in entries},
-            ended=ended,
+            ended=read.ended,
             entries=[entry for entry in entries if entry.is_open],
             unreadable=unreadable,
             unlogged=[entry for entry in entries if str(entry.row).encode() in waiting],
-            known={(e.response.mailbox, e.event_id) for e in entries} if batch.finding else set(),
+            known=read.known,
         )
 
     async def _read_big(
@@ -221,42 +222,46 @@ class Slices:
             part.logged = part.logged[LOGGED_AT_ONCE:]
 
 
-Keeps = Callable[[Entry], bool]
+@dataclass(slots=True)
+class _Read:
+    """
+    What was read of a slice: its entries, how many others had ended, and the events of all.
+
+    The events are those of each mailbox, and read only if selections are still looking for some.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    ended: int = 0
+    known: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 async def _read_in_time(
-    body: bytes, records: dict[bytes, bytes], keeps: Keeps
-) -> tuple[list[Entry], int]:
+    body: bytes, records: dict[bytes, bytes], unlogged: AbstractSet[bytes], *, finding: bool
+) -> _Read:
     """Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it."""
     if len(body) + sum(map(len, records.values())) <= READ_IN_PASSING:
-        return list(read_entries(body, records)), 0
-    return await asyncio.to_thread(_read, body, records, keeps)
+        return _read(body, records, unlogged, finding=finding)
+    return await asyncio.to_thread(_read, body, records, unlogged, finding=finding)
 
 
-def _read(body: bytes, records: dict[bytes, bytes], keeps: Keeps) -> tuple[list[Entry], int]:
-    """Read a slice; of one too big to be put away, return what `keeps`, and how much else."""
-    if len(records) <= MOST:
-        return list(read_entries(body, records)), 0
-    entries, others = list[Entry](), 0
+def _read(
+    body: bytes, records: dict[bytes, bytes], unlogged: AbstractSet[bytes], *, finding: bool
+) -> _Read:
+    """Read a slice; of one too big to be put away only what matters is kept."""
+    read, all_matter = _Read(), len(records) <= MOST
     for entry in read_entries(body, records):
-        if keeps(entry):
-            entries.append(entry)
+        if finding and entry.event_id is not None:
+            read.known[entry.given.mailbox].add(entry.event_id)
+        if all_matter or _matters(unlogged, entry):
+            read.entries.append(entry)
         else:
-            others += 1
-    return entries, others
-
-
-def _all(_: Entry) -> bool:
-    return True
+            read.ended += 1
+    return read
 
 
 def _matters(unlogged: AbstractSet[bytes], entry: Entry) -> bool:
     """Whether anything is still to be done for a response."""
-    return (
-        entry.record.ending is None
-        or isinstance(entry.response, Selection)
-        or str(entry.row).encode() in unlogged
-    )
+    return entry.record.ending is None or entry.finds or str(entry.row).encode() in unlogged
 
 
 def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:

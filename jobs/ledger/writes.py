@@ -84,7 +84,7 @@ class _Write:
     def arguments(self) -> list[Argument]:
         """Return the six that `lua/write.lua` wants of it."""
         entry = self.entry
-        allowance = keys.bucket(entry.response.mailbox)
+        allowance = keys.bucket(entry.given.mailbox)
         return [self.kind, entry.row, entry.stored, self.record, self.outcome, allowance]
 
 

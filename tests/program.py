@@ -126,6 +126,17 @@ class Program:
         assert run.exit_code == 0, run.output
         return run.stdout.strip()
 
+    def status(self, batch: str) -> dict[str, Any]:
+        """Return what `status --json` prints, without a process for it."""
+        return self.wait_for(batch, lambda _: True)
+
+    def results(self, batch: str) -> list[dict[str, Any]]:
+        """Return what `results --format jsonl` prints, without a process for it."""
+        return [
+            json.loads(line)
+            for line in self.ask("results", batch, "--format", "jsonl").splitlines()
+        ]
+
     @contextmanager
     def worker(
         self, *arguments: str, command: Sequence[str | Path] = (COMMAND, "worker"), **settings: str

@@ -212,9 +212,7 @@ def test_the_commands_are_enough(
     batch = program.submit([*rows, {"user": "b@contoso.com", "events": {}, "action": "decline"}])
     worker = program.burst()
 
-    assert {"sent": 2, "failed": 1, "skipped": 1} == program("status", batch, "--json").json[
-        "outcomes"
-    ]
+    assert {"sent": 2, "failed": 1, "skipped": 1} == program.status(batch)["outcomes"]
     assert [] == worker.events("redis.away")
     assert "queued 1" in program("retry", batch).err
 

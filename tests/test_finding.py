@@ -59,7 +59,7 @@ ANSWERED = {"single", "second", "quiet", "weekly"}
 
 def results(program: Program, batch: str) -> list[dict[str, Any]]:
     """Return the results of a batch."""
-    return program("results", batch, "--format", "jsonl").lines
+    return program.results(batch)
 
 
 def ends(program: Program, batch: str) -> dict[str, tuple[str, str | None]]:
@@ -75,11 +75,11 @@ def test_a_calendar_is_answered(program: Program, sandbox: SandboxClient) -> Non
     sandbox.options(page_size=3)
     sandbox.plant(ADA, CALENDAR)
     batch = program.submit([selection()])
-    before = program("status", batch, "--json").json
+    before = program.status(batch)
     worker = program.burst()
 
     assert ("finding", 1, 1) == (before["state"], before["total"], before["open"])
-    sent, status = ("sent", "accepted"), program("status", batch, "--json").json
+    sent, status = ("sent", "accepted"), program.status(batch)
     assert ends(program, batch) == dict.fromkeys(ANSWERED, sent) | {
         "own": ("skipped", "organizer"),
         "owned-too": ("skipped", "organizer"),
@@ -198,7 +198,7 @@ def test_occurrences(program: Program, sandbox: SandboxClient) -> None:
     daily = sorted((e.arrived_at, e.ended_s) for e in taken if (e.event or "").startswith("daily"))
     arrived = [e for e in sandbox.journal() if (e.event or "").startswith("daily")]
     assert len(arrived) == len(daily) == 30
-    assert {"sent": 32} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 32} == program.status(batch)["outcomes"]
 
 
 def test_filters(program: Program, sandbox: SandboxClient) -> None:
@@ -263,7 +263,7 @@ def test_what_cannot_be_read(program: Program, sandbox: SandboxClient) -> None:
     assert "queued 1" in program("retry", batch).err
     program.burst()
     assert ANSWERED == {entry.event for entry in sandbox.taken()}
-    assert 10 == program("status", batch, "--json").json["total"]
+    assert 10 == program.status(batch)["total"]
 
 
 def test_a_link_that_leads_elsewhere(program: Program, sandbox: SandboxClient) -> None:
@@ -296,7 +296,7 @@ def test_found_twice(program: Program, sandbox: SandboxClient) -> None:
     lines = Counter(line.get("event") for line in results(program, batch))
     assert {1} == set(lines.values())
     assert {"own", "off", *ANSWERED} <= lines.keys()
-    assert 0 == program("status", batch, "--json").json["open"]
+    assert 0 == program.status(batch)["open"]
 
 
 def test_finding_obeys_throttling(program: Program, sandbox: SandboxClient) -> None:
@@ -326,7 +326,7 @@ def test_finding_obeys_throttling(program: Program, sandbox: SandboxClient) -> N
     ) or "again" in {line["verdict"] for line in reading}
     assert len(reading) == sum(e.method == "GET" for e in sandbox.journal())
     assert {1} == {line["row"] for line in reading}
-    assert {"finished"} == {program("status", batch, "--json").json["state"]}
+    assert {"finished"} == {program.status(batch)["state"]}
 
 
 def test_an_unknown_decline_of_what_was_found(program: Program, sandbox: SandboxClient) -> None:
@@ -345,7 +345,7 @@ def test_cancelled_and_expired(program: Program, sandbox: SandboxClient) -> None
     sandbox.plant(ADA, CALENDAR)
     late = program.submit([selection()], "--deadline", "1s", "--batch", "late")
     early = program.submit([selection()], "--at", "2099-01-01T00:00:00Z", "--batch", "early")
-    assert "finding" != program("status", early, "--json").json["state"]
+    assert "finding" != program.status(early)["state"]
     program("cancel", early)
     sandbox.faults([{"method": "GET", "status": 429, "headers": {"Retry-After": "60"}}])
     program.burst()
@@ -376,4 +376,4 @@ def test_killed_while_finding_and_answering(
 
     taken = Counter((entry.mailbox, entry.event) for entry in sandbox.taken())
     assert {(user, name): 1 for user in users for name in ANSWERED} == taken
-    assert 0 == program("status", ordeal.batch, "--json").json["open"]
+    assert 0 == program.status(ordeal.batch)["open"]

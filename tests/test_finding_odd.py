@@ -82,7 +82,7 @@ def rule(**changes: Any) -> dict[str, Any]:
 
 def settled(program: Program, batch: str) -> list[tuple[str | None, str, str | None]]:
     """Return event, outcome and reason of each response, in the order of rows."""
-    lines = program("results", batch, "--format", "jsonl").lines
+    lines = program.results(batch)
     return [(line.get("event"), line["outcome"], line["reason"]) for line in lines]
 
 
@@ -145,7 +145,7 @@ def test_a_plan_of_odd_events(program: Program, sandbox: SandboxClient) -> None:
     paged(sandbox, (shown("one"), shown("odd", end=7), {}))
     plan = program.submit([row()], "--plan")
     program.burst()
-    one, *odd = program("results", plan, "--format", "jsonl").lines
+    one, *odd = program.results(plan)
     table = program("results", plan, COLUMNS="200").out
     applied = program("apply", plan, "--json")
     program.burst()
@@ -401,7 +401,7 @@ def test_flags_count_between_pages(
         wait_until(lambda: reading(worker) > 3, "no pages")
         program(flag, batch)
         assert 0 == worker.process.wait(60)
-    (line,) = program("results", batch, "--format", "jsonl").lines
+    (line,) = program.results(batch)
     assert outcome == line["outcome"]
     assert reading(worker) < 1_000
     assert [] == sandbox.taken()

@@ -89,7 +89,7 @@ def test_sixty_mixed_responses(program: Program, sandbox: SandboxClient) -> None
         "worker.draining": 1,
         "worker.stopped": 1,
     }
-    results = program("results", submitted["batch"], "--format", "jsonl").lines
+    results = program.results(submitted["batch"])
     ids = {entry.client_request_id: entry.request_id for entry in sandbox.taken()}
     assert ids == {line["clientRequestId"]: line["requestId"] for line in results}
     assert list(range(1, 61)) == [line["row"] for line in results]
@@ -159,4 +159,4 @@ def test_refusals(program: Program, sandbox: SandboxClient) -> None:
     assert {event: ["refused"] for event in EVENTS} | {"refused-1": ["look", "refused"]} == verdicts
     assert len(REFUSALS) + 1 == len(sandbox.journal())
     assert 1 == program("submit", "rows.jsonl", "--watch").code
-    assert {"failed": len(REFUSALS)} == program("status", batch, "--json").json["outcomes"]
+    assert {"failed": len(REFUSALS)} == program.status(batch)["outcomes"]

@@ -185,7 +185,7 @@ def play(program: Program, sandbox: SandboxClient, cases: dict[str, Case]) -> No
     batch = program.submit(rows)
     program.burst(BULKRSVP_MAX_ATTEMPTS="3")
 
-    lines = program("results", batch, "--format", "jsonl").lines
+    lines = program.results(batch)
     ends = {line["user"]: (line["outcome"], line["reason"]) for line in lines}
     taken = dict.fromkeys(users.values(), 0)
     for entry in sandbox.taken():
@@ -220,7 +220,7 @@ def test_what_a_code_says(program: Program, sandbox: SandboxClient) -> None:
 
     expected = [(*end, status, code) for end, status, code in codes]
     keys = ("outcome", "reason", "status", "errorCode")
-    lines = program("results", batch, "--format", "jsonl").lines
+    lines = program.results(batch)
     assert expected == [tuple(line[key] for key in keys) for line in lines]
     settled = {line["row"]: line["error_code"] for line in worker.events("response.settled")}
     assert [code for *_, code in codes] == [settled[n] for n, _ in enumerate(codes, start=1)]
@@ -237,7 +237,7 @@ def test_a_status_that_is_null(program: Program, sandbox: SandboxClient) -> None
         [{"user": "ada@contoso.com", "event": "G1", "action": "decline"}], "--check-first"
     )
     program.burst()
-    assert {"sent": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 1} == program.status(batch)["outcomes"]
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,6 @@ def test_a_retry_after_is_obeyed_with_every_status(
     worker = program.burst()
 
     assert 0 == sandbox.stats().early
-    assert 0 == program("status", batch, "--json").json["open"]
+    assert 0 == program.status(batch)["open"]
     assert [2.0] == [each["retry_after_s"] for each in worker.log if each.get("retry_after_s")][:1]
     assert [] == sandbox.stats().duplicates

@@ -49,7 +49,7 @@ def test_an_older_copy_of_redis(program: Program, sandbox: SandboxClient, redis:
     stats = sandbox.stats()
     assert ({"sent": 300}, 300, []) == (status["outcomes"], stats.taken, stats.duplicates)
     assert ["critical"] == [line["level"] for line in worker.events("redis.went_back")]
-    reasons = [line["reason"] for line in program("results", batch, "--format", "jsonl").lines]
+    reasons = [line["reason"] for line in program.results(batch)]
     assert {"accepted", "inferred"} == set(reasons)
 
 
@@ -102,11 +102,11 @@ def test_a_response_that_kills(program: Program, sandbox: SandboxClient, moment:
         )
         codes.append(died.returncode)
 
-    results = program("results", batch, "--format", "jsonl").lines
+    results = program.results(batch)
     (poison,) = (line for line in results if line["event"] == "poison")
     assert ("failed", "attempts_exhausted") == (poison["outcome"], poison["reason"])
     assert poison["attempts"] > 0
     assert 12 == sum(line["outcome"] == "sent" for line in results)
-    assert {"sent": 1} == program("status", beside, "--json").json["outcomes"]
+    assert {"sent": 1} == program.status(beside)["outcomes"]
     assert (13, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
     assert {-signal.SIGKILL, 0} == set(codes)

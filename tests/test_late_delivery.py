@@ -82,7 +82,7 @@ def test_given_up_for_good(program: Program, sandbox: SandboxClient, stalls_afte
         lost, held = deliver_late(ordeal, net, SOUND)
 
     assert [] == ordeal.violations()
-    assert {"sent": 18} == program("status", ordeal.batch, "--json").json["outcomes"]
+    assert {"sent": 18} == program.status(ordeal.batch)["outcomes"]
     assert lost.isdisjoint(call.client_request_id for call in sandbox.taken())
     assert {True} == {each.was_reset for each in held}
     assert max(each.received for each in held) < LONG

@@ -64,7 +64,7 @@ def test_submitted_again(program: Program, sandbox: SandboxClient, cancelled: st
     program.burst()
     assert f"{cancelled}{SUFFIX}" == rest
     assert rest == follow(program, way_of(again.err))
-    assert {"sent": len(ROWS) - before} == program("status", rest, "--json").json["outcomes"]
+    assert {"sent": len(ROWS) - before} == program.status(rest)["outcomes"]
     assert (len(ROWS), []) == (len(sandbox.taken()), sandbox.stats().duplicates)
 
 

@@ -39,7 +39,7 @@ def declined(event: str, user: str = GHOST) -> dict[str, Any]:
 
 def ends(program: Program, batch: str, user: str) -> set[tuple[str, str | None]]:
     """Return how the responses of a user ended."""
-    lines = program("results", batch, "--format", "jsonl").lines
+    lines = program.results(batch)
     return {(line["outcome"], line["reason"]) for line in lines if line["user"] == user}
 
 
@@ -63,7 +63,7 @@ def test_a_401_of_one_mailbox(
     batch = program.submit(rows_beside(declined("G1"), declined("G2")))
     worker = program.burst()
 
-    status = program("status", batch, "--json").json
+    status = program.status(batch)
     assert {"sent": NEIGHBOURS, "failed": 2} == status["outcomes"]
     assert {("failed", "mailbox_unavailable")} == ends(program, batch, GHOST)
     assert [] == worker.events("token.refused")
@@ -108,7 +108,7 @@ def test_a_401_of_all_with_a_challenge(program: Program, sandbox: SandboxClient)
         sandbox.disarm()
         program.wait_until_finished(batch)
     assert "Conditional Access" in refused["hint"]
-    assert {"sent": NEIGHBOURS} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": NEIGHBOURS} == program.status(batch)["outcomes"]
 
 
 @pytest.mark.chaos
@@ -123,7 +123,7 @@ def test_a_tenant_without_exchange(program: Program, sandbox: SandboxClient) -> 
         program.wait_until_finished(batch)
     assert code == refused["error_code"]
     assert "Exchange Online" in refused["hint"]
-    assert {"sent": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 1} == program.status(batch)["outcomes"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_mailbox_that_is_away(
     assert (GHOST, code, 2) == (away["user"], away["error_code"], away["times"])
     assert 4 + 1 == len(calls)  # those in flight at once, and then one by one
     assert GHOST == back["user"]
-    results = program("results", batch, "--format", "jsonl").lines
+    results = program.results(batch)
     assert {("sent", 1)} == {(line["outcome"], line["attempts"]) for line in results}
 
 
@@ -164,7 +164,7 @@ def test_a_selection_whose_mailbox_is_away(program: Program, sandbox: SandboxCli
         worker.wait_for("mailbox.away")
         sandbox.disarm()
         program.wait_until_finished(batch)
-    assert {"sent": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 1} == program.status(batch)["outcomes"]
 
 
 @pytest.mark.chaos

@@ -342,11 +342,11 @@ def test_results_and_retry_of_what_was_put_away(
     ]
     batch = program.submit(rows)
     settled = {line["row"]: line for line in program.burst().events("response.settled")}
-    first = {line["row"]: line for line in program("results", batch, "--format", "jsonl").lines}
+    first = {line["row"]: line for line in program.results(batch)}
     put_away = all_fields(redis, batch)
     retried = program("retry", batch)
     again = program.burst().events("response.settled")
-    second = {line["row"]: line for line in program("results", batch, "--format", "jsonl").lines}
+    second = {line["row"]: line for line in program.results(batch)}
 
     assert settled.keys() == first.keys() == {*(f"1.{n}" for n in range(1, 10)), 2, 3}
     for line in first.values():

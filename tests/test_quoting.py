@@ -153,7 +153,7 @@ def test_planted_subjects(program: Program, sandbox: SandboxClient) -> None:
     table = program("results", plan)
     text = program("results", plan, "--format", "csv").out
     cells = [value for line in csv.DictReader(io.StringIO(text)) for value in line.values()]
-    lines = program("results", plan, "--format", "jsonl").lines
+    lines = program.results(plan)
     exact = {line["event"]: line["subject"] for line in lines}
     assert set() == obeyed(table.out, allowed=frozenset("\n"))
     assert r"\x1b]0;owned\x07\x1b[2J" in table.out

@@ -47,7 +47,7 @@ def test_restarts_blame_nobody(
     sandbox.options(latency_s=0.01)
     ordeal.burst()
 
-    assert {"sent": ROWS} == program("status", ordeal.batch, "--json").json["outcomes"]
+    assert {"sent": ROWS} == program.status(ordeal.batch)["outcomes"]
     assert [] == ordeal.violations()
 
 

@@ -66,7 +66,7 @@ async def test_a_cancel_ends_what_a_retry_has_queued(
         proxy.fail(None)
         retried = await retry
     await asyncio.to_thread(program.burst)
-    status = program("status", batch, "--json").json
+    status = program.status(batch)
 
     assert (0, 1) == (cancel.code, retried.code)
     assert f"queued 200 responses of batch {batch} again\n" in retried.err

@@ -38,7 +38,7 @@ def suspend_and_go_on(program: Program, sandbox: SandboxClient, clocks: str) -> 
         first.process.send_signal(signal.SIGCONT)
         first.wait_for("worker.lease_lost")
         first.stop()
-    assert {"sent": 300} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 300} == program.status(batch)["outcomes"]
     return len(sandbox.stats().duplicates)
 
 
@@ -71,7 +71,7 @@ def test_a_machine_whose_clock_is_wrong(program: Program, ahead_s: int) -> None:
 
     assert ("error", {"sent": 60}) == (
         line["level"],
-        program("status", batch, "--json").json["outcomes"],
+        program.status(batch)["outcomes"],
     )
     for event in ("call.finished", "response.settled"):
         assert ([], 60) == (strayed.events(event), len(right.events(event)))

@@ -190,7 +190,7 @@ def test_a_small_batch_overtakes(program: Program) -> None:
         program.wait_for(large, lambda status: status["open"] < len(everybody))
         small = program.submit(rows_for("ada@contoso.com", 4), "--batch", "small")
         program.wait_until_finished(small)
-        left = program("status", large, "--json").json["open"]
+        left = program.status(large)["open"]
         program("cancel", large)
         program.wait_until_finished(large)
 

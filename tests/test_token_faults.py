@@ -44,7 +44,7 @@ def logged_at(line: dict[str, Any]) -> float:
 
 def assert_nothing_burnt(program: Program, sandbox: SandboxClient, batch: str) -> None:
     """Each response was sent once, at the one attempt that it had."""
-    results = program("results", batch, "--format", "jsonl").lines
+    results = program.results(batch)
     assert [("sent", 1)] * ROWS == [(line["outcome"], line["attempts"]) for line in results]
     assert (ROWS, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
 

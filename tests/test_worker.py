@@ -41,9 +41,7 @@ def test_a_stopping_worker_finishes_its_calls(
     with program.worker() as worker:
         wait_for_calls(sandbox, 30)
         assert 0 == worker.stop(number)
-    results = Counter(
-        line["outcome"] for line in program("results", batch, "--format", "jsonl").lines
-    )
+    results = Counter(line["outcome"] for line in program.results(batch))
 
     assert results["sent"] == len(sandbox.taken()) == len(worker.events("call.finished"))
     assert 0 < results[None] == 200 - results["sent"]
@@ -65,7 +63,7 @@ def test_a_second_signal_means_now(
     second = program.burst()
 
     assert deaths is None
-    assert {"sent": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 1} == program.status(batch)["outcomes"]
     assert ["look", "seen"] == [line["verdict"] for line in second.events("call.finished")]
     assert 1 == len(sandbox.taken())
 
@@ -81,7 +79,7 @@ def test_a_killed_worker(program: Program, sandbox: SandboxClient) -> None:
 
     stats = sandbox.stats()
     assert (300, []) == (stats.taken, stats.duplicates)
-    assert {"sent": 300} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 300} == program.status(batch)["outcomes"]
     settled = Counter(
         line["row"] for worker in (first, second) for line in worker.events("response.settled")
     )
@@ -134,7 +132,7 @@ def test_every_fault_once(program: Program, sandbox: SandboxClient) -> None:
     batch = program.submit(rows)
     program.burst(BULKRSVP_CALL_TIMEOUT_S="1", BULKRSVP_MAX_ATTEMPTS="3")
 
-    results = program("results", batch, "--format", "jsonl").lines
+    results = program.results(batch)
     expected = {name: fault[1:] for name, fault in FAULTS.items()}
     assert expected == {
         name: (line["outcome"], line["reason"], line["attempts"])
@@ -162,7 +160,7 @@ def test_tentative_is_verified(program: Program, sandbox: SandboxClient) -> None
     batch = program.submit([{"user": "a@c.com", "event": "e", "action": "tentativelyAccept"}])
     program.burst()
 
-    (line,) = program("results", batch, "--format", "jsonl").lines
+    (line,) = program.results(batch)
     assert ("sent", "verified", 1) == (line["outcome"], line["reason"], line["attempts"])
     assert 1 == len(sandbox.taken())
 
@@ -172,7 +170,7 @@ def test_uncertain(program: Program) -> None:
     batch = program.submit([{"user": "a@c.com", "event": "unreadable-1", "action": "decline"}])
     program.burst()
 
-    assert {"uncertain": 1} == program("status", batch, "--json").json["outcomes"]
+    assert {"uncertain": 1} == program.status(batch)["outcomes"]
     assert "queued 0" in program("retry", batch).err
     assert "queued 1" in program("retry", batch, "--outcome", "uncertain").err
 
@@ -228,7 +226,7 @@ def test_a_log_that_cannot_be_written(program: Program, sandbox: SandboxClient) 
 
     assert called < 200
     assert (200, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
-    assert {"sent": 200} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 200} == program.status(batch)["outcomes"]
     assert called <= 200 - len(_settled_by_call(second))
 
 

@@ -75,7 +75,7 @@ def test_full_from_the_start(program: Program, sandbox: SandboxClient) -> None:
     assert (1, []) == (worker.process.returncode, received)
     assert worker.errors.startswith(FULL)
     assert "worker.started" == spare_lines(worker)[0]["event"]
-    assert {"sent": 50} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 50} == program.status(batch)["outcomes"]
     assert 50 == len(calls(second.log)) == len(sandbox.taken())
 
 
@@ -104,7 +104,7 @@ def test_full_under_way(program: Program, sandbox: SandboxClient, unbuffered: st
     assert Counter(received) == Counter(logged + calls(spare_lines(worker)))
     stats = sandbox.stats()
     assert (200, 0, 200, []) == (stats.calls, stats.looks, stats.taken, stats.duplicates)
-    assert {"sent": 200} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 200} == program.status(batch)["outcomes"]
     assert 200 - len(received) == len(calls(second.log))
     settled = {line["row"] for each in (worker, second) for line in each.events("response.settled")}
     assert set(range(1, 201)) == settled

@@ -103,6 +103,16 @@ class Record(NamedTuple):
             failed_looks=0,
         )
 
+    def orphaned(self, now_ms: int, max_attempts: int) -> Self:
+        """
+        Return the record after a call whose worker died.
+
+        It may have been carried out, but is never the last attempt: other responses may be what
+        workers die of, and this one has still to be tried by one that lives.
+        """
+        attempts = min(self.attempts + 1, max(self.attempts, max_attempts - 1))
+        return self.unknown(now_ms)._replace(attempts=attempts)
+
     def refused(self, reason: Reason) -> Self:
         """Return the record after a call that was surely refused, but did not say clearly why."""
         return self._open(

@@ -10,13 +10,16 @@ from rig import Rig, rigged
 
 from jobs.ledger.entries import Entry
 from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.writes import Kind
 from jobs.moments import now_ms
 from jobs.outcome import Ending, Outcome, Reason
+from jobs.record import Next, Step
 from worker.alone import TRIES, answer_alone, answer_singly
 from worker.company import Company
 from worker.lane import Lane
 from worker.shift import Shift
 from worker.slice import DEATHS, work
+from worker.takeover import take_over
 
 EXHAUSTED = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
 
@@ -128,9 +131,12 @@ async def test_deaths_count_on(redis_url: str, *, cleared: bool, deaths: int) ->
         assert deaths == (await rig.ledger.open()).deaths
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
 @pytest.mark.parametrize("known", [None, TRIES - 1])
 @awaited
-async def test_who_ends_in_order_blames_nobody(redis_url: str, known: int | None) -> None:
+async def test_who_ends_in_order_blames_nobody(
+    redis_url: str, known: int | None, *, cut_off: bool
+) -> None:
     """Told to end, or cut off, a worker leaves neither a death nor a try behind."""
     async with rigged(redis_url) as rig:
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
@@ -141,14 +147,14 @@ async def test_who_ends_in_order_blames_nobody(redis_url: str, known: int | None
         take = answer_singly if known is None else answer_alone
         dead = await dying_in(take, shift, part.entries[0])
         await shift.excuse()
-        told = await rig.ledger.open()
+        if cut_off:
+            dead.cancel()
+            await asyncio.gather(dead, return_exceptions=True)
+            await shift.abandon()
+        after = await rig.ledger.open()
         dead.cancel()
-        await asyncio.gather(dead, return_exceptions=True)
-        await shift.abandon()
-        cut_off = await rig.ledger.open()
 
-        expected = {} if known is None else {"1": known}
-        assert [(0, expected)] * 2 == [(each.deaths, each.suspects) for each in (told, cut_off)]
+        assert (0, {} if known is None else {"1": known}) == (after.deaths, after.suspects)
 
 
 @awaited
@@ -162,3 +168,42 @@ async def test_what_ended_is_suspected_no_more(redis_url: str) -> None:
         await work(rig.means, "b", 0)
 
         assert {} == (await rig.ledger.open()).suspects
+
+
+@awaited
+async def test_deaths_use_up_no_last_attempt(redis_url: str) -> None:
+    """However many workers die while a response is sent beside others, one attempt is left."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(2, not_before_ms=now_ms(), allowed_ms=86_400_000)
+        for number in range(rig.means.max_attempts + 2):
+            shift, part = await reopened(rig)
+            await take_over(shift)
+            first, _ = part.entries
+            marked = first.record.marked(f"call {number}")
+            await rig.means.slices.write(part, Kind.MARK, first, marked)
+        shift, part = await reopened(rig)
+        await take_over(shift)
+        seen = part.entries[0].record.shown("notResponded")
+        await rig.means.slices.write(part, Kind.NOTE, part.entries[0], seen)
+
+        assert rig.means.max_attempts - 1 == part.entries[0].record.attempts
+        assert Next(Step.SEND) == shift.next_step(part.entries[0])
+
+
+@awaited
+async def test_who_comes_too_late_blames_and_clears_nobody(redis_url: str) -> None:
+    """What a worker says of itself after its slice was opened anew changes nothing there."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(2, not_before_ms=now_ms(), allowed_ms=86_400_000)
+        _, late = await reopened(rig)
+        for _ in range(DEATHS):
+            _, part = await reopened(rig)
+        await rig.means.slices.suspect(part, 1, 1)
+        await rig.means.slices.excuse(late, 1)
+        await rig.means.slices.acquit(late, 1)
+        await rig.means.slices.suspect(late, 2, 0)
+        late.cleared = True
+        await rig.means.slices.close(late)
+        _, after = await reopened(rig)
+
+        assert ({"1": 1}, DEATHS + 1) == (after.suspects, after.deaths)

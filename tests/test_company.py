@@ -1,10 +1,16 @@
 """Who is at work in one process: side by side, or one alone."""
 
 import asyncio
+from dataclasses import replace
 
 from awaited import awaited
+from rig import rigged
 
+from jobs.moments import now_ms
 from worker.company import Company
+from worker.finding import PageCall
+from worker.lane import Lane
+from worker.shift import SHIFT_MS, Shift
 
 
 @awaited
@@ -63,3 +69,25 @@ async def test_who_is_cut_off_keeps_nobody_out() -> None:
     assert not company.closed
     async with company.joined(), company.left_alone():
         pass
+
+
+@awaited
+async def test_a_long_reading_makes_way(redis_url: str) -> None:
+    """A reading that outlasts its shift goes on, but not while a response waits to be alone."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
+        part = await rig.ledger.open()
+        clock = [now_ms()]
+        shift = Shift(replace(rig.means, now_ms=lambda: clock[0]), part)
+        clock[0] += SHIFT_MS
+        calls = [
+            PageCall(shift, Lane("m", [], 1), part.entries[0], "https://graph", first=False)
+            for _ in range(2)
+        ]
+        company = rig.means.company
+        async with company.joined():
+            beside = calls[0]._goes_on()
+            async with company.left_alone():
+                meanwhile = calls[1]._goes_on()
+
+        assert (True, False) == (beside, meanwhile)

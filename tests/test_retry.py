@@ -18,6 +18,7 @@ from jobs.ledger.batches import Commit, Flagged
 from jobs.ledger.expiry import AT_ONCE
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import NO_PAUSES
+from jobs.ledger.retries import RETRYING_MS
 from jobs.ledger.slices import Closed
 from jobs.outcome import Outcome
 
@@ -66,7 +67,7 @@ async def test_a_cancel_ends_what_a_retry_has_queued(
         proxy.fail(None)
         retried = await retry
     await asyncio.to_thread(program.burst)
-    status = program.status(batch)
+    status = await asyncio.to_thread(program.status, batch)
 
     assert (0, 1) == (cancel.code, retried.code)
     assert f"queued 200 responses of batch {batch} again\n" in retried.err
@@ -175,6 +176,20 @@ async def test_a_finished_batch_keeps_its_flags(redis_url: str) -> None:
         assert [Flagged.FINISHED, Flagged.FINISHED, Flagged.GONE] == answers
         assert not (await ledger.batches.get("b")).cancelled
         assert await ledger.batches.find("none") is None
+
+
+@awaited
+async def test_a_retry_that_died_holds_no_flag_open(redis_url: str, redis: Redis) -> None:
+    """Some time after the last step of a retry whose end nobody noted, the batch is finished."""
+    async with ledger_at(redis_url) as ledger:
+        batch = await failed_batch(ledger, 1)
+        await take_step(ledger, batch, 0)
+        await ledger.finish(0)
+        redis.hincrby(keys.batch("b"), "retrying", -RETRYING_MS)
+        answers = [await ledger.batches.cancel("b"), await ledger.batches.pause("b", paused=True)]
+
+        assert [Flagged.FINISHED, Flagged.FINISHED] == answers
+        assert not (await ledger.batches.get("b")).cancelled
 
 
 # Expiry

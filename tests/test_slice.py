@@ -10,8 +10,12 @@ from small_ledger import FAILED, events
 
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
+from worker.call import Sending
+from worker.lane import Lane
+from worker.reply import Reply
 from worker.shift import Shift
 from worker.slice import work
+from worker.throttle import STORM_MAILBOXES, Leave
 
 HOUR_MS = 3_600_000
 
@@ -98,3 +102,30 @@ async def test_a_retry_before_the_next_opening(redis_url: str) -> None:
         assert {1: "failed", 2: "expired"} == {each["row"]: each["outcome"] for each in settled}
         assert 2 == len(settled)
     assert 1 == events(rig.heard).count("batch.finished")
+
+
+class Crashing(Sending):
+    """A call at which the program fails."""
+
+    async def _find_token(self) -> str:
+        return "a token"
+
+    async def _exchange(self, token: str) -> Reply:
+        raise KeyError(token)
+
+
+@awaited
+async def test_a_probe_at_which_the_program_fails_is_given_back(redis_url: str) -> None:
+    """Whatever happens in the one call that may open the gate, another one can be made."""
+    async with rigged(redis_url) as rig:
+        await rig.submit(1, not_before_ms=now_ms(), allowed_ms=HOUR_MS)
+        part = await rig.means.slices.open(rig.means.presence.name, "b", 0)
+        assert part is not None
+        for number in range(STORM_MAILBOXES):
+            await rig.means.gate.replied(Leave.OPEN, f"user{number}", now_ms())
+        (entry,) = part.entries
+        lane = Lane(entry.given.mailbox, [], 1)
+        with pytest.raises(KeyError):
+            await Crashing(Shift(rig.means, part), lane, entry).make()
+
+        assert Leave.PROBE is await rig.means.gate.ask(rig.means.presence.name)

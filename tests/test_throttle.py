@@ -16,6 +16,7 @@ from worker.throttle import (
     NARROW_MS,
     NARROWED_KEPT,
     OVERBOOKED,
+    PROBE_AGAIN_MS,
     STORM_MAILBOXES,
     Gate,
     Leave,
@@ -219,6 +220,23 @@ async def test_a_probe_that_is_throttled(redis_url: str) -> None:
 
         assert [Leave.PROBE, Leave.CLOSED] == leaves == again
         assert [Leave.CLOSED] * 2 == closed
+    assert ["graph.paused"] * 2 == events(gates.heard)
+
+
+@awaited
+async def test_a_probe_that_shows_nothing(redis_url: str) -> None:
+    """A probe that nobody answered, or not Graph, opens nothing; another one is made soon."""
+    async with ledger_at(redis_url) as ledger:
+        gates = Gates(ledger, 2)
+        leaves = await gates.probe()
+        await gates.all[0].replied(leaves[0], "ada", None, went_through=False)
+        at_once = await gates.try_all()
+        gates.now_ms += PROBE_AGAIN_MS
+        await gates.beat()
+        again = await gates.ask()
+
+        assert [Leave.PROBE, Leave.CLOSED] == leaves == again
+        assert [Leave.CLOSED] * 2 == at_once
     assert ["graph.paused"] * 2 == events(gates.heard)
 
 

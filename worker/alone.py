@@ -78,7 +78,8 @@ async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tr
 
 async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
     """End it; each time that it was begun alone and not lived through was an attempt."""
-    sent = entry.record.unclear or entry.record.state is State.SENDING
+    # What a look has shown as not carried out since is not in doubt any more.
+    sent = entry.record.unknown_since_ms or entry.record.state is State.SENDING
     failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
     record = entry.record._replace(attempts=max(entry.record.attempts, tries))
     await shift.settle(entry, record, Ending(Outcome.UNCERTAIN) if sent else failed)

@@ -62,11 +62,14 @@ class Call(ABC):
             token = await self._find_token()
         except TokenUnavailable as unavailable:
             return await_token(self._shift, self._lane, unavailable)
-        async with self._means.ready:
-            reply = await self._admitted_exchange(token) if self._goes_on() else None
-        if reply is None:
-            return not (self._shift.stopped or self._lane.closed)
-        return await self._conclude(reply, token)
+        try:
+            async with self._means.ready:
+                reply = await self._admitted_exchange(token) if self._goes_on() else None
+            if reply is None:
+                return not (self._shift.stopped or self._lane.closed)
+            return await self._conclude(reply, token)
+        finally:
+            self._give_back()
 
     async def _find_token(self) -> str:
         """Return a token for this mailbox; raises `TokenUnavailable`."""
@@ -95,7 +98,7 @@ class Call(ABC):
                         self._means.trial.ended(self._lane.mailbox)
                     if not self._was_late(reply):
                         return reply
-            self._means.gate.give_back(self._leave)
+            self._give_back()
         if marked:  # it is taken back, since no call was made
             await self._shift.note(self._entry, self._before)
         return None
@@ -144,9 +147,14 @@ class Call(ABC):
             answer = Answer(Word.STALE)
         if answer.word is Word.OK:
             return True
-        self._means.gate.give_back(self._leave)
+        self._give_back()
         self._obey(answer)
         return False
+
+    def _give_back(self) -> None:
+        """Give the leave back, if it is still to be answered for: else nobody probes any more."""
+        self._means.gate.give_back(self._leave)
+        self._leave = Leave.OPEN
 
     def _overtaken(self) -> bool:
         """Whether it was over while its mark was written, or while it waited for a slot."""
@@ -194,7 +202,7 @@ class Call(ABC):
         record = self._told(reply, judgement)
         if waits:
             return await self._wait(record, reply, away=judgement.away, first=first)
-        await self._tell_gate(reply, None)
+        await self._tell_gate(reply, None, went_through=judgement.verdict in GRAPHS_WORD)
         going_on = await self._act(record, reply, judgement, blame, token)
         if reply.retry_after_s is not None:
             await self._heed(reply, first=first)
@@ -218,11 +226,15 @@ class Call(ABC):
         account.mailbox_back(self._means.log, self._shift.part, self._entry)
         await self._shift.come_back(self._lane)
 
-    async def _tell_gate(self, reply: Reply, throttled_until_ms: int | None) -> None:
+    async def _tell_gate(
+        self, reply: Reply, throttled_until_ms: int | None, *, went_through: bool
+    ) -> None:
         if not reply.reached:  # Graph was not asked: that tells the gate nothing
-            self._means.gate.give_back(self._leave)
-            self._leave = Leave.OPEN
-        await self._shift.replied(self._leave, self._lane.mailbox, throttled_until_ms)
+            self._give_back()
+        await self._shift.replied(
+            self._leave, self._lane.mailbox, throttled_until_ms, went_through=went_through
+        )
+        self._leave = Leave.OPEN
 
     async def _go_on(self, record: Record) -> bool:
         return await self._shift.note(self._entry, record)
@@ -245,7 +257,7 @@ class Call(ABC):
             self._lane.away += 1
         times = self._lane.away if away else 0
         until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled, away=times)
-        await self._tell_gate(reply, None if away else until_ms)
+        await self._tell_gate(reply, None if away else until_ms, went_through=False)
         record = record.waiting(until_ms, throttled=True)
         if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
             record = record.looked_in_vain(until_ms)

@@ -87,8 +87,15 @@ class PageCall(Reading):
         return self.page is not None
 
     def _goes_on(self) -> bool:
-        # A long calendar may take longer than a shift, and would else never come to its end.
-        return self._shift.goes_on(self._lane, begun=not self._first)
+        return self._shift.goes_on(self._lane, begun=not self._first and self._may_take_long())
+
+    def _may_take_long(self) -> bool:
+        """
+        Whether it may take longer than a shift: a long calendar would else never come to its end.
+
+        It begins anew if another response waits until nothing is under way beside it.
+        """
+        return not self._means.company.closed
 
     def _obey(self, answer: Answer) -> None:
         # To come back later would be to begin anew, and to use up the allowance again and again.
@@ -276,7 +283,8 @@ class Finding:
     async def _has_room(self, harvest: Harvest) -> bool:
         """Wait until there is room for another page; false if it may not be read any more."""
         while not self._shift.means.barn.has_room(harvest):
-            self._may_go_on = self._shift.goes_on(self._lane, begun=True)
+            alone = self._shift.means.company.closed
+            self._may_go_on = self._shift.goes_on(self._lane, begun=not alone)
             if not self._may_go_on or self._shift.next_step(self._entry).ending is not None:
                 return False
             await asyncio.sleep(LATER_MS / 1000)

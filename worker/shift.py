@@ -143,12 +143,17 @@ class Shift:
         lane.come_back()
         await insist(lambda: self.means.leases.come_back(lane.mailbox))
 
-    async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
+    async def replied(
+        self, leave: Leave, mailbox: str, throttled_until_ms: int | None, *, went_through: bool
+    ) -> None:
         """Count one reply, and let the gate learn from it."""
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
         self.means.budget.earn()
-        await insist(lambda: self.means.gate.replied(leave, mailbox, throttled_until_ms))
+        gate = self.means.gate
+        await insist(
+            lambda: gate.replied(leave, mailbox, throttled_until_ms, went_through=went_through)
+        )
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a

@@ -8,7 +8,8 @@ forgetful Redis calls unsent is put in doubt. A record that cannot be read is na
 import asyncio
 from typing import Final
 
-from jobs.record import State
+from jobs.ledger.entries import Entry
+from jobs.record import Record, State
 from worker import account
 from worker.insist import insist
 from worker.shift import Shift
@@ -33,7 +34,14 @@ async def take_over(shift: Shift) -> None:
         account.call_lost(means.log, part, entry)
     await shift.count_unended(orphans)
     now_ms = means.now_ms()
-    await asyncio.gather(*(shift.note(e, e.record.unknown(now_ms)) for e in orphans))
+    await asyncio.gather(*(shift.note(e, _orphaned(shift, e, now_ms)) for e in orphans))
     doubted_ms = part.doubted_ms
     doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
     await asyncio.gather(*(shift.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful))
+
+
+def _orphaned(shift: Shift, entry: Entry, now_ms: int) -> Record:
+    """Return what becomes of a mark whose worker died: of this response, if it was tried alone."""
+    if shift.part.suspects.get(str(entry.row), 0) > 0:
+        return entry.record.unknown(now_ms)
+    return entry.record.orphaned(now_ms, shift.means.max_attempts)

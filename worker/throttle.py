@@ -29,6 +29,9 @@ CALLED_KEPT = 10_000
 PROBE_EVERY_MS = 300_000
 """The longest that everything is paused before one call tries whether it still has to be."""
 
+PROBE_AGAIN_MS = 5_000
+"""When to probe again after a call that was answered by nobody, or not by Graph."""
+
 ASK_AGAIN_MS = 500
 """When to ask the gate again while another worker's probe is under way."""
 
@@ -200,14 +203,24 @@ class Gate:
         if (by := await self._leases.claim_lifted()) is not None:
             self._log.info("graph.resumed", by=by)
 
-    async def replied(self, leave: Leave, mailbox: str, throttled_until_ms: int | None) -> None:
+    async def replied(
+        self,
+        leave: Leave,
+        mailbox: str,
+        throttled_until_ms: int | None,
+        *,
+        went_through: bool = True,
+    ) -> None:
         """
         Learn from one reply: a probe that went through opens, a storm closes.
 
-        Raises redis-py's errors; then it may be said again.
+        A probe that neither was throttled nor went through has shown nothing, and another one is
+        made soon. Raises redis-py's errors; then it may be said again.
         """
         if leave is Leave.PROBE:
-            await self._probed(throttled_until_ms)
+            shown_nothing = throttled_until_ms is None and not went_through
+            again_ms = self._now_ms() + PROBE_AGAIN_MS
+            await self._probed(again_ms if shown_nothing else throttled_until_ms)
         elif self._closed_until_ms is None and self._storm(mailbox, throttled_until_ms is not None):
             await self._close(throttled_until_ms or self._now_ms())
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from config.errors import InputError, LedgerUnreachable
+from jobs import moments
 from jobs.ledger import keys
 from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.expiry import AT_ONCE, Expiry
@@ -117,7 +118,7 @@ class Batches(Listing):
         return await self._flag(batch_id, "cancelled", 1, "paused", 0)
 
     async def _flag(self, batch_id: str, *flags: str | int) -> Flagged:
-        answer = await self._scripts["flag"]([keys.batch(batch_id)], flags)
+        answer = await self._scripts["flag"]([keys.batch(batch_id)], [moments.now_ms(), *flags])
         return Flagged(answer.decode())
 
     async def wake(self, batch_id: str) -> None:

@@ -19,9 +19,14 @@ from jobs.ledger.facts import Batch
 from jobs.ledger.foreign import told_apart
 from jobs.ledger.listing import no_batch
 from jobs.ledger.script import Script
+from jobs.moments import now_ms
 
 REOPENED_AT_ONCE: Final = 1_000
 """Responses in one step: some 5 ms of Redis."""
+
+
+RETRYING_MS: Final = 30_000
+"""How long a retry counts as under way after one of its steps: whoever dies in it ends it so."""
 
 
 class Retries:
@@ -51,7 +56,7 @@ class Retries:
                 arguments += [line.row, before, after, outcome.value, int(finds)]
         cancelled_end_ms = batch.finished_at_ms if batch.cancelled else 0
         while True:
-            taken_out = await self._take_out(batch.id, number)
+            archive, records = await self._take_out(batch.id, number)
             answer = await self._script(
                 [
                     keys.batch(batch.id),
@@ -61,7 +66,12 @@ class Retries:
                     keys.rows(batch.id),
                     keys.unlogged(batch.id, number),
                 ],
-                [batch.id, number, deadline_ms, cancelled_end_ms, *taken_out, *arguments],
+                [
+                    *(batch.id, number, deadline_ms, cancelled_end_ms),
+                    *(archive, len(records), now_ms() + RETRYING_MS),
+                    *chain.from_iterable(records.items()),
+                    *arguments,
+                ],
             )
             match answer:
                 case [count, left]:
@@ -84,9 +94,8 @@ class Retries:
         """Note that a retry queues nothing more: a finished batch has no flags to change again."""
         await self._redis.hdel(keys.batch(batch_id), "retrying")
 
-    async def _take_out(self, batch_id: str, number: int) -> list[Any]:
-        """Return a slice's archive, how many records are in it, and these, row and text in turn."""
+    async def _take_out(self, batch_id: str, number: int) -> tuple[bytes, dict[bytes, bytes]]:
+        """Return a slice's archive, and the records in it by their rows; both may be empty."""
         with told_apart(f"batch {batch_id}"):
             archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
-        records = {} if archive is None else unpack(archive)
-        return [archive or b"", len(records), *chain.from_iterable(records.items())]
+        return (b"", {}) if archive is None else (archive, unpack(archive))

@@ -6,7 +6,7 @@ How writes gather on their way to Redis is `jobs/ledger/writes.py`'s.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,7 +27,7 @@ from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
 from jobs.selection import Selection
 
-SCRIPTS: Final = ("open", "close", "found", "unreadable")
+SCRIPTS: Final = ("open", "close", "found", "suspects", "unreadable")
 
 SUSPECT: Final = b"suspect:"
 """Begins the fields that tell how often a response was begun alone, by whoever died in it."""
@@ -163,11 +163,11 @@ class Slices:
 
     async def suspect(self, part: OpenSlice, row: Number, tries: int) -> None:
         """Note that a response is begun: who opens the slice after a death knows which it was."""
-        await self._redis.hset(_records(part), SUSPECT + str(row).encode(), tries)
+        await self._note_suspects(part, {row: tries})
 
     async def acquit(self, part: OpenSlice, *rows: Number | str) -> None:
         """Note that responses have lived, or have ended."""
-        await self._redis.hdel(_records(part), *(SUSPECT + str(row).encode() for row in rows))
+        await self._note_suspects(part, dict.fromkeys(rows))
 
     async def excuse(self, part: OpenSlice, row: Number | None) -> None:
         """
@@ -175,13 +175,17 @@ class Slices:
 
         `row` is the one that was begun alone, or None; what was known of it before stays.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hset(_records(part), "begun", 0)
-            if row is not None and (tries := part.suspects.get(str(row))) is not None:
-                pipe.hset(_records(part), SUSPECT + str(row).encode(), tries)
-            elif row is not None:
-                pipe.hdel(_records(part), SUSPECT + str(row).encode())
-            await pipe.execute()
+        known = {} if row is None else {row: part.suspects.get(str(row))}
+        await self._note_suspects(part, known, cleared=True)
+
+    async def _note_suspects(
+        self, part: OpenSlice, tries: Mapping[Number, int | None], *, cleared: bool = False
+    ) -> None:
+        """Note how often responses were begun alone; nothing of a slice that was opened anew."""
+        noted = list[str | int | bytes]()
+        for row, count in tries.items():
+            noted += [SUSPECT + str(row).encode(), "" if count is None else count]
+        await self._scripts["suspects"]([_records(part)], [part.epoch, int(cleared), *noted])
 
     async def close(self, part: OpenSlice) -> Closed:
         """
@@ -207,6 +211,7 @@ class Slices:
                 part.batch.wakes,
                 *_archive(part),
                 " ".join(str(row) for row in part.selections),
+                part.epoch,
                 0 if part.cleared else part.deaths,
                 *part.logged,
             ],

@@ -7,7 +7,7 @@
 --       5 the slices' keys without their numbers  6 the batch's wakes when the slice was opened
 --       7 the archive of its records, "" for none  8 the digest of the records in it  9 their rows, with blanks between
 --       10 rows of the selections that count as one response in 2, with blanks between
---       11 how many have died over it, of those who count  12.. rows that have been logged
+--       11 the slice's epoch  12 how many have died over it, of those who count  13.. rows that have been logged
 -- returns "open", "woken" (open, and the batch was changed meanwhile: come back now), "done", "finished" (this slice was the last), or "gone"
 
 local MOST = 500
@@ -40,7 +40,7 @@ end
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return "gone"
 end
-for i = 12, #ARGV do
+for i = 13, #ARGV do
   redis.call("SREM", KEYS[3], ARGV[i])
 end
 for row in string.gmatch(ARGV[10], "%S+") do
@@ -48,10 +48,12 @@ for row in string.gmatch(ARGV[10], "%S+") do
     return "open" -- another worker has found what it counts for, and is at it
   end
 end
-if ARGV[11] == "0" then
-  redis.call("HDEL", KEYS[2], "begun")
-else
-  redis.call("HSET", KEYS[2], "begun", ARGV[11])
+if redis.call("HGET", KEYS[2], "epoch") == ARGV[11] then -- else whoever has opened it since counts
+  if ARGV[12] == "0" then
+    redis.call("HDEL", KEYS[2], "begun")
+  else
+    redis.call("HSET", KEYS[2], "begun", ARGV[12])
+  end
 end
 local done = tonumber(redis.call("HGET", KEYS[2], "done") or "0")
 if done < tonumber(ARGV[2]) or redis.call("SCARD", KEYS[3]) > 0 then

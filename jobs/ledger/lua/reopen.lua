@@ -12,7 +12,8 @@
 --
 -- KEYS  1 batch  2 slice records  3 active  4 released  5 rows  6 unlogged
 -- ARGV  1 batch id  2 slice number  3 new deadline, ms  4 the end of the cancelled batch that is to go on, ms; 0 for none
---       5 the slice's archive, "" for none  6 how many records are in it, then row and record of each,
+--       5 the slice's archive, "" for none  6 how many records are in it  7 until when this retry is at the batch, ms,
+--       unless it says more; then row and record of each of those,
 --       then five for each response: row, record expected, record to set,
 --       outcome it had, and 1 for a selection that has to find its events again, else 0
 -- returns {how many were queued again, how many were left alone because they are not logged},
@@ -47,13 +48,13 @@ local function get_all(rows)
   return found
 end
 
-local first = 7 + 2 * ARGV[6]
+local first = 8 + 2 * ARGV[6]
 local archive = redis.call("HGET", KEYS[2], "archive")
 if archive and archive ~= ARGV[5] then
   return nil
 end
 if archive then
-  set_all(7, first - 1, ARGV)
+  set_all(8, first - 1, ARGV)
   redis.call("HDEL", KEYS[2], "archive")
 end
 
@@ -87,7 +88,7 @@ if count > 0 then
   end
   redis.call("HINCRBY", KEYS[1], "finding", finding)
   redis.call("HINCRBY", KEYS[1], "open", count)
-  redis.call("HSET", KEYS[1], "deadline_ms", ARGV[3], "retrying", 1)
+  redis.call("HSET", KEYS[1], "deadline_ms", ARGV[3], "retrying", ARGV[7])
   redis.call("HDEL", KEYS[1], "finished_at_ms", "announced", "cancelled", "kept_ms")
   redis.call("SADD", KEYS[4], ARGV[2])
   redis.call("PERSIST", KEYS[1])

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,15 @@ class Program:
             check=False,
         )
         return Finished(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
+
+    def here(self, *arguments: str, given: str | bytes | None = None, **settings: str) -> Finished:
+        """Run a command to its end as `__call__` does, but in this process: that is faster."""
+        environment = child_environment({**self.environment, **settings})
+        with chdir(self.folder):
+            run = CliRunner().invoke(main, arguments, input=given, env=environment)
+        if run.exception is not None and not isinstance(run.exception, SystemExit):
+            raise run.exception
+        return Finished(run.exit_code, run.stdout_bytes.decode(), run.stderr)
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> str:
         """Write rows as JSON Lines into the folder; return the file's name."""

@@ -46,7 +46,7 @@ def refusal(rows: Iterable[Row | Problem], shown_problems: int = 1000) -> Refuse
     return caught.value
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.integers(1, 40) | st.integers(95, 130), max_size=8),
     st.randoms(use_true_random=False),

@@ -27,17 +27,17 @@ def declines(count: int, user: str = "ada@contoso.com") -> list[dict[str, Any]]:
 def test_status(program: Program, redis: Redis) -> None:
     """A batch's status has the promised keys, before and after."""
     batch = program.submit(declines(3))
-    before = program("status", batch, "--json").json
+    before = program.here("status", batch, "--json").json
     program.burst()
-    after = program("status", batch, "--json").json
+    after = program.here("status", batch, "--json").json
 
     promised = ("batch", "state", "total", "open", "outcomes", "throttled", "finishedAt")
     assert [batch, "running", 3, 3, {}, 0, None] == [before[key] for key in promised]
     assert [batch, "finished", 3, 0, {"sent": 3}, 0] == [after[key] for key in promised[:-1]]
     assert before["submittedAt"] == after["submittedAt"] < after["finishedAt"]
-    assert [after] == program("status", "--json").json
+    assert [after] == program.here("status", "--json").json
     assert all(text in program("status").out for text in (batch, "finished"))
-    assert "sent" in program("status", batch).out
+    assert "sent" in program.here("status", batch).out
     forgotten = [key for key in redis.scan_iter("bulkrsvp:batch:*") if redis.ttl(key) == -1]
     assert [] == forgotten
 
@@ -57,12 +57,12 @@ def test_results_can_be_fed_back(program: Program) -> None:
     batch = program.submit(rows)
     program.burst()
     for form in ("csv", "jsonl"):
-        program("results", batch, "--format", form, "--output", f"results.{form}")
-        again = program("submit", f"results.{form}", "--json").json
+        program.here("results", batch, "--format", form, "--output", f"results.{form}")
+        again = program.here("submit", f"results.{form}", "--json").json
         told = {"batch": batch, "created": False, "total": 5, "duplicates": 0, "cancelled": False}
     assert told == again
     assert 5 == len(
-        list(csv.DictReader(io.StringIO(program("results", batch, "--format", "csv").out)))
+        list(csv.DictReader(io.StringIO(program.here("results", batch, "--format", "csv").out)))
     )
 
 
@@ -73,9 +73,9 @@ def test_results_are_private(program: Program) -> None:
     old.write_text("x" * 10_000)
     old.chmod(0o644)
     for file in ("old.csv", "new.csv"):
-        assert 0 == program("results", batch, "--format", "csv", "--output", file).code
+        assert 0 == program.here("results", batch, "--format", "csv", "--output", file).code
     written = [program.folder / name for name in ("old.csv", "new.csv")]
-    printed = program("results", batch, "--format", "csv").out
+    printed = program.here("results", batch, "--format", "csv").out
 
     assert [0o600] * 2 == [stat.S_IMODE(each.stat().st_mode) for each in written]
     assert [printed] * 2 == [each.read_bytes().decode() for each in written]
@@ -95,13 +95,13 @@ def test_results_can_be_narrowed(program: Program) -> None:
     rows = [*declines(2), {"user": "denied@c.com", "event": "x", "action": "decline"}]
     batch = program.submit(rows)
     assert [None] * 3 == [
-        r["outcome"] for r in program("results", batch, "--format", "jsonl").lines
+        r["outcome"] for r in program.here("results", batch, "--format", "jsonl").lines
     ]
     program.burst()
 
-    failed = program("results", batch, "--outcome", "failed", "--format", "jsonl").lines
+    failed = program.here("results", batch, "--outcome", "failed", "--format", "jsonl").lines
     assert [(3, "access_denied")] == [(line["row"], line["reason"]) for line in failed]
-    table = program("results", batch, "--outcome", "failed").out
+    table = program.here("results", batch, "--outcome", "failed").out
     assert [True, True, False] == [t in table for t in ("denied@c.com", "access_denied", "ada@")]
 
 
@@ -113,7 +113,7 @@ def test_duplicates(program: Program, sandbox: SandboxClient) -> None:
 
     assert (2, 2) == (submitted["total"], submitted["duplicates"])
     assert 2 == len(sandbox.taken())
-    results = program("results", submitted["batch"], "--format", "jsonl").lines
+    results = program.here("results", submitted["batch"], "--format", "jsonl").lines
     assert [1, 2] == [line["row"] for line in results]
 
 
@@ -121,9 +121,9 @@ def test_another_file_under_the_same_id(program: Program) -> None:
     """An id that is taken by other content is refused; the same content is no new batch."""
     program.write("a.jsonl", declines(2))
     program.write("b.jsonl", declines(3))
-    first = program("submit", "a.jsonl", "--batch", "leavers")
+    first = program.here("submit", "a.jsonl", "--batch", "leavers")
     refused = program("submit", "b.jsonl", "--batch", "leavers")
-    again = program("submit", "a.jsonl", "--batch", "leavers", "--json")
+    again = program.here("submit", "a.jsonl", "--batch", "leavers", "--json")
 
     assert (0, "leavers\n") == (first.code, first.out)
     assert (2, "", True) == (refused.code, refused.out, "leavers" in refused.err)
@@ -146,7 +146,7 @@ def test_not_before(program: Program, sandbox: SandboxClient) -> None:
     batch = program.submit(declines(3), "--at", FAR)
     program.burst()
     assert ("scheduled", 3) == _state_and_open(program, batch)
-    program("cancel", batch)
+    program.here("cancel", batch)
     worker = program.burst()
 
     assert ("cancelled", 0) == _state_and_open(program, batch)
@@ -155,7 +155,7 @@ def test_not_before(program: Program, sandbox: SandboxClient) -> None:
 
 
 def _state_and_open(program: Program, batch: str) -> tuple[str, int]:
-    status = program("status", batch, "--json").json
+    status = program.here("status", batch, "--json").json
     return status["state"], status["open"]
 
 
@@ -182,7 +182,7 @@ def test_pause_and_resume(program: Program, sandbox: SandboxClient) -> None:
         sandbox.options(latency_s=0.05)
         paused = program.wait_for(batch, lambda status: status["state"] == "paused")
         seen = len(sandbox.journal())
-        still = program("status", batch, "--json").json
+        still = program.here("status", batch, "--json").json
         assert 0 < still["open"] <= paused["open"]
         assert len(sandbox.journal()) <= seen + 4
         assert 0 == program("resume", batch).code
@@ -202,7 +202,7 @@ def test_cancel(program: Program, sandbox: SandboxClient) -> None:
     assert ("cancelled", 400) == (status["state"], outcomes["sent"] + outcomes["cancelled"])
     assert outcomes["sent"] == len(sandbox.taken())
     assert 400 == len(worker.events("response.settled"))
-    assert 2 == program("cancel", batch).code
+    assert 2 == program.here("cancel", batch).code
 
 
 def test_retry(program: Program, sandbox: SandboxClient) -> None:
@@ -214,12 +214,12 @@ def test_retry(program: Program, sandbox: SandboxClient) -> None:
     ]
     batch = program.submit(rows)
     program.burst()
-    assert "queued 0" in program("retry", batch, "--reason", "not_found").err
+    assert "queued 0" in program.here("retry", batch, "--reason", "not_found").err
     assert "queued 1" in program("retry", batch, "--reason", "access_denied").err
     assert ("running", 1) == _state_and_open(program, batch)
     worker = program.burst()
 
-    assert {"sent": 3, "failed": 2} == program("status", batch, "--json").json["outcomes"]
+    assert {"sent": 3, "failed": 2} == program.here("status", batch, "--json").json["outcomes"]
     assert [("denied@c.com", 1)] == [
         (line["user"], line["attempts"]) for line in worker.events("response.settled")
     ]
@@ -234,7 +234,7 @@ def test_check_first(program: Program, sandbox: SandboxClient) -> None:
     batch = program.submit(rows, "--check-first")
     program.burst()
 
-    results = program("results", batch, "--format", "jsonl").lines
+    results = program.here("results", batch, "--format", "jsonl").lines
     assert [
         ("skipped", "organizer"),
         ("skipped", "cancelled"),

@@ -118,8 +118,8 @@ def test_a_plan_sends_nothing(program: Program, sandbox: SandboxClient) -> None:
     assert "About" not in planner.written.decode()
 
     sandbox.plant(ADA, [*CALENDAR, planted("appeared", 11)])
-    first = program("apply", plan)
-    second = program("apply", plan)
+    first = program.here("apply", plan)
+    second = program.here("apply", plan)
     program.burst()
     assert (0, 0) == (first.code, second.code), first.err + second.err
     assert first.out == second.out != plan
@@ -137,10 +137,10 @@ def test_a_plan_can_be_edited(program: Program, sandbox: SandboxClient) -> None:
     for form in ("jsonl", "csv"):
         sandbox.clear()
         sandbox.plant(ADA, CALENDAR)
-        listed = program("results", plan, "--outcome", "planned", "--format", form).out
+        listed = program.here("results", plan, "--outcome", "planned", "--format", form).out
         kept = [line for line in listed.splitlines() if "second" not in line]
         (program.folder / f"edited.{form}").write_text("\n".join(kept) + "\n")
-        submitted = program("submit", f"edited.{form}", "--batch", form)
+        submitted = program.here("submit", f"edited.{form}", "--batch", form)
         assert 0 == submitted.code, submitted.err
         program.burst()
         assert ANSWERED - {"second"} == {entry.event for entry in sandbox.taken()}
@@ -150,15 +150,15 @@ def test_a_plan_of_nothing(program: Program, sandbox: SandboxClient) -> None:
     """A plan without anything to send is applied to nothing, which is no error."""
     sandbox.plant(ADA, CALENDAR[2:6])
     plan = program.submit([selection()], "--plan")
-    early = program("apply", plan)
+    early = program.here("apply", plan)
     program.burst()
-    applied = program("apply", plan, "--json")
+    applied = program.here("apply", plan, "--json")
 
     assert (2, "") == (early.code, early.out)
     assert "is not finished" in early.err
     assert (0, None, 0) == (applied.code, applied.json["batch"], applied.json["total"])
     given = program.submit([{"user": ADA, "event": "e", "action": "decline"}])
-    assert "is no plan" in program("apply", given).err
+    assert "is no plan" in program.here("apply", given).err
 
 
 def test_rows_with_ids_can_be_planned(program: Program, sandbox: SandboxClient) -> None:
@@ -180,7 +180,7 @@ def test_rows_with_ids_can_be_planned(program: Program, sandbox: SandboxClient) 
         results(program, plan)[0][key] for key in ("subject", "organizer")
     )
     assert [] == sandbox.taken()
-    applied = program("apply", plan)
+    applied = program.here("apply", plan)
     program.burst()
     assert 0 == applied.code, applied.err
     assert ["single"] == [entry.event for entry in sandbox.taken()]
@@ -257,10 +257,10 @@ def test_what_cannot_be_read(program: Program, sandbox: SandboxClient) -> None:
         (line["outcome"], line["reason"]) for line in lines
     ]
     assert [1, 2] == [line["row"] for line in lines]
-    assert 1 == program("status", batch, "--watch").code
+    assert 1 == program.here("status", batch, "--watch").code
 
     sandbox.disarm()
-    assert "queued 1" in program("retry", batch).err
+    assert "queued 1" in program.here("retry", batch).err
     program.burst()
     assert ANSWERED == {entry.event for entry in sandbox.taken()}
     assert 10 == program.status(batch)["total"]
@@ -346,7 +346,7 @@ def test_cancelled_and_expired(program: Program, sandbox: SandboxClient) -> None
     late = program.submit([selection()], "--deadline", "1s", "--batch", "late")
     early = program.submit([selection()], "--at", "2099-01-01T00:00:00Z", "--batch", "early")
     assert "finding" != program.status(early)["state"]
-    program("cancel", early)
+    program.here("cancel", early)
     sandbox.faults([{"method": "GET", "status": 429, "headers": {"Retry-After": "60"}}])
     program.burst()
 

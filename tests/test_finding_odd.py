@@ -121,7 +121,7 @@ def test_odd_events_are_lines_of_their_own(program: Program, sandbox: SandboxCli
     assert {("warning", 1, ADA)} == {(ln["level"], ln["row"], ln["user"]) for ln in lines}
     (found,) = worker.events("selection.found")
     assert (2, {"unreadable_event": 5}) == (found["found"], found["passed_over"])
-    assert 1 == program("status", batch, "--watch").code
+    assert 1 == program.here("status", batch, "--watch").code
 
 
 def test_a_retry_sends_nothing_unreadable(program: Program, sandbox: SandboxClient) -> None:
@@ -131,7 +131,7 @@ def test_a_retry_sends_nothing_unreadable(program: Program, sandbox: SandboxClie
     program.burst()
     first = settled(program, batch)
     sandbox.disarm()
-    assert "queued 2" in program("retry", batch).err
+    assert "queued 2" in program.here("retry", batch).err
     program.burst()
 
     assert [UNREADABLE] * 2 == [(outcome, reason) for _, outcome, reason in first]
@@ -146,8 +146,8 @@ def test_a_plan_of_odd_events(program: Program, sandbox: SandboxClient) -> None:
     plan = program.submit([row()], "--plan")
     program.burst()
     one, *odd = program.results(plan)
-    table = program("results", plan, COLUMNS="200").out
-    applied = program("apply", plan, "--json")
+    table = program.here("results", plan, COLUMNS="200").out
+    applied = program.here("apply", plan, "--json")
     program.burst()
 
     assert "planned" == one["outcome"]
@@ -399,7 +399,7 @@ def test_flags_count_between_pages(
     batch = endless(program, sandbox)
     with program.worker("--burst") as worker:
         wait_until(lambda: reading(worker) > 3, "no pages")
-        program(flag, batch)
+        program.here(flag, batch)
         assert 0 == worker.process.wait(60)
     (line,) = program.results(batch)
     assert outcome == line["outcome"]

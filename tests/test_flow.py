@@ -72,7 +72,7 @@ def hashable(calls: Any) -> Counter[tuple[str, str]]:
 def test_sixty_mixed_responses(program: Program, sandbox: SandboxClient) -> None:
     """Sixty mixed responses are taken once each, exactly as asked, and each is accounted for."""
     rows = mixed_rows(60)
-    submitted = program("submit", program.write("rows.jsonl", rows), "--json").json
+    submitted = program.here("submit", program.write("rows.jsonl", rows), "--json").json
     worker = program.burst()
 
     assert worker.process.returncode == 0
@@ -101,11 +101,11 @@ def test_sixty_mixed_responses(program: Program, sandbox: SandboxClient) -> None
 def test_the_same_file_again(program: Program, sandbox: SandboxClient) -> None:
     """The same responses are one batch, in whatever format they come, and are sent once."""
     rows = [{"user": "ada@contoso.com", "event": f"e{n}", "action": "decline"} for n in range(5)]
-    first = program("submit", program.write("rows.jsonl", rows), "--json").json
+    first = program.here("submit", program.write("rows.jsonl", rows), "--json").json
     program.burst()
     text = "event,user,action\n" + "".join(f"e{n},ada@contoso.com,decline\n" for n in range(5))
     (program.folder / "rows.csv").write_text(text)
-    again = program("submit", "rows.csv", "--json")
+    again = program.here("submit", "rows.csv", "--json")
     program.burst()
 
     assert (0, {**first, "created": False}) == (again.code, again.json)
@@ -158,5 +158,5 @@ def test_refusals(program: Program, sandbox: SandboxClient) -> None:
     verdicts = {event: [c["verdict"] for c in calls if c["event_id"] == event] for event in EVENTS}
     assert {event: ["refused"] for event in EVENTS} | {"refused-1": ["look", "refused"]} == verdicts
     assert len(REFUSALS) + 1 == len(sandbox.journal())
-    assert 1 == program("submit", "rows.jsonl", "--watch").code
+    assert 1 == program.here("submit", "rows.jsonl", "--watch").code
     assert {"failed": len(REFUSALS)} == program.status(batch)["outcomes"]

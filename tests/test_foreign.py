@@ -230,9 +230,9 @@ def test_commands_beside_nonsense(program: Program, redis: Any) -> None:
     redis.delete(keys.batch("type"))
     redis.rpush(keys.batch("type"), "x")
     redis.zadd(keys.BATCHES, {b"\xff\x1b[2J": 1})
-    listed = program("status", "--json")
-    table = program("status")
-    asked = program("results", "type")
+    listed = program.here("status", "--json")
+    table = program.here("status")
+    asked = program.here("results", "type")
 
     assert (0, ["good"]) == (listed.code, [each["batch"] for each in listed.json])
     assert "good" in table.out

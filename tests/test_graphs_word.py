@@ -225,7 +225,7 @@ def test_what_a_code_says(program: Program, sandbox: SandboxClient) -> None:
     settled = {line["row"]: line["error_code"] for line in worker.events("response.settled")}
     assert [code for *_, code in codes] == [settled[n] for n, _ in enumerate(codes, start=1)]
     assert [] == worker.events("token.refused")
-    header, *_ = program("results", batch, "--format", "csv").out.splitlines()
+    header, *_ = program.here("results", batch, "--format", "csv").out.splitlines()
     assert "errorCode" in header.split(",")
 
 

@@ -86,7 +86,7 @@ def test_every_bad_row_is_named(  # noqa: PLR0917  # pytest passes them by name
 ) -> None:
     """Each bad row of a file is listed with its line and field, and nothing is queued."""
     (program.folder / name).write_text(head + "\n".join(rows) + "\n")
-    refused = program("submit", name)
+    refused = program.here("submit", name)
 
     listed = refused.err.splitlines()
     missing = [
@@ -152,7 +152,7 @@ def test_wrong_use(program: Program, redis: Redis, kind: str) -> None:
     """Wrong use exits with 2 and a message without a traceback, and queues nothing."""
     (program.folder / "rows.jsonl").write_text(GOOD)
     arguments, named = WRONG_USE[kind]
-    refused = program(*arguments)
+    refused = program.here(*arguments)
 
     assert (2, "", 0) == (refused.code, refused.out, redis.dbsize())
     assert named in refused.err
@@ -167,7 +167,7 @@ def test_proposals_in_a_cloud_that_lacks_them(program: Program, redis: Redis) ->
     )
     (program.folder / "rows.jsonl").write_text(row)
     for cloud in ("usgov", "dod", "china"):
-        refused = program("submit", "rows.jsonl", BULKRSVP_CLOUD=cloud)
+        refused = program.here("submit", "rows.jsonl", BULKRSVP_CLOUD=cloud)
         assert (2, True, 0) == (
             refused.code,
             refused.err.startswith("rows.jsonl:1: proposedNewTime: "),
@@ -186,7 +186,7 @@ def test_wrong_settings_are_named_at_once(program: Program) -> None:
         "BULKRSVP_MAX_CALS": "5",
         "AZURE_TENANT_ID": "",
     }
-    refused = program("worker", **wrong)
+    refused = program.here("worker", **wrong)
     named = {"BULKRSVP_LOG_KEY" if name == "BULKRSVP_LOG_USERS" else name for name in wrong}
 
     assert 3 == refused.code

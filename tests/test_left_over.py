@@ -51,8 +51,8 @@ def follow(program: Program, way: str) -> str:
 def test_submitted_again(program: Program, sandbox: SandboxClient, cancelled: str) -> None:
     """The rows of a cancelled batch exit with 1; what is told sends the rest and nothing else."""
     before = len(sandbox.taken())
-    again = program("submit", "rows.jsonl")
-    as_json = program("submit", "rows.jsonl", "--json")
+    again = program.here("submit", "rows.jsonl")
+    as_json = program.here("submit", "rows.jsonl", "--json")
 
     assert (1, f"{cancelled}\n") == (again.code, again.out)
     assert f"batch {cancelled} was cancelled" in again.err
@@ -71,8 +71,8 @@ def test_submitted_again(program: Program, sandbox: SandboxClient, cancelled: st
 def test_watched(program: Program, cancelled: str) -> None:
     """Whoever watches a cancelled batch is not told that all is done."""
     watched = [
-        program("submit", "rows.jsonl", "--watch"),
-        program("status", cancelled, "--watch"),
+        program.here("submit", "rows.jsonl", "--watch"),
+        program.here("status", cancelled, "--watch"),
         program("run", "rows.jsonl"),
     ]
     assert [1, 1, 1] == [each.code for each in watched]
@@ -84,18 +84,18 @@ def test_offboarded_again(program: Program, sandbox: SandboxClient) -> None:
     asked = ("offboard", "ada@contoso.com", *FAR, "--deadline", "90m", "--check-first", "--plan")
     batch = program.ask(*asked)
     program.ask("cancel", batch)
-    open_still = program(*asked)
+    open_still = program.here(*asked)
     program.burst()
-    again = program(*asked, "--watch")
+    again = program.here(*asked, "--watch")
 
     assert (1, True) == (open_still.code, "has not ended yet" in open_still.err)
     assert (1, f"{batch}\n") == (again.code, again.out)
     options = "--at 2150-01-01T00:00:00.000Z --deadline 90m --check-first --plan"
     assert way_of(again.err).endswith(f" --batch {batch}{SUFFIX} {options}")
-    rest = program("status", follow(program, way_of(again.err)), "--json").json
+    rest = program.here("status", follow(program, way_of(again.err)), "--json").json
     assert ("scheduled", 1) == (rest["state"], rest["total"])
     assert [] == sandbox.journal()
-    assert 2 == program("apply", batch).code
+    assert 2 == program.here("apply", batch).code
 
 
 def test_applied_again(program: Program, sandbox: SandboxClient) -> None:
@@ -104,7 +104,7 @@ def test_applied_again(program: Program, sandbox: SandboxClient) -> None:
     program.burst()
     batch = program.ask("apply", plan, *FAR)
     program.ask("cancel", batch)
-    again = program("apply", plan)
+    again = program.here("apply", plan)
 
     assert (1, f"{batch}\n") == (again.code, again.out)
     assert f"batch {batch} was cancelled" in again.err
@@ -115,8 +115,8 @@ def test_cancelled_too_late(program: Program) -> None:
     """A cancel that came too late is refused, and changes nothing of what is said."""
     batch = program.submit(ROWS)
     program.burst()
-    program("cancel", batch)
-    again = program("submit", "rows.jsonl", "--watch")
+    program.here("cancel", batch)
+    again = program.here("submit", "rows.jsonl", "--watch")
 
     assert (0, False) == (again.code, "was cancelled" in again.err)
 

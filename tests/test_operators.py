@@ -126,7 +126,7 @@ def test_retry_leaves_alone_what_ended_well(program: Program, sandbox: SandboxCl
     failed = {"user": "denied@c.com", "event": "x", "action": "decline"}
     batch = program.submit([*ENDED_WELL, failed], "--check-first")
     program.burst()
-    before = program("results", batch, "--format", "jsonl").lines
+    before = program.here("results", batch, "--format", "jsonl").lines
     assert ["sent", "already", "skipped", "failed"] == [line["outcome"] for line in before]
     first = len(sandbox.journal())
 
@@ -142,13 +142,13 @@ def test_retry_leaves_alone_what_ended_well(program: Program, sandbox: SandboxCl
     program.burst()
 
     assert {"denied@c.com"} == {call.user for call in sandbox.journal(first)}
-    assert before[:3] == program("results", batch, "--format", "jsonl").lines[:3]
+    assert before[:3] == program.here("results", batch, "--format", "jsonl").lines[:3]
 
 
 def test_retry_of_a_batch_that_is_paused(program: Program, sandbox: SandboxClient) -> None:
     """What expired in a pause and is queued again stays paused, and `retry` says so."""
     batch = program.submit(declines(2), "--deadline", "2s")
-    program("pause", batch)
+    program.here("pause", batch)
     with program.worker():
         expired = program.wait_until_finished(batch)["outcomes"]
         retried = program("retry", batch)
@@ -175,7 +175,7 @@ def test_pause_and_cancel_act_within_a_second(program: Program, sandbox: Sandbox
         ordeal.wait_for_calls(200)
         assert 0 == program("pause", ordeal.batch).code
         late = late_calls(sandbox)
-        paused = program("status", ordeal.batch, "--json").json
+        paused = program.here("status", ordeal.batch, "--json").json
         before = len(sandbox.journal())
         assert 0 == program("resume", ordeal.batch).code
         ordeal.wait_for_calls(before + 200)
@@ -187,7 +187,7 @@ def test_pause_and_cancel_act_within_a_second(program: Program, sandbox: Sandbox
     assert ("paused", True) == (paused["state"], 0 < paused["open"] < BIG)
     assert [] == ordeal.violations()
     sent = len(sandbox.taken())
-    status = program("status", ordeal.batch, "--json").json
+    status = program.here("status", ordeal.batch, "--json").json
     assert ("cancelled", {"sent": sent, "cancelled": BIG - sent}) == (
         status["state"],
         status["outcomes"],
@@ -197,7 +197,7 @@ def test_pause_and_cancel_act_within_a_second(program: Program, sandbox: Sandbox
 def test_too_late(program: Program) -> None:
     """What is cancelled already or finished cannot be held or ended, and the words are clear."""
     cancelled = program.submit(declines(1), "--at", FAR)
-    program("cancel", cancelled)
+    program.here("cancel", cancelled)
     again = program("cancel", cancelled)
     finished = program.submit(declines(2))
     program.burst()

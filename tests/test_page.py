@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.choosing import (
@@ -197,6 +197,7 @@ values = st.recursive(
 events = st.dictionaries(st.sampled_from(list(EVENT)), values).map(lambda odd: EVENT | odd)
 
 
+@settings(max_examples=50)
 @given(st.lists(values | events), st.sampled_from(Series))
 def test_nothing_raises(items: list[Any], series: Series) -> None:
     """Whatever stands on a page, each item is read or told, and what is read can be chosen from."""

@@ -344,7 +344,7 @@ def test_results_and_retry_of_what_was_put_away(
     settled = {line["row"]: line for line in program.burst().events("response.settled")}
     first = {line["row"]: line for line in program.results(batch)}
     put_away = all_fields(redis, batch)
-    retried = program("retry", batch)
+    retried = program.here("retry", batch)
     again = program.burst().events("response.settled")
     second = {line["row"]: line for line in program.results(batch)}
 

@@ -150,8 +150,8 @@ def test_planted_subjects(program: Program, sandbox: SandboxClient) -> None:
     plan = program.submit([row], "--plan")
     program.burst()
 
-    table = program("results", plan)
-    text = program("results", plan, "--format", "csv").out
+    table = program.here("results", plan)
+    text = program.here("results", plan, "--format", "csv").out
     cells = [value for line in csv.DictReader(io.StringIO(text)) for value in line.values()]
     lines = program.results(plan)
     exact = {line["event"]: line["subject"] for line in lines}
@@ -163,8 +163,8 @@ def test_planted_subjects(program: Program, sandbox: SandboxClient) -> None:
     assert exact == SUBJECTS
 
     (program.folder / "results.csv").write_text(text)
-    applied = program("apply", plan, "--json").json
-    again = program("submit", "results.csv", "--json").json
+    applied = program.here("apply", plan, "--json").json
+    again = program.here("submit", "results.csv", "--json").json
     assert (applied["batch"], False) == (again["batch"], again["created"])
 
 

@@ -112,7 +112,7 @@ def test_a_mark_is_not_kept_for_long(
         program.wait_for(batch, lambda status: status["open"] == 1)
         wait_for_records(redis, batch, lambda records: QUEUED.to_json() in records)
         resumed_ms = now_ms()
-        program("resume", batch)
+        program.here("resume", batch)
         program.wait_until_finished(batch)
 
     first, second = (call.arrived_at * 1000 for call in sandbox.journal())
@@ -191,7 +191,7 @@ def test_a_small_batch_overtakes(program: Program) -> None:
         small = program.submit(rows_for("ada@contoso.com", 4), "--batch", "small")
         program.wait_until_finished(small)
         left = program.status(large)["open"]
-        program("cancel", large)
+        program.here("cancel", large)
         program.wait_until_finished(large)
 
     assert left > len(everybody) / 4

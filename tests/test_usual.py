@@ -31,7 +31,7 @@ ROWS = st.fixed_dictionaries({}, optional=VALUES).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(ROWS, st.sampled_from([PLAIN, {}]))
 @example({"comment": 'one "two"\n\tthree é \u2028 \x7f'}, PLAIN)
 @example({"comment": "a\0b"}, PLAIN)
@@ -59,7 +59,7 @@ NAMES = ["user", "event", "action", "comment"]
 GIVEN = st.fixed_dictionaries({name: VALUES[name] for name in NAMES})
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(
     GIVEN,
     st.sampled_from([PLAIN, {}]),
@@ -100,7 +100,7 @@ STYLES = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=1_000)
+@settings(deadline=None, max_examples=300)
 @given(
     GIVEN,
     st.sampled_from([PLAIN, {}]),

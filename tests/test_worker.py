@@ -171,8 +171,8 @@ def test_uncertain(program: Program) -> None:
     program.burst()
 
     assert {"uncertain": 1} == program.status(batch)["outcomes"]
-    assert "queued 0" in program("retry", batch).err
-    assert "queued 1" in program("retry", batch, "--outcome", "uncertain").err
+    assert "queued 0" in program.here("retry", batch).err
+    assert "queued 1" in program.here("retry", batch, "--outcome", "uncertain").err
 
 
 def test_a_revoked_token(program: Program, sandbox: SandboxClient) -> None:

@@ -24,7 +24,7 @@ from killed_at import MOMENTS, SIDES
 from ordeal import Ordeal, rows_of, seeded
 from patience import PATIENCE_S
 from program import Program, Worker
-from rarely import first_always
+from rarely import first_always, rarely
 from sandbox_client import SandboxClient, running_sandbox
 
 from config.settings import Settings
@@ -164,7 +164,7 @@ def test_killed_anywhere(new_ordeal: NewOrdeal, times: Counter[str], kind: str) 
     assert died[-1] > 2 * PLACES, "the worker does not send, hear and log by these functions"
 
 
-@pytest.mark.parametrize(("moment", "lines"), [("before-write", 1), ("after-write", 2)])
+@pytest.mark.parametrize(("moment", "lines"), [("before-write", 1), rarely("after-write", 2)])
 def test_it_dies_around_a_line(new_ordeal: NewOrdeal, moment: str, lines: int) -> None:
     """The control: the second line of the log is there after its write, and not before."""
     with new_ordeal().worker(command=killed_at(moment, 2)) as worker:
@@ -172,7 +172,10 @@ def test_it_dies_around_a_line(new_ordeal: NewOrdeal, moment: str, lines: int) -
     assert lines == len(worker.log)
 
 
-@pytest.mark.parametrize(("moment", "is_sent"), [("before-send", False), ("after-send", True)])
+AFTER_SEND: Final = ("after-send", True)
+
+
+@pytest.mark.parametrize(("moment", "is_sent"), [("before-send", False), rarely(*AFTER_SEND)])
 def test_it_dies_around_a_send(new_ordeal: NewOrdeal, moment: str, *, is_sent: bool) -> None:
     """The control: the first bytes to Redis are out after their send, and not before."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -7,7 +7,6 @@ paused a batch, or cancelled it, is told so when that moment is over; at once if
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Final
 
 from arq.connections import ArqRedis
@@ -87,9 +86,10 @@ class Flag:
 
     async def _until_held(self, redis: ArqRedis, batches: Batches) -> None:
         """Wait until those have left that were at work when it was raised, or have lost leave."""
-        queue, holds_s = Queue(redis, batches), monotonic() + HELD_S
+        clock = asyncio.get_running_loop().time
+        queue, holds_s = Queue(redis, batches), clock() + HELD_S
         busy = await queue.at_work(self._batch_id)
         await self._wake(redis, batches)
-        while busy and not is_cut_off() and (left_s := holds_s - monotonic()) > 0:
+        while busy and not is_cut_off() and (left_s := holds_s - clock()) > 0:
             await asyncio.sleep(min(left_s, ASKED_S))
             busy &= await queue.at_work(self._batch_id)

@@ -7,7 +7,6 @@ selection reads of a calendar stands in `worker/finding.py`.
 """
 
 from abc import ABC, abstractmethod
-from time import monotonic
 from typing import ClassVar
 from uuid import uuid4
 
@@ -19,7 +18,6 @@ from jobs.record import Record
 from jobs.response import Response
 from worker import account
 from worker.backoff import backoff_s
-from worker.clock import unstopped_s
 from worker.credential import TokenUnavailable
 from worker.lane import Lane
 from worker.pause import leave_alone, until_ms_of
@@ -82,7 +80,7 @@ class Call(ABC):
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
         marked = over = False
         while not over:
-            self._asked_s = unstopped_s()
+            self._asked_s = self._means.clocks.unstopped()
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
@@ -90,8 +88,7 @@ class Call(ABC):
                 over = self._overtaken()
                 if not over and self._timely():
                     self._means.gate.begun(self._lane.mailbox)
-                    self._means.trial.begun(self._lane.mailbox)
-                    self._begun_s = monotonic()
+                    self._begun_s = self._means.trial.begun(self._lane.mailbox)
                     try:
                         reply = await self._exchange(token)
                     finally:
@@ -105,7 +102,7 @@ class Call(ABC):
 
     def _timely(self) -> bool:
         """Whether the call may still begin on the strength of its mark."""
-        return unstopped_s() - self._asked_s < MARK_GOOD_S
+        return self._means.clocks.unstopped() - self._asked_s < MARK_GOOD_S
 
     def _was_late(self, reply: Reply) -> bool:
         """Whether no byte was sent, only because it took too long to connect."""
@@ -306,7 +303,7 @@ class Sending(EventCall):
         try:
             answer = await self._means.slices.write(part, self.kind, self._entry, record)
             if answer.word is Word.OK:
-                part.marked_s = unstopped_s()
+                part.marked_s = self._means.clocks.unstopped()
         finally:
             part.asking -= 1
         return answer

@@ -43,7 +43,9 @@ VERSION = version("bulkrsvp")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """
-    The parts, the clock (ms since the epoch), and what the settings say of going on.
+    The parts, the clocks, and what the settings say of going on.
+
+    `now_ms` returns ms since the epoch; `clocks` say how old a mark is, as they do of the lease.
 
     `draining` is set when nothing more may be begun, `log_lost` when a line could not be written,
     `went_back` when the ledger may have forgotten what was written.
@@ -75,6 +77,7 @@ class Means:
     log: FilteringBoundLogger
     complaints: Complaints
     now_ms: Callable[[], int]
+    clocks: Clocks
     random: chance.Random
     max_attempts: int
     settle_ms: int
@@ -99,7 +102,8 @@ async def equip(
         open_credential(settings), settings.scope, clock=time.time, random=random.random, log=log
     )
     graph = _graph(settings)
-    presence = Presence(Leases(redis), _facts(graph), Clocks(), log)
+    clocks = Clocks()
+    presence = Presence(Leases(redis), _facts(graph), clocks, log)
     try:
         async with graph:
             means = Means(
@@ -130,6 +134,7 @@ async def equip(
                 log=log,
                 complaints=Complaints(log),
                 now_ms=now_ms,
+                clocks=clocks,
                 random=random,
                 max_attempts=settings.max_attempts,
                 settle_ms=int(settings.settle_s * 1000),

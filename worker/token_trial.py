@@ -80,9 +80,10 @@ class TokenTrial:
         self._loyal: OrderedDict[str, None] = OrderedDict()
         self._called: dict[str, int] = {}
 
-    def begun(self, mailbox: str) -> None:
-        """Note that a mailbox is being called."""
+    def begun(self, mailbox: str) -> float:
+        """Note that a mailbox is being called; return the moment (monotonic)."""
         self._called[mailbox] = self._called.get(mailbox, 0) + 1
+        return self._monotonic()
 
     def ended(self, mailbox: str) -> None:
         """Note that a call has ended."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -41,5 +42,6 @@ class Script:
                 return await self._redis.eval(self.source, len(keys), *keys, *arguments)
 
 
+@cache
 def _text(name: str) -> str:
     return (files("jobs.ledger") / "lua" / f"{name}.lua").read_text()

@@ -1,0 +1,59 @@
+"""What moves actors and data: an answer, a lost connection, a command that is carried out."""
+
+from .actors import Cast, Event, Node, Op, Told
+from .client import Asked
+from .ledger import Data, RealLedger
+from .scenarios import Scenario
+from .state import State
+
+
+class Hands:
+    """The hands of one exploration, on its Redis and its actors."""
+
+    def __init__(self, ledger: RealLedger, cast: Cast, scenario: Scenario) -> None:
+        self.ledger = ledger
+        self.cast = cast
+        self.scenario = scenario
+
+    def answered(self, state: State, number: int, op: Op, told: Told) -> State:
+        """Return the state after an actor was answered."""
+        return self.happened(state, number, Event("answer", op.number, told))
+
+    def lost(self, state: State, number: int, op: Op) -> State:
+        """Return the state after an actor has lost its connection to Redis."""
+        return self.happened(state, number, Event("lost", op.number))
+
+    def happened(self, state: State, number: int, event: Event) -> State:
+        """Return the state after something has happened to an actor."""
+        node = self.cast.go_on(state.people[number].node, event, state.now_ms)
+        return state.at(number, node)
+
+    def carried_out(self, state: State, number: int, op: Op, *, unheard: bool = False) -> State:
+        """Return the state after Redis has carried out what an actor asked."""
+        told, data = self.ledger.carry_out(state.data, op.what.commands, state.now_ms)
+        after = self.lost(state, number, op) if unheard else self.answered(state, number, op, told)
+        return self.changed(after, data)
+
+    def changed(self, state: State, data: Data) -> State:
+        """Return the state with other data; what they were is kept if Redis may go back to it."""
+        if not self.scenario.rewinds or state.data is data:
+            return state._replace(data=data)
+        rewound = (*state.rewound, state.data)[-self.scenario.rewinds :]
+        return state._replace(data=data, rewound=rewound)
+
+    def part(self, state: State, number: int, part: str, channel: str) -> State:
+        """Let a part of a worker run to its end, with nothing between."""
+        node = self.cast.go_on(state.people[number].node, Event(part), state.now_ms)
+        data, node = self.run_out(state.data, node, channel, state.now_ms)
+        return state.at(number, node)._replace(data=data)
+
+    def run_out(self, data: Data, node: Node, channel: str, now_ms: int) -> tuple[Data, Node]:
+        """Answer all that an actor asks on one channel, at once."""
+        while True:
+            op = next((each for each in node.ops if each.channel == channel), None)
+            if op is None:
+                return data, node
+            told = Told.of(None)
+            if isinstance(op.what, Asked):
+                told, data = self.ledger.carry_out(data, op.what.commands, now_ms)
+            node = self.cast.go_on(node, Event("answer", op.number, told), now_ms)

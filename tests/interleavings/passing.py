@@ -1,0 +1,129 @@
+"""The passing of time: to the next moment at which something may be otherwise."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from arq.constants import in_progress_key_prefix
+
+from jobs.ledger import keys
+from jobs.ledger.leases import LEASE_S
+from worker.rescue import ANNOUNCED_LATE_MS
+
+from .actors import Event, Request
+from .hands import Hands
+from .nature import BEGIN_MS
+from .scenarios import Fault
+from .staff import SETTLE_MS
+from .state import Move, State
+
+LEASE_MS: Final = int(LEASE_S * 1000)
+
+RENEWED_MS: Final = 1_500
+"""A living worker's lease never has less left than this, when time has passed."""
+
+PATIENCE_MS: Final = 8_000
+"""So long nobody waits with what he is about to do."""
+
+_LEASED: Final = (keys.WORKER.encode(), in_progress_key_prefix.encode())
+
+
+class Passing:
+    """Lets time pass: who lives renews its lease meanwhile, then what has come to its end ends."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+        self._slow = Fault.SLOW in hands.scenario.faults
+
+    def moves(self, state: State, *, free: bool, faults: int) -> Iterator[Move]:
+        """Yield the step by which time passes; where somebody could go on it is a fault."""
+        if not free and not (faults and self._slow):
+            return
+        waits = any(person.waits or person.mode == "still" for person in state.people)
+        if waits and state.now_ms >= BEGIN_MS + PATIENCE_MS:
+            return
+        moment_ms = min(_moments(state), default=None)
+        if moment_ms is None or moment_ms >= _latest(state):
+            return
+        words = f"time passes to {(moment_ms - BEGIN_MS) / 1000:.3f} s"
+        yield Move("time", words, 0 if free else 1, self._passed(state, moment_ms))
+
+    def _passed(self, state: State, now_ms: int) -> State:
+        state = state._replace(now_ms=now_ms)
+        rescued = False
+        for number, person in enumerate(state.people):
+            if person.works and person.mode in {"alive", "spare"}:
+                state = self._renewed(state, number)
+                if person.mode == "alive" and not rescued and _needs_rescue(state):
+                    rescued, state = True, self._hands.part(state, number, "rescue", "rescue")
+        state = state._replace(data=self._hands.ledger.ended(state.data, now_ms))
+        for number, person in enumerate(state.people):
+            due_ms = state.people[number].node.timer_ms
+            if person.mode in {"alive", "spare"} and due_ms is not None and due_ms <= now_ms:
+                state = self._hands.happened(state, number, Event("time"))
+        return state._replace(mover=-1)
+
+    def _renewed(self, state: State, number: int) -> State:
+        """Let a worker beat, as it does several times before its lease would end."""
+        hands, lease = self._hands, state.lease_of(number)
+        rewinds = hands.scenario.rewinds
+        if lease is not None:
+            ends_ms = state.data.by_name[lease.encode()].ends_ms or 0
+            if ends_ms - state.now_ms >= RENEWED_MS and not rewinds:
+                return state
+            for claim in state.claims_of(lease):
+                command = (b"PEXPIRE", claim.encode(), b"%d" % LEASE_MS)
+                _, data = hands.ledger.carry_out(state.data, (command,), state.now_ms)
+                state = state._replace(data=data)
+        state = hands.part(state, number, "beat", "beat")
+        return hands.part(state, number, "doubt", "beat") if rewinds else state
+
+
+def _moments(state: State) -> Iterator[int]:
+    """Yield the moments at which something may be otherwise."""
+    for person in state.people:
+        if person.mode in {"alive", "spare"} and person.node.timer_ms is not None:
+            yield person.node.timer_ms
+    for key in state.data.keys:
+        leased = key.name.startswith(_LEASED) or key.name.endswith(b":announcing")
+        if leased and key.ends_ms is not None:
+            yield key.ends_ms
+    for due in state.data.members(keys.QUEUE)[1::2]:
+        if float(due) > state.now_ms:
+            yield int(float(due))
+    for batch in state.data.members(keys.ACTIVE):
+        facts = state.data.fields(keys.batch(batch.decode()))
+        deadline_ms = int(facts.get(b"deadline_ms", 0))
+        if state.now_ms < deadline_ms < BEGIN_MS + PATIENCE_MS:
+            yield deadline_ms
+        late_ms = int(facts.get(b"finished_at_ms", 0)) + ANNOUNCED_LATE_MS + 1
+        if b"finished_at_ms" in facts and b"announced" not in facts and late_ms > state.now_ms:
+            yield late_ms
+
+
+def _latest(state: State) -> int:
+    """Return until when time may pass before a call that is under way has come to its end."""
+    ends = [each.ends_ms for each in state.calendar.late]
+    ends += [
+        op.since_ms + SETTLE_MS - 1
+        for person in state.people
+        if person.mode != "dead"
+        for op in person.node.ops
+        if isinstance(op.what, Request) and op.what.method == "POST"
+    ]
+    return min(ends, default=BEGIN_MS * 2)
+
+
+def _needs_rescue(state: State) -> bool:
+    """Whether a round of the rescue would find something to do."""
+    queued = set(state.data.members(keys.QUEUE)[::2])
+    for batch in state.data.members(keys.ACTIVE):
+        facts = state.data.fields(keys.batch(batch.decode()))
+        if finished := int(facts.get(b"finished_at_ms", 0)):
+            if finished < state.now_ms - ANNOUNCED_LATE_MS:
+                return True
+        else:
+            released = state.data.members(keys.released(batch.decode()))
+            names = {batch + b":" + number for number in released}
+            if names - queued or len(released) < int(facts.get(b"slices", 0)):
+                return True
+    return False

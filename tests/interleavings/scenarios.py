@@ -1,0 +1,201 @@
+"""What is explored: who takes part, what the batch holds, which faults there may be."""
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from arq.connections import ArqRedis
+
+from jobs.flags import Flag
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Order
+from jobs.moments import now_ms
+from jobs.outcome import Outcome
+from jobs.packing import Slice
+from jobs.queue import Queue
+from jobs.retry import Choice, queue_again
+
+from . import staff
+from .actors import Actor
+from .client import SteppedRedis
+
+BATCH: Final = "b"
+
+
+class Fault(StrEnum):
+    """What may go wrong."""
+
+    KILL = "kill"
+    """Somebody dies; a call that is under way may still arrive."""
+    LEASE = "lease"
+    """A worker's lease is gone, and the worker does not know."""
+    CLAIM = "claim"
+    """A worker's claim to a slice is gone from the queue, and its lease is not."""
+    STILL = "still"
+    """A worker stands still until its lease has ended, and goes on."""
+    CUT = "cut"
+    """The connection to Redis is cut, before a command was carried out or after."""
+    UNHEARD = "unheard"
+    """Graph takes a call, and its reply is lost."""
+    NETWORK = "network"
+    """A call is lost."""
+    LATE = "late"
+    """A call is given up, and arrives before the settle time is over."""
+    THROTTLED = "throttled"
+    FAILED = "failed"
+    REFUSED = "refused"
+    SLOW = "slow"
+    """Time passes although somebody could go on."""
+    REWIND = "rewind"
+    """Redis forgets the writes it was told last."""
+
+
+GRAPHS: Final = frozenset({Fault.UNHEARD, Fault.NETWORK, Fault.LATE, Fault.THROTTLED, Fault.FAILED})
+WORKERS: Final = frozenset(
+    {Fault.KILL, Fault.LEASE, Fault.CLAIM, Fault.STILL, Fault.CUT, Fault.SLOW}
+)
+ALL: Final = GRAPHS | WORKERS
+
+Act = Callable[[ArqRedis, Batches], Awaitable[object]]
+
+
+async def _pause(redis: ArqRedis, batches: Batches) -> None:
+    await Flag(BATCH, "is paused", lambda each: each.pause(BATCH, paused=True)).change(
+        redis, batches
+    )
+
+
+async def _resume(redis: ArqRedis, batches: Batches) -> None:
+    await Flag(BATCH, "goes on", lambda each: each.pause(BATCH, paused=False)).change(
+        redis, batches
+    )
+
+
+async def _pause_and_resume(redis: ArqRedis, batches: Batches) -> None:
+    await _pause(redis, batches)
+    await _resume(redis, batches)
+
+
+async def _cancel(redis: ArqRedis, batches: Batches) -> None:
+    await Flag(BATCH, "is cancelled", lambda each: each.cancel(BATCH)).change(redis, batches)
+
+
+async def _retry(redis: ArqRedis, batches: Batches) -> object:
+    wanted = frozenset({Outcome.FAILED.value, Outcome.EXPIRED.value, Outcome.UNCERTAIN.value})
+    return await queue_again(redis, batches, BATCH, Choice(wanted, frozenset()))
+
+
+ACTS: Final[Mapping[str, Act]] = {
+    "pause": _pause_and_resume,
+    "cancel": _cancel,
+    "retry": _retry,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """
+    A small batch and who meets it; `faults` may happen, at most `most` of them in one schedule.
+
+    `slices` are the rows of each slice: mailbox and event. `acts` are what administrators do, each
+    once. The first call for an event that is `refused` is. `rewinds` is how many of the latest
+    writes Redis may forget.
+    """
+
+    name: str
+    workers: int = 1
+    slices: tuple[tuple[tuple[str, str], ...], ...] = ((("ada", "E1"),),)
+    selects: bool = False
+    acts: tuple[str, ...] = ()
+    faults: frozenset[Fault] = field(default_factory=frozenset)
+    most: int = 0
+    allowed_ms: int = 86_400_000
+    check_first: bool = False
+    refused: frozenset[str] = frozenset()
+    rewinds: int = 0
+    failover: bool = False
+
+    @property
+    def people(self) -> list[tuple[str, str]]:
+        """Who takes part, and how each begins; a lone worker has one who comes when it dies."""
+        workers = [(f"w{number}", "alive") for number in range(1, self.workers + 1)]
+        if self.workers == 1:
+            workers.append(("w2", "spare"))
+        return workers + [(act, "alive") for act in self.acts]
+
+    def makers(self) -> dict[str, Callable[[], Actor]]:
+        """Return what makes each of the actors."""
+        made: dict[str, Callable[[], Actor]] = {
+            "submitter": partial(staff.administrator, "submitter", 99, self._submit)
+        }
+        for number in range(1, max(self.workers, 2) + 1):
+            made[f"w{number}"] = partial(staff.worker, f"w{number}", number)
+        for number, act in enumerate(self.acts):
+            made[act] = partial(staff.administrator, act, 50 + number, ACTS[act])
+        return made
+
+    async def _submit(self, redis: SteppedRedis, batches: Batches) -> None:
+        slices = [
+            Slice(number, len(rows), zlib.compress(orjson.dumps(list(self._rows(number))), 1))
+            for number, rows in enumerate(self.slices)
+        ]
+        total = sum(map(len, self.slices))
+        order = Order(
+            batch=BATCH,
+            fingerprint="f",
+            total=total,
+            duplicates=0,
+            not_before_ms=now_ms(),
+            allowed_ms=self.allowed_ms,
+            check_first=self.check_first,
+            plan=False,
+            selections=total if self.selects else 0,
+        )
+        await batches.commit(order, slices, now_ms())
+        await Queue(redis, batches).release(await batches.get(BATCH))
+
+    def _rows(self, number: int) -> Any:
+        first = 1 + sum(len(rows) for rows in self.slices[:number])
+        for row, (user, event) in enumerate(self.slices[number], start=first):
+            given: dict[str, Any] = {"user": f"{user}@contoso.com"}
+            asked: dict[str, Any] = {"events": {}} if self.selects else {"event": event}
+            given |= asked
+            given |= {"action": "tentativelyAccept", "sendResponse": True}
+            yield [row, given]
+
+
+TWO: Final = ((("ada", "E1"), ("ada", "E2")),)
+APART: Final = ((("ada", "E1"),), (("grace", "E2"),))
+
+
+def _named(*scenarios: Scenario) -> dict[str, Scenario]:
+    return {each.name: each for each in scenarios}
+
+
+SHORT: Final = _named(
+    Scenario(name="one", faults=ALL, most=1),
+    Scenario(name="two-by-two", workers=2, slices=TWO),
+    Scenario(name="apart", workers=2, slices=APART),
+    Scenario(name="three", workers=3),
+    Scenario(name="selection", selects=True),
+    Scenario(name="cancel", acts=("cancel",)),
+    Scenario(name="retry", acts=("retry",), refused=frozenset({"E1"})),
+)
+"""What the tests explore each time."""
+
+LONG: Final = _named(
+    Scenario(name="two-workers", workers=2, faults=ALL, most=1),
+    Scenario(name="pause", acts=("pause",)),
+)
+"""What takes minutes."""
+
+WIDE: Final = _named(
+    Scenario(name="two-workers-more", workers=2, faults=ALL, most=2),
+)
+"""What takes a night."""
+
+SCENARIOS: Final = LONG | WIDE | SHORT

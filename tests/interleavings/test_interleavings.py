@@ -1,0 +1,74 @@
+"""All orders of events of small batches: what must hold holds, and what is broken is found."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .broken import ALL_BROKEN
+from .explorer import Explorer, Found
+from .scenarios import LONG, SHORT, WIDE, Scenario
+
+BOUND = WIDE if os.environ.get("INTERLEAVINGS") == "wide" else LONG
+LIMIT_S = 12 * 3600 if BOUND is WIDE else 1800
+
+Figure = Callable[[str, object], None]
+
+
+@contextmanager
+def exploring(url: str, scenario: Scenario) -> Iterator[Explorer]:
+    """Explore a scenario for the length of a block."""
+    explorer = Explorer(url, scenario)
+    try:
+        yield explorer
+    finally:
+        explorer.close()
+
+
+def told(found: Found) -> str:
+    """Say what does not hold, with the way to it."""
+    steps = "\n".join(f"  {each}" for each in found.words)
+    return f"{found.broken}\n{steps}\nschedule: {' '.join(found.schedule)}"
+
+
+def check(url: str, scenario: Scenario) -> str:
+    """Explore all of a scenario, in which all must hold; return the figures."""
+    with exploring(url, scenario) as explorer:
+        found = explorer.explore()
+    assert not found.broken, told(found)
+    assert found.complete
+    assert found.schedules
+    return (
+        f"{found.states:,} states, {found.steps:,} steps, {found.schedules:,} ends, "
+        f"{found.depth} steps deep, {found.took_s:.0f} s"
+    )
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_claims_hold(redis_url: str, name: str, record_property: Figure) -> None:
+    """Whatever the order of events, nothing is sent twice, lost, stuck, or wrongly counted."""
+    record_property("explored", check(redis_url, SHORT[name]))
+
+
+@pytest.mark.interleavings
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.parametrize("name", BOUND)
+def test_the_claims_hold_in_more_orders(redis_url: str, name: str, record_property: Figure) -> None:
+    """So it is with more workers, responses, faults and administrators."""
+    record_property("explored", check(redis_url, BOUND[name]))
+
+
+@pytest.mark.parametrize("name", ALL_BROKEN)
+def test_what_is_broken_is_found(redis_url: str, name: str, record_property: Figure) -> None:
+    """Each broken product is found by a schedule that shows it again, and nothing in the whole."""
+    broken = ALL_BROKEN[name]
+    with broken.applied(), exploring(redis_url, broken.scenario) as explorer:
+        found = explorer.explore()
+        words, wrong = explorer.replay(found.schedule)
+    with exploring(redis_url, broken.scenario) as whole:
+        _, nothing = whole.replay(found.schedule)
+    assert broken.breaks in found.broken
+    assert (wrong, words) == (found.broken, found.words)
+    assert not nothing
+    record_property("found", f"after {len(words)} steps, {found.states:,} states: {wrong}")

@@ -16,8 +16,12 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import ConnectionError as Lost
 
+from .likeness import likeness
 from .loop import SteppedLoop
 from .nature import NATURE
+
+BROKE: Final = "broke"
+"""The line that we write when a part of an actor has ended with an error."""
 
 KEPT: Final = 400
 """Actors that are kept where they stand: who goes on from there needs not be told all again."""
@@ -51,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """What an actor waits for, since when (ms), in order with the others of its channel."""
+    """What an actor waits for, since when (ms); numbers go up while it waits for several things."""
 
     number: int
     channel: str
@@ -112,7 +116,6 @@ class Actor:
         self.parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self.lines: list[Line] = []
         self._parked: dict[int, tuple[Op, Any]] = {}
-        self._asked = 0
         self._ids = 0
         NATURE.actor = self
 
@@ -128,8 +131,7 @@ class Actor:
 
     async def park(self, channel: str, what: Any) -> Any:
         """Stand until there is an answer."""
-        self._asked += 1
-        op = Op(self._asked, channel, what, NATURE.now_ms)
+        op = Op(max(self._parked, default=0) + 1, channel, what, NATURE.now_ms)
         answer = self.loop.create_future()
         self._parked[op.number] = op, answer
         try:
@@ -163,7 +165,11 @@ class _Heard:
         self._lines = lines
 
     def _hear(self, **fields: Any) -> None:
-        self._lines.append(tuple(fields.items()))
+        told = {
+            name: repr(value) if isinstance(value, list | dict) else value
+            for name, value in fields.items()
+        }
+        self._lines.append(tuple(told.items()))
 
     debug = info = warning = error = critical = _hear
 
@@ -180,8 +186,8 @@ class Node:
         self.now_ms = now_ms
         self.name = actor.name
         self.ops = actor.ops
-        self.lines = tuple(actor.lines)
-        self.errors = tuple(actor.loop.errors)
+        broke = [(("event", BROKE), ("error", error)) for error in actor.loop.errors]
+        self.lines = (*actor.lines, *broke)
         self.number = next(_NUMBERS)
         timer_s = actor.loop.next_timer_s
         self.timer_ms = None if timer_s is None else -int(-timer_s * 1000 // 1)
@@ -210,6 +216,9 @@ class Cast:
         self._makers = makers
         self._roots: dict[str, Node] = {}
         self._kept: OrderedDict[Node, Actor] = OrderedDict()
+        self._signs: dict[Any, Node] = {}
+        self.merges = True
+        self.merged = 0
         self.made = 0
         self.nodes = 0
 
@@ -228,8 +237,23 @@ class Cast:
         if found is None:
             actor = self._kept.pop(node, None) or self._made_again(node)
             actor.happen(event, now_ms)
-            found = self._keep(Node(node, event, now_ms, actor), actor)
+            found = self._alike(Node(node, event, now_ms, actor), actor)
             node.next[event, now_ms] = found
+        return found
+
+    def _alike(self, node: Node, actor: Actor) -> Node:
+        """Return the point itself, or one at which its actor stood alike."""
+        if not self.merges:
+            return self._keep(node, actor)
+        sign = (node.name, node.lines, likeness(actor))
+        if (found := self._signs.setdefault(sign, node)) is node:
+            return self._keep(node, actor)
+        if found in self._kept:
+            actor.loop.abandon()
+        else:
+            self._keep(found, actor)
+            self.nodes -= 1
+        self.merged += 1
         return found
 
     def close(self) -> None:

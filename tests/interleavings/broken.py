@@ -12,6 +12,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import jobs.ledger.script
+import worker.alone
 import worker.call
 import worker.shift
 import worker.slice
@@ -24,6 +25,7 @@ from jobs.ledger.writes import Answer, Kind, Word
 from jobs.outcome import Ending, Outcome
 from jobs.record import Next, Record, Step, Terms, next_step
 from jobs.retry import Choice
+from worker.grants import Grants
 from worker.reply import Reply
 from worker.verdict import Judgement
 
@@ -142,6 +144,20 @@ _RETRY: Final = Scenario(
     refused=frozenset({"E1"}),
     faults=frozenset({Fault.KILL, Fault.CUT}),
     most=1,
+)
+
+
+def _counts_early() -> AbstractContextManager[object]:
+    take = worker.alone._take_noted
+
+    async def early(shift: Any, answer: Any, lane: Any, entry: Any, tries: int) -> None:
+        await take(shift, answer, lane, entry, max(tries, 1))
+
+    return patch.object(worker.alone, "_take_noted", early)
+
+
+_LOSS: Final = Scenario(
+    name="broken", faults=frozenset({Fault.REWIND, Fault.UNHEARD}), most=1, rewinds=5
 )
 
 _WRITE: Final = "write"
@@ -271,6 +287,26 @@ ALL_BROKEN: Final = {
             breaks="took E1 twice",
             scenario=_ALONE,
             python=_believes_failures,
+        ),
+        Broken(
+            name="no-home",
+            breaks="took E2 twice",
+            scenario=replace(_LOSS, slices=APART, faults=frozenset({Fault.REWIND})),
+            lua=((_WRITE, "(asks and not gone and moved())", "false"),),
+        ),
+        Broken(
+            name="remembers-nothing",
+            breaks="took E1 twice",
+            scenario=_LOSS,
+            python=lambda: patch.object(Grants, "lately", lambda _: []),
+        ),
+        Broken(
+            name="counts-a-try-early",
+            breaks="row 1 was given up",
+            scenario=Scenario(
+                name="broken", faults=frozenset({Fault.KILL}), most=2, spares=2, poison=True
+            ),
+            python=_counts_early,
         ),
         Broken(
             name="retries-all",

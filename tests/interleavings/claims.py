@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from jobs.ledger import keys
-from jobs.outcome import Outcome
+from jobs.outcome import Outcome, Reason
 
-from .actors import Node, Request
+from .actors import BROKE, Request
 from .calendar import event_of
 from .claims_of_ledger import (
     check_cancels,
@@ -22,7 +22,7 @@ from .records import batches, entries, facts, granted, slices
 from .state import Move, State
 from .words import script_of
 
-CRASHES: Final = frozenset({"slice.crashed", "response.crashed", "batch.gone"})
+CRASHES: Final = frozenset({"slice.crashed", "response.crashed", "batch.gone", BROKE})
 UNSENT: Final = frozenset({Outcome.CANCELLED, Outcome.EXPIRED, Outcome.FAILED, Outcome.SKIPPED})
 
 
@@ -41,8 +41,8 @@ class Claims:
             if after.data.identity == before.data.identity:  # else Redis has forgotten
                 wrong = self._check_data(before, after, move.commands)
             after = self._opened(after, move.commands)
-        after, crash = _heard(before, after)
-        checks = (_check_calls, _check_actors, _check_log)
+        after, crash = _hear(after)
+        checks = (_check_calls, _check_log)
         wrongs = (wrong, crash, *(check(before, after) for check in checks))
         return after, next(filter(None, wrongs), "")
 
@@ -80,29 +80,21 @@ class Claims:
         return state
 
 
-def _heard(before: State, after: State) -> tuple[State, str]:
+def _hear(after: State) -> tuple[State, str]:
     """Return the state with what was logged since, and what ought not to have been."""
     logged, wrong = set(after.logged), ""
-    for name, line in _new_lines(before, after):
+    for name, told in after.heard:
+        line: dict[str, Any] = dict(told)
         match line["event"]:
             case "response.settled":
                 logged.add(_settled(line["row"], line["outcome"]))
             case "batch.finished":
                 logged.add(_finished(line["batch"], {each: line[each] for each in Outcome}))
             case event if event in CRASHES:
-                wrong = f"{name} logged {event}"
+                wrong = f"{name} logged {event}: {line.get('error', '')}"
     if len(logged) > len(after.logged):
         after = after._replace(logged=frozenset(logged))
-    return after, wrong
-
-
-def _new_lines(before: State, after: State) -> Iterable[tuple[str, dict[str, Any]]]:
-    for was, now in zip(before.people, after.people, strict=True):
-        node: Node | None = now.node
-        while node is not None and node is not was.node:
-            for line in node.lines:
-                yield now.name, dict(line)
-            node = node.parent
+    return after._replace(heard=()) if after.heard else after, wrong
 
 
 def _settled(row: object, outcome: Outcome) -> str:
@@ -144,14 +136,6 @@ def _check_calls(before: State, after: State) -> str:
     return ""
 
 
-def _check_actors(before: State, after: State) -> str:
-    """Check that no part of an actor breaks."""
-    for was, now in zip(before.people, after.people, strict=True):
-        if now.node is not was.node and now.node.errors:
-            return f"{now.name} broke: {now.node.errors[0]}"
-    return ""
-
-
 def _check_truth(state: State, batch: str) -> str:
     """Check that what is called sent was taken, and what is called unsent was not."""
     taken = {event for event, _ in state.calendar.taken}
@@ -161,6 +145,8 @@ def _check_truth(state: State, batch: str) -> str:
             return f"row {each.row} never ended"
         if _settled(each.row, ending.outcome) not in state.logged:
             return f"the end of row {each.row} was never logged"
+        if ending.outcome is Outcome.UNCERTAIN or ending.reason is Reason.ATTEMPTS_EXHAUSTED:
+            return f"row {each.row} was given up, after fewer faults than there are attempts"
         if ending.outcome is Outcome.SENT and each.event_id not in taken:
             return f"row {each.row} is called sent, and was lost"
         if ending.outcome in UNSENT and each.event_id in taken:

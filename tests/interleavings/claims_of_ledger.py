@@ -71,7 +71,7 @@ def check_marks(before: State, after: State, command: Command) -> str:
             continue
         wrongs = {
             "under an old epoch": was.get(b"epoch") != each.epoch
-            or (each.slice, after.mover) not in before.opened,
+            or _has_other(before.opened, each.slice, after.mover),
             "under a lost lease": lease not in before.data.by_name,
             "in a paused batch": flags.get(b"paused") == b"1",
             "in a cancelled batch": flags.get(b"cancelled") == b"1",
@@ -121,6 +121,11 @@ def check_lives(data: Data, batch: str) -> str:
             if key.kind == b"hash" and key.ends_ms < own.ends_ms:
                 return f"{key.name.decode()} ends before its batch"
     return ""
+
+
+def _has_other(opened: frozenset[tuple[str, int]], name: str, opener: int) -> bool:
+    """Whether somebody else has opened a slice last."""
+    return any(each[0] == name and each[1] != opener for each in opened)
 
 
 def _has_same_slices(before: Data, after: Data) -> bool:

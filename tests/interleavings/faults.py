@@ -104,11 +104,9 @@ class Faults:
         if not any(each.mode in {"alive", "spare"} for each in others):
             return
         dead = state.at(number, person.node, "dead")
-        if person.works:  # whoever was to come then
-            people = tuple(
-                Person(each.node, "alive") if each.mode == "spare" else each for each in dead.people
-            )
-            dead = dead._replace(people=people)
+        spare = [each for each, other in enumerate(dead.people) if other.mode == "spare"]
+        if person.works and spare:
+            dead = dead.at(spare[0], dead.people[spare[0]].node, "alive")._replace(mover=number)
         yield Move(f"{person.name}.dies", f"{person.name} dies", 1, dead)
         for op in person.node.enabled:
             if isinstance(op.what, Request) and op.what.method == "POST":
@@ -128,12 +126,13 @@ class Faults:
 
     def _rewinds(self, state: State) -> Iterator[Move]:
         failover = self._hands.scenario.failover
-        for back, older in enumerate(reversed(state.rewound), start=1):
+        for back, (older, _) in enumerate(reversed(state.rewound), start=1):
             identity = older.identity.after_failover() if failover else older.identity.restarted()
             data = self._hands.ledger.data(older.keys, identity)
+            data = self._hands.ledger.ended(data, state.now_ms)
             what = "a replica that lags takes over" if failover else "Redis restarts"
             words = f"{what}; the latest {back} changes are lost"
-            after = state._replace(data=data, rewound=(), mover=-1)
+            after = state._replace(data=data, rewound=(), opened=frozenset(), mover=-1)
             yield Move(f"rewind.{back}", words, 1, after)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Final
 
 from arq.constants import in_progress_key_prefix
 
@@ -20,6 +21,9 @@ from .scenarios import Scenario
 from .state import Move, Person, State
 from .words import in_words
 
+_BEATS_MS: Final = (6_000, 400)
+"""Between the beats of workers that are there, and known to be, before the batch is."""
+
 
 class Moves:
     """The rules of one scenario."""
@@ -32,18 +36,20 @@ class Moves:
 
     def begin(self) -> State:
         """Return the state in which the batch is queued, and all are there."""
-        hands, now_ms = self._hands, BEGIN_MS
-        data = hands.ledger.data()
-        data, _ = hands.run_out(data, hands.cast.enter("submitter", now_ms), "main", now_ms)
-        people = []
+        hands, now_ms = self._hands, BEGIN_MS - sum(_BEATS_MS)
+        data, people = hands.ledger.data(), []
         for name, mode in self._scenario.people:
-            data, node = hands.run_out(data, hands.cast.enter(name, now_ms), "beat", now_ms)
-            people.append(Person(node, mode))
+            data, nodes = hands.run_out(data, hands.cast.enter(name, now_ms), "beat", now_ms)
+            people.append(Person(nodes[-1], mode))
         state = State(data, tuple(people), Calendar(), now_ms)
-        for number, person in enumerate(people):
-            if person.works:
-                state = hands.part(state, number, "beat", "beat")
-        return state._replace(mover=-1)
+        for pause_ms in (0, *_BEATS_MS):
+            state = state._replace(now_ms=state.now_ms + pause_ms)
+            for number, person in enumerate(people):
+                if person.works:
+                    state = hands.part(state, number, "beat", "beat")
+        submitter = hands.cast.enter("submitter", state.now_ms)
+        data, _ = hands.run_out(state.data, submitter, "main", state.now_ms)
+        return state._replace(data=data, rewound=(), mover=-1, heard=())
 
     def moves(self, state: State, faults: int) -> Iterator[Move]:
         """Yield what may happen next, with at most so many faults."""
@@ -65,6 +71,13 @@ class Moves:
         )
         kept = (keys.QUEUE, keys.ACTIVE)
         return not (left or state.calendar.late or any(map(state.data.members, kept)))
+
+    def can_go_on(self, state: State, number: int) -> bool:
+        """Whether an actor has a step to take."""
+        if number < 0:
+            return False
+        person = state.people[number]
+        return any(self._may(state, person, op) for op in person.node.enabled)
 
     def _is_anything_due(self, state: State) -> bool:
         """Whether anybody has a step to take that does not wait for time, or for its own will."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import jobs.moments
+import worker.alone
+import worker.slice
 
 BEGIN_MS: Final = 1_700_000_000_000
 """Where time begins in each schedule, ms since the epoch."""
@@ -47,11 +49,17 @@ NATURE: Final = Nature()
 
 
 @contextmanager
-def staged() -> Iterator[None]:
-    """Have the program see this nature for the length of a block."""
+def staged(*, poison: bool) -> Iterator[None]:
+    """
+    Have the program see this nature for the length of a block.
+
+    With `poison` fewer deaths are enough for it to suspect a response, and to give it up.
+    """
     ids = SimpleNamespace(urandom=NATURE.urandom)
     with (
         patch.object(jobs.moments, "time_ns", NATURE.time_ns),
         patch.object(uuid, "os", ids),
+        patch.object(worker.slice, "DEATHS", 1 if poison else worker.slice.DEATHS),
+        patch.object(worker.alone, "TRIES", 1 if poison else worker.alone.TRIES),
     ):
         yield

@@ -7,9 +7,10 @@ from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
 from jobs.ledger.leases import LEASE_S
-from worker.rescue import ANNOUNCED_LATE_MS
+from worker.presence import BEAT_S
+from worker.rescue import ANNOUNCED_LATE_MS, ROUND_S
 
-from .actors import Event, Request
+from .actors import Claim, Event, Request
 from .hands import Hands
 from .nature import BEGIN_MS
 from .scenarios import Fault
@@ -20,6 +21,9 @@ LEASE_MS: Final = int(LEASE_S * 1000)
 
 RENEWED_MS: Final = 1_500
 """A living worker's lease never has less left than this, when time has passed."""
+
+BEAT_MS: Final = int(BEAT_S * 1000)
+ROUND_MS: Final = int(ROUND_S * 1000)
 
 PATIENCE_MS: Final = 8_000
 """So long nobody waits with what he is about to do."""
@@ -48,6 +52,8 @@ class Passing:
         yield Move("time", words, 0 if free else 1, self._passed(state, moment_ms))
 
     def _passed(self, state: State, now_ms: int) -> State:
+        if self._hands.scenario.rewinds and now_ms - BEAT_MS > state.now_ms:
+            state = self._beaten(state._replace(now_ms=now_ms - BEAT_MS))._replace(rewound=())
         state = state._replace(now_ms=now_ms)
         rescued = False
         for number, person in enumerate(state.people):
@@ -55,7 +61,7 @@ class Passing:
                 state = self._renewed(state, number)
                 if person.mode == "alive" and not rescued and _needs_rescue(state):
                     rescued, state = True, self._hands.part(state, number, "rescue", "rescue")
-        state = state._replace(data=self._hands.ledger.ended(state.data, now_ms))
+        state = self._hands.changed(state, self._hands.ledger.ended(state.data, now_ms))
         for number, person in enumerate(state.people):
             due_ms = state.people[number].node.timer_ms
             if person.mode in {"alive", "spare"} and due_ms is not None and due_ms <= now_ms:
@@ -68,14 +74,21 @@ class Passing:
         rewinds = hands.scenario.rewinds
         if lease is not None:
             ends_ms = state.data.by_name[lease.encode()].ends_ms or 0
-            if ends_ms - state.now_ms >= RENEWED_MS and not rewinds:
+            least_ms = LEASE_MS - BEAT_MS + 1 if rewinds else RENEWED_MS
+            if ends_ms - state.now_ms >= least_ms:
                 return state
-            for claim in state.claims_of(lease):
+            idle = any(isinstance(op.what, Claim) for op in state.people[number].node.ops)
+            for claim in () if idle else state.claims_of(lease):
                 command = (b"PEXPIRE", claim.encode(), b"%d" % LEASE_MS)
                 _, data = hands.ledger.carry_out(state.data, (command,), state.now_ms)
                 state = state._replace(data=data)
-        state = hands.part(state, number, "beat", "beat")
-        return hands.part(state, number, "doubt", "beat") if rewinds else state
+        return hands.part(state, number, "beat", "beat")
+
+    def _beaten(self, state: State) -> State:
+        for number, person in enumerate(state.people):
+            if person.works and person.mode in {"alive", "spare"}:
+                state = self._renewed(state, number)
+        return state
 
 
 def _moments(state: State) -> Iterator[int]:
@@ -90,6 +103,15 @@ def _moments(state: State) -> Iterator[int]:
     for due in state.data.members(keys.QUEUE)[1::2]:
         if float(due) > state.now_ms:
             yield int(float(due))
+    yield from _moments_of_data(state)
+
+
+def _moments_of_data(state: State) -> Iterator[int]:
+    home = state.data.text(keys.HOME) or b""
+    if home and not home.startswith(state.data.identity.history.encode()):
+        yield state.now_ms + BEAT_MS
+    if _needs_rescue(state):
+        yield state.now_ms + ROUND_MS
     for batch in state.data.members(keys.ACTIVE):
         facts = state.data.fields(keys.batch(batch.decode()))
         deadline_ms = int(facts.get(b"deadline_ms", 0))

@@ -13,6 +13,7 @@ from arq.connections import ArqRedis
 from jobs.flags import Flag
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Order
+from jobs.ledger.home import SETTLED_IN_MS
 from jobs.moments import now_ms
 from jobs.outcome import Outcome
 from jobs.packing import Slice
@@ -102,8 +103,11 @@ class Scenario:
     A small batch and who meets it; `faults` may happen, at most `most` of them in one schedule.
 
     `slices` are the rows of each slice: mailbox and event. `acts` are what administrators do, each
-    once. The first call for an event that is `refused` is. `rewinds` is how many of the latest
-    writes Redis may forget.
+    once. `switches` is how often another actor comes in between while one could go on; None is as
+    often as there is. The first call for an event that is `refused` is. `rewinds` is how many of
+    the latest changes Redis may forget. `spares` are workers that come when a lone one dies, one
+    after the other. With `poison`, one death is enough for responses to be tried one by one, and
+    one try for them to be given up.
     """
 
     name: str
@@ -111,11 +115,14 @@ class Scenario:
     slices: tuple[tuple[tuple[str, str], ...], ...] = ((("ada", "E1"),),)
     selects: bool = False
     acts: tuple[str, ...] = ()
+    switches: int | None = None
     faults: frozenset[Fault] = field(default_factory=frozenset)
     most: int = 0
     allowed_ms: int = 86_400_000
     check_first: bool = False
     refused: frozenset[str] = frozenset()
+    spares: int = 1
+    poison: bool = False
     rewinds: int = 0
     failover: bool = False
 
@@ -124,7 +131,7 @@ class Scenario:
         """Who takes part, and how each begins; a lone worker has one who comes when it dies."""
         workers = [(f"w{number}", "alive") for number in range(1, self.workers + 1)]
         if self.workers == 1:
-            workers.append(("w2", "spare"))
+            workers += [(f"w{number}", "spare") for number in range(2, self.spares + 2)]
         return workers + [(act, "alive") for act in self.acts]
 
     def makers(self) -> dict[str, Callable[[], Actor]]:
@@ -132,8 +139,9 @@ class Scenario:
         made: dict[str, Callable[[], Actor]] = {
             "submitter": partial(staff.administrator, "submitter", 99, self._submit)
         }
-        for number in range(1, max(self.workers, 2) + 1):
-            made[f"w{number}"] = partial(staff.worker, f"w{number}", number)
+        settles_in_ms = SETTLED_IN_MS if self.rewinds else 0
+        for number in range(1, max(self.workers, self.spares + 1) + 1):
+            made[f"w{number}"] = partial(staff.worker, f"w{number}", number, settles_in_ms)
         for number, act in enumerate(self.acts):
             made[act] = partial(staff.administrator, act, 50 + number, ACTS[act])
         return made
@@ -183,7 +191,10 @@ SHORT: Final = _named(
     Scenario(name="three", workers=3),
     Scenario(name="selection", selects=True),
     Scenario(name="cancel", acts=("cancel",)),
-    Scenario(name="retry", acts=("retry",), refused=frozenset({"E1"})),
+    Scenario(name="retry", acts=("retry",), refused=frozenset({"E1"}), switches=1),
+    Scenario(name="poison", faults=frozenset({Fault.KILL}), most=2, spares=2, poison=True),
+    Scenario(name="restart", faults=frozenset({Fault.REWIND}), most=1, rewinds=8),
+    Scenario(name="failover", faults=frozenset({Fault.REWIND}), most=1, rewinds=8, failover=True),
 )
 """What the tests explore each time."""
 

@@ -73,7 +73,7 @@ class _Authority:
         """Have nothing to close."""
 
 
-def worker(name: str, number: int) -> Actor:
+def worker(name: str, number: int, settles_in_ms: int) -> Actor:
     """Make a worker: it takes a lease, then slice after slice."""
     actor = Actor(name, number)
     means = _means(actor)
@@ -81,11 +81,17 @@ def worker(name: str, number: int) -> Actor:
     batches = Batches(apart)
     rescue = Rescue(replace(means, batches=batches), Queue(apart, batches))
     consumer = _Consumer(actor, means)
+    means.presence.settles_in_ms = settles_in_ms
+
+    async def beat() -> None:
+        await means.presence.beat()
+        means.grants.forget(means.presence.noted_s)
+        await rescue.doubt()
+
     actor.parts = {
         "main": consumer.work_on,
-        "beat": _kept(means.presence.beat),
+        "beat": _kept(beat),
         "rescue": _kept(rescue.look_round),
-        "doubt": _kept(Rescue(means, Queue(apart, batches)).doubt),
     }
     return actor
 

@@ -1,6 +1,6 @@
 """A moment of a schedule as a value, and the steps from one to the next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
 
-from .actors import Begin, Node
+from .actors import Begin, Line, Node
 from .calendar import Calendar
 from .client import Command
 from .ledger import Data
@@ -45,8 +45,8 @@ class State(NamedTuple):
     All there is at one moment; equal ones go on alike.
 
     `granted` are the calls that had a mark, `logged` the ends that have a line, `opened` who has
-    opened each slice last. `rewound` is what Redis held before its latest writes, `mover` who made
-    the latest step.
+    opened each slice last. `rewound` is what Redis held before its latest changes, and until when
+    (ms); `mover` is who made the latest step, and `heard` what was logged in it.
     """
 
     data: Data
@@ -56,14 +56,20 @@ class State(NamedTuple):
     granted: frozenset[str] = frozenset()
     logged: frozenset[str] = frozenset()
     opened: frozenset[tuple[str, int]] = frozenset()
-    rewound: tuple[Data, ...] = ()
+    rewound: tuple[tuple[Data, int], ...] = ()
     mover: int = -1
+    heard: tuple[tuple[str, Line], ...] = ()
 
     def at(self, number: int, node: Node, mode: str = "") -> "State":
         """Return it with one actor at another point, who made the latest step."""
         person = Person(node, mode or self.people[number].mode)
         people = (*self.people[:number], person, *self.people[number + 1 :])
         return self._replace(people=people, mover=number)
+
+    def hearing(self, nodes: Iterable[Node]) -> "State":
+        """Return it with what was logged on the way to some points."""
+        new = tuple((node.name, line) for node in nodes for line in node.lines)
+        return self._replace(heard=self.heard + new) if new else self
 
     def lease_of(self, number: int) -> str | None:
         """Return the key of a worker's lease; None if it is lost."""

@@ -210,14 +210,18 @@ class Node:
 
 
 class Cast:
-    """All actors that may take part, and the tree of their ways."""
+    """
+    All actors that may take part, and the tree of their ways.
 
-    def __init__(self, makers: Mapping[str, Callable[[], Actor]]) -> None:
+    With `merging`, ways become one where their actors stand alike.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Actor]], *, merging: bool) -> None:
         self._makers = makers
         self._roots: dict[str, Node] = {}
         self._kept: OrderedDict[Node, Actor] = OrderedDict()
         self._signs: dict[Any, Node] = {}
-        self.merges = True
+        self._merging = merging
         self.merged = 0
         self.made = 0
         self.nodes = 0
@@ -243,7 +247,7 @@ class Cast:
 
     def _alike(self, node: Node, actor: Actor) -> Node:
         """Return the point itself, or one at which its actor stood alike."""
-        if not self.merges:
+        if not self._merging:
             return self._keep(node, actor)
         sign = (node.name, node.lines, likeness(actor))
         if (found := self._signs.setdefault(sign, node)) is node:

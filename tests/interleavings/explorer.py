@@ -16,7 +16,7 @@ from typing import Final
 
 from .actors import Cast
 from .claims import Claims
-from .ledger import RealLedger
+from .ledger import Key, RealLedger
 from .moves import Moves
 from .nature import staged
 from .scenarios import Scenario
@@ -31,7 +31,8 @@ class Found:
     """
     What an exploration came to; `broken` says which claim does not hold, after which steps.
 
-    `schedules` are the states in which one came to its end, and `depth` the most steps to a state.
+    `schedules` are the states in which one came to its end, and `finals` what Redis held then.
+    `depth` is the most steps that a state was away.
     """
 
     states: int = 0
@@ -41,6 +42,7 @@ class Found:
     took_s: float = 0.0
     complete: bool = True
     broken: str = ""
+    finals: set[tuple[Key, ...]] = field(default_factory=set, repr=False)
     schedule: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
@@ -111,10 +113,10 @@ class _Points:
 class Explorer:
     """Explores one scenario on one Redis."""
 
-    def __init__(self, url: str, scenario: Scenario) -> None:
+    def __init__(self, url: str, scenario: Scenario, *, merging: bool = True) -> None:
         self._scenario = scenario
         self.ledger = RealLedger(url)
-        self.cast = Cast(scenario.makers())
+        self.cast = Cast(scenario.makers(), merging=merging)
         self._moves = Moves(self.ledger, self.cast, scenario)
         self._claims = Claims(self.ledger.names)
         self._extras: dict[object, int] = {}
@@ -144,6 +146,7 @@ class Explorer:
                 return found
             if self._moves.is_over(state):
                 found.schedules += 1
+                found.finals.add(state.data.keys)
                 points.ends.append(number)
                 if wrong := self._claims.at_end(state):
                     return self._tell(found, points.way_to(number), wrong)

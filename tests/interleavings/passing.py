@@ -42,8 +42,7 @@ class Passing:
         """Yield the step by which time passes; where somebody could go on it is a fault."""
         if not free and not (faults and self._slow):
             return
-        waits = any(person.waits or person.mode == "still" for person in state.people)
-        if waits and state.now_ms >= BEGIN_MS + PATIENCE_MS:
+        if _may_wait(state) and state.now_ms >= BEGIN_MS + PATIENCE_MS:
             return
         moment_ms = min(_moments(state), default=None)
         if moment_ms is None or moment_ms >= _latest(state):
@@ -89,6 +88,14 @@ class Passing:
             if person.works and person.mode in {"alive", "spare"}:
                 state = self._renewed(state, number)
         return state
+
+
+def _may_wait(state: State) -> bool:
+    """Whether somebody takes his time who could act."""
+    return any(
+        person.waits or (person.mode == "still" and state.lease_of(number) is None)
+        for number, person in enumerate(state.people)
+    )
 
 
 def _moments(state: State) -> Iterator[int]:

@@ -198,14 +198,79 @@ SHORT: Final = _named(
 )
 """What the tests explore each time."""
 
+HARD: Final = frozenset({Fault.KILL, Fault.LEASE, Fault.UNHEARD, Fault.LATE})
+"""The faults that a promise is most easily broken by."""
+
 LONG: Final = _named(
     Scenario(name="two-workers", workers=2, faults=ALL, most=1),
+    Scenario(name="two-faults", workers=2, faults=HARD, most=2, switches=1),
+    Scenario(name="selection-faults", selects=True, faults=ALL, most=1),
+    Scenario(name="two-by-two-faults", workers=2, slices=TWO, faults=ALL, most=1, switches=0),
+    Scenario(name="apart-faults", workers=2, slices=APART, faults=ALL, most=1, switches=0),
+    Scenario(name="three-faults", workers=3, faults=HARD, most=2, switches=0),
     Scenario(name="pause", acts=("pause",)),
+    Scenario(name="cancel-faults", acts=("cancel",), faults=ALL, most=1, switches=2),
+    Scenario(
+        name="retry-and-cancel",
+        slices=APART,
+        acts=("cancel", "retry"),
+        refused=frozenset({"E1"}),
+        switches=2,
+    ),
+    Scenario(name="expiry", acts=("retry",), allowed_ms=3_000, faults=HARD, most=1, switches=1),
+    Scenario(name="loss", faults=frozenset({Fault.KILL, Fault.REWIND}), most=2, rewinds=5),
 )
 """What takes minutes."""
 
 WIDE: Final = _named(
-    Scenario(name="two-workers-more", workers=2, faults=ALL, most=2),
+    Scenario(
+        name="two-by-two-cancel",
+        workers=2,
+        slices=TWO,
+        acts=("cancel",),
+        faults=HARD,
+        most=2,
+        switches=0,
+    ),
+    Scenario(
+        name="retry-faults",
+        acts=("retry",),
+        refused=frozenset({"E1"}),
+        faults=ALL,
+        most=1,
+        switches=1,
+    ),
+    Scenario(name="pause-faults", acts=("pause",), faults=HARD, most=1, switches=1),
+    Scenario(
+        name="loss-by-two",
+        workers=2,
+        faults=frozenset({Fault.REWIND}),
+        most=1,
+        rewinds=5,
+        switches=1,
+    ),
+    Scenario(name="two-by-two-wide", workers=2, slices=TWO, faults=ALL, most=1),
+    Scenario(
+        name="two-by-two-cancel-wide",
+        workers=2,
+        slices=TWO,
+        acts=("cancel",),
+        faults=ALL,
+        most=2,
+        switches=1,
+    ),
+    Scenario(name="three-wide", workers=3, faults=ALL, most=2, switches=2),
+    Scenario(name="pause-wide", acts=("pause",), faults=ALL, most=1),
+    Scenario(name="retry-wide", acts=("retry",), refused=frozenset({"E1"}), faults=ALL, most=1),
+    Scenario(
+        name="loss-wide",
+        workers=2,
+        faults=frozenset({Fault.KILL, Fault.REWIND}),
+        most=2,
+        rewinds=5,
+        failover=True,
+        switches=2,
+    ),
 )
 """What takes a night."""
 

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
+from readme import Readme
 
 from .broken import ALL_BROKEN
 from .explorer import Explorer, Found
-from .scenarios import LONG, SHORT, WIDE, Scenario
+from .scenarios import HARD, LONG, SHORT, WIDE, Scenario
 
 BOUND = WIDE if os.environ.get("INTERLEAVINGS") == "wide" else LONG
 LIMIT_S = 12 * 3600 if BOUND is WIDE else 1800
@@ -17,9 +19,9 @@ Figure = Callable[[str, object], None]
 
 
 @contextmanager
-def exploring(url: str, scenario: Scenario) -> Iterator[Explorer]:
+def exploring(url: str, scenario: Scenario, *, merging: bool = True) -> Iterator[Explorer]:
     """Explore a scenario for the length of a block."""
-    explorer = Explorer(url, scenario)
+    explorer = Explorer(url, scenario, merging=merging)
     try:
         yield explorer
     finally:
@@ -51,6 +53,17 @@ def test_the_claims_hold(redis_url: str, name: str, record_property: Figure) -> 
     record_property("explored", check(redis_url, SHORT[name]))
 
 
+def test_actors_that_stand_alike_go_on_alike(redis_url: str) -> None:
+    """What is worked out once for several ways hides no end that one of them comes to."""
+    scenario = replace(SHORT["one"], faults=HARD)
+    finals = []
+    for merging in (True, False):
+        with exploring(redis_url, scenario, merging=merging) as explorer:
+            finals.append(explorer.explore().finals)
+    assert len(finals[0]) > 10
+    assert finals[0] == finals[1]
+
+
 @pytest.mark.interleavings
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("name", BOUND)
@@ -68,7 +81,21 @@ def test_what_is_broken_is_found(redis_url: str, name: str, record_property: Fig
         words, wrong = explorer.replay(found.schedule)
     with exploring(redis_url, broken.scenario) as whole:
         _, nothing = whole.replay(found.schedule)
-    assert broken.breaks in found.broken
+    table = Readme.load().table("All orders of events", "broken", "steps", "what is wrong then")
+    assert [f"`{name}`", str(len(words)), found.broken] in table.rows
     assert (wrong, words) == (found.broken, found.words)
     assert not nothing
     record_property("found", f"after {len(words)} steps, {found.states:,} states: {wrong}")
+
+
+def test_the_readme_names_bounds_and_what_is_broken() -> None:
+    """The tables have each bound with its faults and switches, and each broken product."""
+    readme = Readme.load()
+    table = readme.table("All orders of events", "bound", "faults", "switches")
+    told = {row[0].strip("`"): row[1:3] for row in table.rows}
+    assert told == {
+        name: [str(each.most), "any" if each.switches is None else str(each.switches)]
+        for name, each in (SHORT | LONG).items()
+    }
+    broken = readme.table("All orders of events", "broken", "steps")
+    assert list(ALL_BROKEN) == broken.names("broken")

@@ -1,0 +1,115 @@
+"""Ways to break the product in its Python code, each for the length of a block."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import worker.alone
+import worker.call
+import worker.shift
+import worker.slice
+import worker.verdict
+from jobs.ledger import keys
+from jobs.ledger.facts import Batch
+from jobs.ledger.retries import Retries
+from jobs.ledger.slices import Slices
+from jobs.ledger.writes import Answer, Kind, Word
+from jobs.outcome import Ending, Outcome
+from jobs.record import Next, Record, Step, Terms, next_step
+from jobs.retry import Choice
+from worker.reply import Reply
+from worker.verdict import Judgement
+
+Patch = Callable[[], AbstractContextManager[object]]
+
+
+def no_mark() -> AbstractContextManager[object]:
+    """Call without a mark."""
+    write = Slices.write
+
+    async def unmarked(self: Slices, part: Any, kind: Kind, entry: Any, record: Any) -> Answer:
+        if kind is not Kind.MARK:
+            return await write(self, part, kind, entry, record)
+        return Answer(Word.OK)
+
+    return patch.object(Slices, "write", unmarked)
+
+
+def stepping(following: Callable[[Record, Terms, int], Next]) -> Patch:
+    """Have the next step of a response be found so."""
+    return lambda: patch.object(worker.shift, "next_step", following)
+
+
+def no_look(record: Record, terms: Terms, now_ms: int) -> Next:
+    """Send at once what may have been sent."""
+    return next_step(record._replace(unknown_since_ms=0), terms, now_ms)
+
+
+def no_settle_time(record: Record, terms: Terms, now_ms: int) -> Next:
+    """Look while a call may still be on its way."""
+    return next_step(record, replace(terms, settle_ms=0), now_ms)
+
+
+def cancels_unlooked(record: Record, terms: Terms, now_ms: int) -> Next:
+    """Call cancelled what may have been sent."""
+    if terms.cancelled and record.ending is None:
+        return Next(Step.SETTLE, ending=Ending(Outcome.CANCELLED))
+    return next_step(record, terms, now_ms)
+
+
+def no_takeover() -> AbstractContextManager[object]:
+    """Leave what a dead worker has left as it is."""
+
+    async def nothing(_: object) -> None:
+        pass
+
+    return patch.object(worker.slice, "take_over", nothing)
+
+
+def no_permission() -> AbstractContextManager[object]:
+    """Send on a mark of whatever age, with whatever lease."""
+    patches = ExitStack()
+    for name in ("_permitted", "_timely"):
+        patches.enter_context(patch.object(worker.call.Call, name, lambda _: True))
+    return patches
+
+
+def believes_failures() -> AbstractContextManager[object]:
+    """Take a 503 for a word that nothing was done."""
+    judge = worker.verdict.judge
+
+    def credulous(reply: Reply, *told: Any) -> Judgement:
+        return worker.verdict.AGAIN if reply.status == 503 else judge(reply, *told)
+
+    return patch.object(worker.call, "judge", credulous)
+
+
+def retries_all() -> AbstractContextManager[object]:
+    """Queue again what has ended well, too."""
+    return patch.object(Choice, "has", lambda _, line: line.record.ending is not None)
+
+
+def keeps_apart() -> AbstractContextManager[object]:
+    """Take the expiry from a batch by commands of their own, before it is reopened."""
+
+    async def keep(self: Any, batch_id: str) -> None:
+        batch: Batch = await self._batches.get(batch_id)
+        names = [keys.batch(batch_id), keys.rows(batch_id)]
+        names += [keys.slice_records(batch_id, number) for number in range(batch.slices)]
+        for name in names:
+            await self._redis.persist(name)
+        await self._redis.hset(keys.batch(batch_id), "kept_ms", batch.finished_at_ms)
+
+    return patch.object(Retries, "_keep", keep)
+
+
+def counts_early() -> AbstractContextManager[object]:
+    """Count a try of a response before it is tried alone."""
+    take = worker.alone._take_noted
+
+    async def early(shift: Any, answer: Any, lane: Any, entry: Any, tries: int) -> None:
+        await take(shift, answer, lane, entry, max(tries, 1))
+
+    return patch.object(worker.alone, "_take_noted", early)

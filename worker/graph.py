@@ -2,7 +2,7 @@
 Graph over aiohttp: one request out, one reply in, nothing decided.
 
 It knows Graph's paths, bodies and headers. How a request is sent once and given up for good is
-`worker/wire.py`'s, how a reply is read `worker/reply.py`'s, what it means `worker/verdict.py`'s.
+`worker/wire.py`'s, how a reply is read `worker/intake.py`'s, what it means `worker/verdict.py`'s.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ from yarl import URL
 
 from jobs.response import Response
 from jobs.selection import Selection, Window
-from worker.page import SELECT, legible
-from worker.reply import Event, Reply, TransportEnd, read_reply
+from worker.intake import MAX_PAGE_BYTES, Intake
+from worker.page import SELECT
+from worker.reply import Event, Reply, TransportEnd
 from worker.wire import MAX_BODY, Wire
 
 __all__ = [
@@ -42,9 +43,6 @@ LOOK_QUERY = (
 )
 SHOWING = ",subject,start,isAllDay,organizer"
 """What a person wants to see of an event, besides."""
-
-MAX_PAGE_BYTES = 8 << 20
-"""Of a page as it comes, compressed or not: an event with 1,000 attendees has a fortieth."""
 
 PAGE_SIZES = (500, 100, 25, 10, 1)
 """Events that a page is asked for; the fewer, the more often none came: some are too heavy."""
@@ -103,7 +101,7 @@ class Graph:
             clock=self._clock,
             tls=self._tls,
         )
-
+        self._intake = Intake()
         return self
 
     async def __aexit__(
@@ -113,6 +111,7 @@ class Graph:
         traceback: TracebackType | None,
     ) -> None:
         await self._wire.close()
+        self._intake.close()
 
     async def send(
         self,
@@ -217,23 +216,7 @@ class Graph:
         finally:
             self.calls -= 1
         duration_ms = (_monotonic_s() - begun_s) * 1000
-        if incoming.status is None:
-            return Reply(
-                status=None,
-                code=incoming.end,
-                reached=incoming.reached,
-                arrived_at=incoming.arrived_at,
-                duration_ms=duration_ms,
-            )
-        return read_reply(
-            incoming.status,
-            incoming.headers,
-            legible(incoming.body) if paged else incoming.body,
-            arrived_at=incoming.arrived_at,
-            duration_ms=duration_ms,
-            paged=paged,
-            whole=incoming.whole,
-        )
+        return await self._intake.read(incoming, duration_ms, paged=paged)
 
 
 def event_path(response: Response) -> str:

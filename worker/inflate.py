@@ -1,24 +1,30 @@
 """A body that came compressed, inflated as far as somebody wants to read it, and no further."""
 
 import zlib
+from typing import Final
 
 GZIP = {"gzip", "x-gzip"}
 _WBITS = 16 + zlib.MAX_WBITS
 
+_PIECE: Final = 1 << 18
+"""Bytes at once: put together by zlib itself they would take twice the room."""
 
-def inflated(body: bytes, encoding: str | None, limit: int) -> bytes | None:
+
+def inflated(body: bytes, encoding: str | None, limit: int) -> bytes | bytearray | None:
     """
     Return a body as it was before it was compressed, at most `limit` bytes of it.
 
     Returns None where that is more, or cannot be told: only gzip was asked for.
     """
     if encoding is None or encoding.casefold() == "identity":
-        return body
+        return body if len(body) <= limit else None
     if encoding.casefold() not in GZIP:
         return None
-    stream = zlib.decompressobj(_WBITS)
+    stream, text = zlib.decompressobj(_WBITS), bytearray()
     try:
-        text = stream.decompress(body, limit)
+        while len(text) <= limit and (piece := stream.decompress(body, _PIECE)):
+            text += piece
+            body = stream.unconsumed_tail
     except zlib.error:
         return None
-    return text if stream.eof else None
+    return text if stream.eof and len(text) <= limit else None

@@ -6,7 +6,6 @@ that a selection never finds less than there is without saying so. Absent values
 documented defaults; a value of the wrong type makes its event unreadable.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,18 +32,6 @@ MAX_EVENTS: Final = 50_000
 MAX_TEXT: Final = 2_048
 """Characters of a subject or an address; Outlook allows 255 in a subject."""
 
-MAX_OBJECTS: Final = 1 << 16
-MAX_VALUES: Final = 1 << 18
-"""JSON that is worth reading, attendees aside: a page of 1,000 events has a tenth of it."""
-
-HEAVY: Final = 1 << 20
-"""Bytes of a page from which attendees are cut: with a usual one it takes longer than it saves."""
-
-_ATTENDEES: Final = re.compile(
-    rb'([{,]\s*+"attendees"\s*+:\s*+\[\s*+\{)(?:[^"\[\]]++|"(?:[^"\\]++|\\.)*+")*+\]', re.DOTALL
-)
-"""A list of some: who they are is of no use, and made into objects they take most of the room."""
-
 PLACEHOLDER: Final = "~unreadable~"
 """Begins the id that we give to an event without one; no id of Outlook holds a tilde."""
 
@@ -54,12 +41,6 @@ _ID: Final = TypeAdapter[str](Id)
 _KINDS: Final = frozenset(Kind)
 _UTC_NAMES: Final = frozenset({"utc", "tzone://microsoft/utc"})
 _ODD: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-
-_HALVES: Final = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
-"""A surrogate without its other half, as is left where a text was cut inside an emoji."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +54,6 @@ class Page:
     events: tuple[Invitation | Unreadable, ...]
     next_link: str | None = None
     single: bool = False
-
-
-def legible(content: bytes) -> bytes:
-    """
-    Return the JSON of a page in a form that can be parsed; empty where it would take too much.
-
-    Of attendees on a heavy page it keeps whether there are any. Half a surrogate in one subject,
-    or bytes that are not UTF-8, must not cost the whole page.
-    """
-    if len(content) > HEAVY:
-        content = _ATTENDEES.sub(rb"\1}]", content)
-    if content.count(b"{") > MAX_OBJECTS or content.count(b",") > MAX_VALUES:
-        return b""
-    if b"\\u" in content:
-        content = _HALVES.sub(lambda found: rb"\ufffd" if found["half"] else found[0], content)
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return content.decode(errors="replace").encode()
-    return content
 
 
 def read_page(answer: dict[str, Any]) -> Page | None:

@@ -97,7 +97,7 @@ class Reply:
 def read_reply(
     status: int,
     headers: Headers,
-    content: bytes,
+    content: bytes | bytearray,
     *,
     arrived_at: datetime,
     duration_ms: float,
@@ -136,7 +136,7 @@ def _retry_after_s(headers: Headers, arrived_at: datetime) -> float | None:
     return retry_after_s(asked, now=arrived_at, date=headers.get("Date"))
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _object(content: bytes | bytearray) -> dict[str, Any]:
     if not content:  # as with nearly every 202
         return {}
     try:

@@ -25,15 +25,11 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from worker.inflate import inflated
 from worker.reply import TransportEnd
 from worker.timelimit import TimeLimit
 
 MAX_BODY = 65_536
 """Bytes of a body that are read; Graph's errors and the events of a look are far smaller."""
-
-INFLATES = 4
-"""So many times its size a compressed body may become: JSON does ten times, where it is long."""
 
 READ_BYTES = 65_536
 """Bytes that are read at once; most replies have less than a thousand."""
@@ -92,7 +88,7 @@ class Incoming:
     `status` is that of a status line which came whole, even if all after it broke off; without
     one, `end` says why. `reached` is whether a connection was given to the request: from then on
     anything may be known. `whole` is whether the reply came to its own end. `arrived_at` (aware)
-    is when the head, or the end, was there.
+    is when the head, or the end, was there. `body` is as it came, compressed or not.
     """
 
     arrived_at: datetime
@@ -252,9 +248,7 @@ async def _read(content: aiohttp.StreamReader, incoming: Incoming, limit: int) -
                 room -= len(chunk)
             incoming.whole = room > 0
     finally:  # put together once: a page may have a thousand chunks
-        encoding = incoming.headers.get("Content-Encoding")
-        body = inflated(b"".join(chunks), encoding, INFLATES * limit)
-        incoming.body, incoming.whole = body or b"", incoming.whole and body is not None
+        incoming.body = b"".join(chunks)
 
 
 def _reset(connection: aiohttp.connector.Connection) -> None:

@@ -6,7 +6,7 @@ nothing is to be sent. How a calendar is read is `worker/finding.py`'s.
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,8 @@ from jobs.selection import Selection, Series, Window
 
 MAX_UNPACKED: Final = 64 << 20
 """Bytes of JSON that one selection may have found: some 100,000 events."""
+
+PACKED_AT_ONCE: Final = 1_000
 
 UNREADABLE: Final = Ending(Outcome.FAILED, Reason.UNREADABLE_EVENT)
 
@@ -112,6 +114,11 @@ class Unreadable:
 
     id: str
     shown: Shown = (None, None, None)
+
+    def sharing(self, share: Callable[[str], str]) -> Self:
+        """Return it with the texts that events have in common as `share` gives them."""
+        subject, starts, organizer = (text and share(text) for text in self.shown)
+        return replace(self, shown=(subject, starts, organizer))
 
 
 Item = Invitation | Unreadable
@@ -285,9 +292,14 @@ def fits(found: Iterable[Found]) -> bool:
     return sum(len(orjson.dumps(_fields(each))) + 1 for each in found) < MAX_UNPACKED
 
 
-def pack_found(found: Iterable[Found]) -> bytes:
-    """Return what `unpack_found` reads."""
-    return zlib.compress(orjson.dumps([_fields(each) for each in found]))
+def pack_found(found: Sequence[Found]) -> bytes:
+    """Return what `unpack_found` reads; of much, no more than a part is made into JSON at once."""
+    squeezer, packed = zlib.compressobj(), list[bytes]()
+    for at in range(0, len(found), PACKED_AT_ONCE):
+        some = orjson.dumps([_fields(each) for each in found[at : at + PACKED_AT_ONCE]])
+        packed.append(squeezer.compress(b"%b%b" % (b"," if at else b"[", some[1:-1])))
+    packed.append(squeezer.compress(b"]" if found else b"[]"))
+    return b"".join([*packed, squeezer.flush()])
 
 
 def _fields(found: Found) -> list[object]:

@@ -112,15 +112,40 @@ def endless(events: int, length: int) -> Answer:
     return answer
 
 
+def wordy(events: int, length: int, **changes: Any) -> Answer:
+    """Show pages with so many events, whose texts take four bytes a character, without an end."""
+    numbers = count()
+
+    def answer(path: str, query: dict[str, str]) -> tuple[str, Iterator[bytes]]:
+        number, shown = next(numbers), []
+        for n in range(events):
+            text = f"\N{GRINNING FACE}{number:010}{n:06}".ljust(length, "x")
+            organizer = {"emailAddress": {"address": text}}
+            named = {"subject": text, "organizer": organizer, **changes}
+            shown.append(event(f"{number:010}{n:06}") | named)
+        written = [json.dumps(each, ensure_ascii=False).encode() for each in shown]
+        return "", page(written, link(path, query, number))
+
+    return answer
+
+
+def escaped(size: int) -> Answer:
+    """Show a page with a text that is nothing but escapes, small as it is sent."""
+    whole = packed(b'{"value":[],"x":"\\u0041', b"\\\\" * (PIECE // 2), size // PIECE, b'"}')
+    return lambda _, __: ("Content-Encoding: gzip\r\n", iter([whole]))
+
+
 def bomb(size: int) -> Answer:
     """Show a page that is small as it is sent, and of a size when it is inflated."""
-    squeezer = zlib.compressobj(9, wbits=31)
-    blanks = b" " * PIECE
-    packed = [squeezer.compress(b'{"value":[')]
-    packed += [squeezer.compress(blanks) for _ in range(size // PIECE)]
-    packed += [squeezer.compress(b"]}"), squeezer.flush()]
-    whole = b"".join(packed)
+    whole = packed(b'{"value":[', b" " * PIECE, size // PIECE, b"]}")
     return lambda _, __: ("Content-Encoding: gzip\r\n", iter([whole]))
+
+
+def packed(begin: bytes, piece: bytes, times: int, end: bytes) -> bytes:
+    """Compress a page that is mostly the same piece, so many times."""
+    squeezer = zlib.compressobj(9, wbits=31)
+    pieces = [begin, *[piece] * times, end]
+    return b"".join([*map(squeezer.compress, pieces), squeezer.flush()])
 
 
 def page(events: list[bytes], following: str) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.choosing import (
     MAX_UNPACKED,
+    PACKED_AT_ONCE,
     UNREADABLE,
     Found,
     Invitation,
@@ -253,6 +254,15 @@ def test_what_was_found_is_read_again() -> None:
     assert [None] * 3 == [each.discreet().shown[0] for each in found]
     planned, own = Ending(Outcome.PLANNED), Ending(Outcome.SKIPPED, Reason.ORGANIZER)
     assert [planned, planned, own] == [each.planned().ending for each in found]
+
+
+@pytest.mark.parametrize("count", [0, 1, PACKED_AT_ONCE, 2 * PACKED_AT_ONCE + 1])
+def test_much_is_packed(count: int) -> None:
+    """However much was found, it is one list; said again, it is said in the same bytes."""
+    (one,) = choose([invitation()], {}, selection(), WINDOW)
+    found = [replace(one, event=str(number)) for number in range(count)]
+    assert found == unpack_found(pack_found(found))
+    assert pack_found(found) == pack_found(list(found))
 
 
 def test_what_was_found_before_is_read() -> None:

@@ -8,8 +8,8 @@ from rig import rigged
 
 from jobs.moments import now_ms
 from worker.company import Company
-from worker.finding import PageCall
 from worker.lane import Lane
+from worker.page_call import PageCall
 from worker.shift import SHIFT_MS, Shift
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from awaited import awaited
-from heavy_graph import Answer, HeavyGraph, bomb, crowded, endless, heavy_graph
+from heavy_graph import Answer, HeavyGraph, bomb, crowded, endless, escaped, heavy_graph, wordy
 from ordeal import Figure
 from program import Program, Worker
 from sandbox_client import SandboxClient
@@ -58,6 +58,10 @@ CASES: dict[str, tuple[Callable[[], Answer], int, int]] = {
     "as heavy as a page may be": (lambda: crowded(events=500, people=600), SELECTIONS, LIMIT_MIB),
     "60,000 found": (lambda: crowded(events=600, people=8), SELECTIONS, LIMIT_MIB),
     "a bomb": (lambda: bomb(1 << 30), SELECTIONS, LIMIT_MIB),
+    "much that is escaped": (lambda: escaped(1 << 25), 20, LIMIT_MIB),
+    "as much as is read that is escaped": (lambda: escaped(2_000_000), 20, LIMIT_MIB),
+    "wide texts": (lambda: wordy(500, 1_800), 20, LIMIT_MIB),
+    "wide texts, unreadable": (lambda: wordy(500, 1_800, isAllDay=1), 20, LIMIT_MIB),
     "endless links": (lambda: endless(events=500, length=400), 20, LIMIT_MIB),
 }
 

@@ -3,7 +3,7 @@ One call for one response: leave to make it, the exchange, what is written down 
 
 It is made once. Whether there is another is the next step's affair, and decided from the record.
 `Sending` is the call that is marked before it is made; `Looking` reads the event. What a
-selection reads of a calendar stands in `worker/finding.py`.
+selection reads of a calendar stands in `worker/page_call.py`.
 """
 
 from abc import ABC, abstractmethod

@@ -9,39 +9,32 @@ that follow the size of the pages, and when a series is given up that cannot be 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from yarl import URL
 
+from jobs.aside import AT_ONCE, aside
 from jobs.choosing import (
     UNREADABLE,
     Found,
-    Invitation,
-    Item,
     Master,
-    Unreadable,
     choose,
     fits,
     series_within,
     widened,
 )
 from jobs.ledger.entries import Entry
-from jobs.ledger.writes import Answer, Kind, Word
 from jobs.moments import moment
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.selection import Selection, Window
-from worker import account, codes
-from worker.call import Reading
+from worker import account
 from worker.graph import master_path, page_size, view_paths
 from worker.harvest import Harvest
 from worker.lane import Lane
-from worker.reply import Reply
+from worker.page_call import LATER_MS, MasterCall, PageCall
 from worker.shift import Shift
-from worker.verdict import Judgement, Verdict, judge_page
 
 if TYPE_CHECKING:
     from worker.page import Page
@@ -55,118 +48,11 @@ Pages in a row without a new event that end a reading: Graph may put empty pages
 and repeats some events where a calendar changes meanwhile, but not a hundred of them.
 """
 
-LATER_MS: Final = 1_000
-"""How long a reading that has begun waits for the mailbox's allowance, rather than begin anew."""
-
 MAX_ORIGIN: Final = 256
 """Characters of an origin that are logged."""
 
-GONE: Final = "erroritemnotfound"
-"""Graph's word that there is no such event, in small letters."""
-
 FAILED_SERIES: Final = 10
 """So many series that fail in one reading are enough to begin anew, and to spare Graph the rest."""
-
-
-class PageCall(Reading):
-    """The call that reads one page; `page` is what it brought, if it did."""
-
-    kind = Kind.PAGE
-    single = False
-
-    def __init__(self, shift: Shift, lane: Lane, entry: Entry, url: str, *, first: bool) -> None:
-        super().__init__(shift, lane, entry)
-        self.page: Page | None = None
-        self.later_ms: int | None = None
-        self._url = url
-        self._first = first
-
-    @property
-    def done(self) -> bool:
-        """Whether it has brought what it was made for."""
-        return self.page is not None
-
-    def _goes_on(self) -> bool:
-        return self._shift.goes_on(self._lane, begun=not self._first and self._may_take_long())
-
-    def _may_take_long(self) -> bool:
-        """
-        Whether it may take longer than a shift: a long calendar would else never come to its end.
-
-        It begins anew if another response waits until nothing is under way beside it.
-        """
-        return not self._means.company.closed
-
-    def _obey(self, answer: Answer) -> None:
-        # To come back later would be to begin anew, and to use up the allowance again and again.
-        if answer.word is Word.LATER and not self._first and answer.wait_ms <= LATER_MS:
-            self.later_ms = answer.wait_ms
-        else:
-            super()._obey(answer)
-
-    async def _exchange(self, token: str) -> Reply:
-        return await self._means.graph.read(
-            self._url, token=token, client_request_id=self.id, timely=self._timely
-        )
-
-    def _judge(self, reply: Reply) -> Judgement:
-        if reply.page is not None and reply.page.single is not self.single:
-            reply = replace(reply, page=None)
-        judgement = judge_page(reply)
-        if judgement.verdict is Verdict.SEEN:
-            self.page = reply.page
-        return judgement
-
-    async def _go_on(self, record: Record) -> bool:
-        return True if self.done else await super()._go_on(record)
-
-
-class MasterCall(PageCall):
-    """
-    The call that reads a series itself; `master` is what is known of it when it is `done`.
-
-    A series that cannot be read does not hold up the others: what Graph refuses is settled at
-    once. After a failure, `failure` is the record that the selection would go on with.
-    """
-
-    single = True
-
-    def __init__(
-        self, shift: Shift, lane: Lane, entry: Entry, url: str, *, first: bool, series: str
-    ) -> None:
-        super().__init__(shift, lane, entry, url, first=first)
-        self.master: Master = Unreadable(series)
-        self.failure: Record | None = None
-        self._series = series
-        self._refused = False
-
-    @property
-    def done(self) -> bool:
-        """Whether it has been tried, with whatever success."""
-        return self._refused or self.failure is not None or super().done
-
-    def _judge(self, reply: Reply) -> Judgement:
-        judgement = super()._judge(reply)
-        if self.page is not None:
-            self.master = self._read(self.page)
-        ending = judgement.ending
-        if judgement.verdict is not Verdict.REFUSED or (ending and ending.reason in codes.ANYWHERE):
-            return judgement
-        self._refused = True
-        if reply.status == HTTPStatus.NOT_FOUND and (reply.code or "").casefold() == GONE:
-            self.master = None
-        return replace(judgement, ending=None)  # the series has ended, and the selection goes on
-
-    def _read(self, page: "Page") -> Item:
-        """Return the series; another event, or one of a series itself, is not what was meant."""
-        (event,) = page.events
-        its_own = isinstance(event, Invitation) and event.series is None
-        return event if its_own and event.id == self._series else Unreadable(self._series)
-
-    async def _go_on(self, record: Record) -> bool:
-        if not self.done and record.failed_looks > self._before.failed_looks:
-            self.failure = record
-        return await super()._go_on(record)
 
 
 _Call = TypeVar("_Call", bound=PageCall)
@@ -203,14 +89,14 @@ class Finding:
         barn.enter(harvest)
         try:
             found = await self._find(window, harvest)
-        finally:
+            if found is None:
+                return self._may_go_on
+            if await aside(len(found), lambda: fits(found)):
+                await self._keep(found)
+            else:
+                await self._fail(Reason.TOO_MANY_EVENTS)
+        finally:  # not before: what was found is of what was read
             barn.leave(harvest)
-        if found is None:
-            return self._may_go_on
-        if fits(found):
-            await self._keep(found)
-        else:
-            await self._fail(Reason.TOO_MANY_EVENTS)
         return False
 
     def _find_window(self) -> Window | None:
@@ -228,10 +114,13 @@ class Finding:
             if not await self._read_on(self._shift.means.graph.address(path), harvest):
                 return None
         events = harvest.events
-        masters = await self._read_masters(series_within(events, self._selection, window))
-        return None if masters is None else choose(events, masters, self._selection, window)
+        names = series_within(events, self._selection, window)
+        masters = await self._read_masters(names, harvest)
+        if masters is None:
+            return None
+        return await aside(len(events), lambda: choose(events, masters, self._selection, window))
 
-    async def _read_masters(self, names: list[str]) -> dict[str, Master] | None:
+    async def _read_masters(self, names: list[str], harvest: Harvest) -> dict[str, Master] | None:
         """
         Read series themselves; None if the selection has to begin anew.
 
@@ -240,10 +129,15 @@ class Finding:
         """
         masters, failures = dict[str, Master](), list[Record]()
         for series in names:
+            if not await self._has_room(harvest):
+                return None
             call = await self._read_out(partial(self._master_call, series))
             if call is None:
                 return None
-            masters[series] = call.master
+            masters[series] = call.master and harvest.keep(call.master)
+            if harvest.overflows:
+                await self._fail(Reason.TOO_MANY_EVENTS)
+                return None
             failures += [] if call.failure is None else [call.failure]
             if len(failures) >= FAILED_SERIES and self._may_fail_again(failures[0]):
                 break
@@ -323,12 +217,10 @@ class Finding:
 
     async def _keep(self, found: list[Found]) -> None:
         """Put what was found into the ledger, then into the lane; what is there already stays."""
-        shift, part = self._shift, self._shift.part
-        new = [each for each in found if part.is_new(self._selection.mailbox, each.event)]
-        new = [each.planned() if part.batch.plan else each.discreet() for each in new]
-        for each in new:
-            if each.ending == UNREADABLE:
-                account.event_unreadable(shift.means.log, part, self._entry, each.event)
+        shift, part, new = self._shift, self._shift.part, list[Found]()
+        for at in range(0, len(found), AT_ONCE):
+            new += self._new(found[at : at + AT_ONCE])
+            await asyncio.sleep(0)  # the heartbeat must not wait for tens of thousands
         account.selection_found(
             shift.means.log, part, self._entry, new, duplicates=len(found) - len(new)
         )
@@ -337,6 +229,15 @@ class Finding:
         else:
             nothing = Ending(Outcome.SKIPPED, Reason.NOTHING_FOUND)
             await shift.settle(self._entry, self._entry.record, nothing)
+
+    def _new(self, found: list[Found]) -> list[Found]:
+        """Return those that are in the slice only once, as they are kept; log the unreadable."""
+        part = self._shift.part
+        new = [each for each in found if part.is_new(self._selection.mailbox, each.event)]
+        for each in new:
+            if each.ending == UNREADABLE:
+                account.event_unreadable(self._shift.means.log, part, self._entry, each.event)
+        return [each.planned() if part.batch.plan else each.discreet() for each in new]
 
 
 def _origin(url: str) -> str:

@@ -5,6 +5,7 @@ It reads nothing itself, and chooses nothing: that is `worker/finding.py`'s and
 `jobs/choosing.py`'s.
 """
 
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 from jobs.choosing import Item, Unreadable
@@ -14,8 +15,8 @@ from worker.page import MAX_EVENTS
 if TYPE_CHECKING:
     from worker.page import Page
 
-MAX_TEXTS: Final = 16 << 20
-"""Characters of ids and texts that one selection keeps: `MAX_EVENTS` have two thirds of it."""
+MAX_TEXTS: Final = 20 << 20
+"""Bytes of ids and texts that one selection keeps: `MAX_EVENTS` have three quarters of it."""
 
 EVENT_BYTES: Final = 600
 """What an event takes of memory beside its texts."""
@@ -23,7 +24,7 @@ EVENT_BYTES: Final = 600
 READERS: Final = 8
 """Selections of one process that read their calendars at once."""
 
-ROOM: Final = 40 << 20
+ROOM: Final = 24 << 20
 """Bytes that all of them may hold, before all but the first have to wait."""
 
 
@@ -87,16 +88,19 @@ class Harvest:
         before = len(self._seen)
         for event in page.events:
             self._seen.add(hash(event.id))
-            if isinstance(event, Unreadable):
-                self._events[event.id] = event
-            elif event.lies_in(self._window):
-                self._size += len(event.id)
-                self._events[event.id] = event.sharing(self._share)
+            if isinstance(event, Unreadable) or event.lies_in(self._window):
+                self._events[event.id] = self.keep(event, again=event.id in self._events)
             else:  # it may have been moved out meanwhile
                 self._events.pop(event.id, None)
         return len(self._seen) > before
 
+    def keep(self, item: Item, *, again: bool = False) -> Item:
+        """Return an event, or a series itself, as it is kept; its texts are weighed."""
+        if not again:
+            self._size += getsizeof(item.id)
+        return item.sharing(self._share)
+
     def _share(self, text: str) -> str:
         if text not in self._texts:
-            self._size += len(text)
+            self._size += getsizeof(text)
         return self._texts.setdefault(text, text)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from jobs.aside import aside
 from jobs.choosing import Found, pack_found
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
@@ -151,13 +152,16 @@ class Slices:
         Returns None if another worker was faster, or the batch is gone. Raises redis-py's errors
         and `OSError`; it may then be said again.
         """
+        packed = await aside(len(found), lambda: pack_found(found))
         answer = await self._scripts["found"](
             [keys.batch(part.batch.id), keys.slice_records(part.batch.id, part.number)],
-            [entry.row, entry.stored, pack_found(found), len(found)],
+            [entry.row, entry.stored, packed, len(found)],
         )
         if Word(answer.decode()) is not Word.OK:
             return None
-        entries = list(found_entries(entry.row, selection, found, {}))
+        entries = await aside(
+            len(found), lambda: list(found_entries(entry.row, selection, found, {}))
+        )
         part.put_in_place(entry, entries)
         return entries
 

@@ -2,7 +2,7 @@
 Graph over aiohttp: one request out, one reply in, nothing decided.
 
 It knows Graph's paths, bodies and headers. How a request is sent once and given up for good is
-`worker/wire.py`'s, how a reply is read `worker/intake.py`'s, what it means `worker/verdict.py`'s.
+`worker/wire.py`'s, how a reply is read `worker/incoming.py`'s, what it means `worker/verdict.py`'s.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from yarl import URL
 
 from jobs.response import Response
 from jobs.selection import Selection, Window
-from worker.intake import MAX_PAGE_BYTES, Intake
+from worker.incoming import MAX_PAGE_BYTES, Intake
 from worker.page import SELECT
 from worker.reply import Event, Reply, TransportEnd
 from worker.wire import MAX_BODY, Wire

@@ -10,7 +10,7 @@ import pytest
 from awaited import awaited
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from worker.intake import INFLATES, MAX_PAGE_BYTES, Intake
+from worker.incoming import INFLATES, MAX_PAGE_BYTES, Intake
 from worker.legible import MAX_LEFT
 from worker.wire import Incoming
 

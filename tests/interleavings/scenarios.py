@@ -207,6 +207,23 @@ LONG: Final = _named(
     Scenario(name="selection-faults", selects=True, faults=ALL, most=1),
     Scenario(name="two-by-two-faults", workers=2, slices=TWO, faults=ALL, most=1, switches=0),
     Scenario(name="apart-faults", workers=2, slices=APART, faults=ALL, most=1, switches=0),
+    Scenario(
+        name="two-by-two-cancel",
+        workers=2,
+        slices=TWO,
+        acts=("cancel",),
+        faults=HARD,
+        most=1,
+        switches=0,
+    ),
+    Scenario(
+        name="retry-faults",
+        acts=("retry",),
+        refused=frozenset({"E1"}),
+        faults=ALL,
+        most=1,
+        switches=1,
+    ),
     Scenario(name="three-faults", workers=3, faults=HARD, most=2, switches=0),
     Scenario(name="pause", acts=("pause",)),
     Scenario(name="cancel-faults", acts=("cancel",), faults=ALL, most=1, switches=2),
@@ -224,21 +241,13 @@ LONG: Final = _named(
 
 WIDE: Final = _named(
     Scenario(
-        name="two-by-two-cancel",
+        name="two-by-two-cancel-hard",
         workers=2,
         slices=TWO,
         acts=("cancel",),
         faults=HARD,
         most=2,
         switches=0,
-    ),
-    Scenario(
-        name="retry-faults",
-        acts=("retry",),
-        refused=frozenset({"E1"}),
-        faults=ALL,
-        most=1,
-        switches=1,
     ),
     Scenario(name="pause-faults", acts=("pause",), faults=HARD, most=1, switches=1),
     Scenario(

@@ -162,17 +162,21 @@ def test_a_kept_connection_that_dies_is_not_tried_again(
     asyncio.run(scenario())
 
 
-def speak_unasked(peer: Peer) -> Script:
+def speaking_unasked(spoken: asyncio.Event) -> Callable[[Peer], Script]:
     """Answer a request, and a moment later one that nobody made, like a proxy that gives up."""
 
-    async def follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await peer.take(reader)
-        writer.write(ACCEPTED)
-        await asyncio.sleep(0.05)
-        writer.write(BAD_GATEWAY + b"Content-Length: 0\r\n\r\n")
-        await peer.take(reader)
+    def script(peer: Peer) -> Script:
+        async def follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await peer.take(reader)
+            writer.write(ACCEPTED)
+            await asyncio.sleep(0.05)
+            writer.write(BAD_GATEWAY + b"Content-Length: 0\r\n\r\n")
+            spoken.set()
+            await peer.take(reader)
 
-    return follow
+        return follow
+
+    return script
 
 
 @pytest.mark.parametrize("call", [send, look])
@@ -182,9 +186,11 @@ def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(
     """What comes on a kept connection before its next request is no reply to that request."""
 
     async def scenario() -> None:
-        async with peer_that(speak_unasked) as peer, graph_at(peer.url) as graph:
+        spoken = asyncio.Event()
+        async with peer_that(speaking_unasked(spoken)) as peer, graph_at(peer.url) as graph:
             replies = [await call(graph)]
-            await asyncio.sleep(0.3)
+            await spoken.wait()
+            await asyncio.sleep(0.05)  # what is there by then is read before this timer fires
             replies.append(await call(graph))
         expected = [(202, None, True)] * 2
         assert expected == [facts(reply) for reply in replies]

@@ -23,7 +23,7 @@ from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
-from jobs.ledger.foreign import Unreadable
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS, Unreadable
 from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
@@ -42,7 +42,6 @@ INTERRUPTED = 130
 
 
 FOREIGN_SHOWN = 20
-_WRITTEN_BY_OTHERS = "see who else writes to that Redis"
 
 _USER = TypeAdapter[str](User)
 
@@ -80,7 +79,7 @@ class Commands(ManualGroup):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except Unreadable as error:
-            _tell(f"bulkrsvp: {error}; {_WRITTEN_BY_OTHERS}")
+            _tell(f"bulkrsvp: {error}; {WRITTEN_BY_OTHERS}")
             ctx.exit(LedgerUnreachable.exit_code)
         except RedisError as error:
             _tell(f"bulkrsvp: {_why_broken_off(error)}")
@@ -94,7 +93,7 @@ def tell_foreign(found: Sequence[str]) -> None:
     if (more := len(found) - FOREIGN_SHOWN) > 0:
         _tell(f"left out: {more} more")
     if found:
-        _tell(_WRITTEN_BY_OTHERS)
+        _tell(WRITTEN_BY_OTHERS)
 
 
 def _why_broken_off(error: RedisError) -> str:

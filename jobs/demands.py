@@ -92,7 +92,6 @@ Beside these they need WATCH, UNWATCH, MULTI and EXEC, which always go together,
 
 WORKERS: Final = frozenset(
     [
-        "HLEN",
         "HSETNX",
         "HSTRLEN",
         "INCRBY",

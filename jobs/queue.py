@@ -16,8 +16,9 @@ from arq.jobs import serialize_job
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
-from jobs.ledger.foreign import SharedUnreadable, told_apart
+from jobs.ledger.foreign import SharedUnreadable, Unreadable, told_apart
 from jobs.moments import now_ms
+from jobs.storable import LAST_MS
 
 JOB: Final = "work_on_slice"
 """The name under which a worker knows the job."""
@@ -50,18 +51,26 @@ class Queue:
         await self._enqueue(batch, await self._batches.release(batch.id, WINDOW + waiting))
 
     async def places(self, batch: Batch) -> dict[int, float | None]:
-        """Return when each slice that is released is due, ms; None if it has lost its job."""
-        released = [n for n in await self._batches.released(batch.id) if 0 <= n < batch.slices]
+        """
+        Return when each slice that is released is due, ms; None if it has lost its job.
+
+        So it has where the job is due at no moment of ours. Raises `Unreadable` if one is released
+        that the batch does not have.
+        """
+        released = await self._batches.released(batch.id)
         if not released:
             return {}
+        if released[-1] >= batch.slices:
+            raise Unreadable(f"slice {released[-1]} is released, and it has {batch.slices}")
         names = [job_id(batch.id, number) for number in released]
         with told_apart(keys.QUEUE, SharedUnreadable):
             scores = await self._redis.zmscore(keys.QUEUE, names)
-        return dict(zip(released, scores, strict=True))
+        dues_ms = (due if due is not None and due < LAST_MS else None for due in scores)
+        return dict(zip(released, dues_ms, strict=True))
 
     async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:
-        """Queue slices that have lost their job."""
-        await self._enqueue(batch, numbers)
+        """Queue slices that have lost their job, or whose job would never be due."""
+        await self._enqueue(batch, numbers, anew=True)
 
     async def at_work(self, batch_id: str) -> set[int]:
         """
@@ -94,8 +103,8 @@ class Queue:
             now = now_ms()
             await self._redis.zadd(keys.QUEUE, dict.fromkeys(names, now), xx=True, lt=True)
 
-    async def _enqueue(self, batch: Batch, numbers: Iterable[int]) -> None:
-        """Put slices in the queue; those that are there keep their places."""
+    async def _enqueue(self, batch: Batch, numbers: Iterable[int], *, anew: bool = False) -> None:
+        """Put slices in the queue; those that are there keep their places, or an earlier one."""
         now = now_ms()
         expires_ms = max(batch.deadline_ms - now, 0) + BODY_KEPT_MS
         # A batch for later is due at its time, and not a moment before.
@@ -109,7 +118,7 @@ class Queue:
                 # As arq does it, for many at once, and without asking whether they are there.
                 pipe.psetex(job_key_prefix + name, expires_ms, self._body(batch, number))
                 score = first_due_ms if number < FIRST_SLICES else due_ms
-                pipe.zadd(keys.QUEUE, {name: score}, nx=True)
+                pipe.zadd(keys.QUEUE, {name: score}, nx=not anew, lt=anew)
             await pipe.execute()
 
     def _body(self, batch: Batch, number: int) -> bytes:

@@ -6,6 +6,7 @@ ride along: until when it waits, since when a call of unknown outcome is left al
 has seen. Everything here is pure; the ledger stores it, `worker/slice.py` walks it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import orjson
 
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.storable import MAX_SHOWN, kept, number, word
+from jobs.storable import MAX_SHOWN, kept, moment, number, word
 
 
 class State(StrEnum):
@@ -97,7 +98,7 @@ class Record(NamedTuple):
         """Return the record after a call that may have been carried out."""
         return self._open(
             attempts=self.attempts + 1,
-            unknown_since_ms=number(now_ms),
+            unknown_since_ms=moment(now_ms),
             waiting_until_ms=0,
             unclear=True,
             failed_looks=0,
@@ -125,13 +126,13 @@ class Record(NamedTuple):
     def doubted(self, doubted_ms: int, now_ms: int) -> Self:
         """Return the record that may have been sent without the ledger remembering it."""
         return self._open(
-            unknown_since_ms=number(now_ms), unclear=True, doubted_ms=number(doubted_ms)
+            unknown_since_ms=moment(now_ms), unclear=True, doubted_ms=moment(doubted_ms)
         )
 
     def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
         """Return the record that may not go on before `until_ms`."""
         return self._open(
-            waiting_until_ms=number(until_ms), throttled=self.throttled + bool(throttled)
+            waiting_until_ms=moment(until_ms), throttled=self.throttled + bool(throttled)
         )
 
     def looked_in_vain(self, until_ms: int) -> Self:
@@ -150,7 +151,7 @@ class Record(NamedTuple):
         return self._replace(
             state=State.SETTLED,
             ending=ending,
-            settled_at_ms=number(now_ms),
+            settled_at_ms=moment(now_ms),
             waiting_until_ms=0,
             unknown_since_ms=0,
         )
@@ -213,12 +214,16 @@ class Record(NamedTuple):
         Raises `ValueError` for anything else: whoever can write to Redis can write nonsense.
         """
         fields = orjson.loads(text)
-        if not isinstance(fields, list) or len(fields) > len(_TYPES):
+        if not isinstance(fields, list) or len(fields) > len(_FORMS):
             raise ValueError("not a record: not a list, or too long")
-        fields += [None] * (len(_TYPES) - len(fields))
-        for value, known in zip(fields, _TYPES, strict=True):
-            if value is not None and type(value) is not known:
+        for value, (known, rule) in zip(fields, _FORMS, strict=False):
+            if value is None:
+                continue
+            if type(value) is not known:
                 raise ValueError(f"not a record: a {type(value).__name__} at the wrong place")
+            if rule is not None:
+                rule(value)
+        fields += [None] * (len(_FORMS) - len(fields))
         record = cls(
             state=State(fields[0]),
             attempts=fields[1] or 0,
@@ -243,11 +248,15 @@ class Record(NamedTuple):
         return record
 
 
-_TYPES: Final = (
-    *(str, int, int, int, str, str, list, int, int, int, int, str, int, int, list),
-    *(str, str),
+_TEXT: Final = (str, None)
+_COUNT: Final = (int, number)
+_MOMENT: Final = (int, moment)
+_LIST: Final = (list, None)
+_FORMS: Final[tuple[tuple[type, Callable[[Any], int] | None], ...]] = (
+    *(_TEXT, _COUNT, _COUNT, _COUNT, _TEXT, _TEXT, _LIST, _MOMENT, _MOMENT, _MOMENT),
+    *(_COUNT, _TEXT, _COUNT, _MOMENT, _LIST, _TEXT, _TEXT),
 )
-"""The types of a record's array; any of them may be null."""
+"""The types of a record's array, and what numbers must be; any of them may be null."""
 
 
 def _read_showing(fields: list[object] | None) -> tuple[str | None, ...] | None:

@@ -27,6 +27,7 @@ from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms, write_duration, write_local, write_moment
 from jobs.outcome import Outcome
 from jobs.quoting import escaped
+from jobs.storable import LAST_MS
 
 PIPED_WIDTH: Final = 240
 """Columns of a table of results that no terminal shows: wide enough to cut nothing."""
@@ -112,7 +113,7 @@ def show_batch(console: Console, batch: Batch, pauses: Pauses) -> None:
         table.add_row(f"  {outcome.value}", Text(str(count), STYLES[outcome]))
     if count := sum(batch.unreadable.values()):
         why = "" if batch.finished_at_ms else ", so it cannot finish"
-        said = f"{count}{why}; see: bulkrsvp results {batch.id}"
+        said = f"{count}{why}; see the log, and: bulkrsvp results {batch.id}"
         table.add_row("  unreadable", Text(said, STYLES[Outcome.UNCERTAIN]))
     throttled = f"{pauses.throttled} mailboxes are paused now" if pauses.throttled else "no"
     _add(table, "throttled", throttled)
@@ -191,7 +192,8 @@ def _estimated_end_ms(batch: Batch, pauses: Pauses, now: int) -> int | None:
         return None
     if pauses.graph_until_ms:
         return None
-    return now + int(batch.open * 1000 / rate)
+    end = now + int(batch.open * 1000 / rate)
+    return end if end < LAST_MS else None
 
 
 class Bar:

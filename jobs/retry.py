@@ -17,6 +17,7 @@ from jobs.ledger.facts import Batch
 from jobs.ledger.retries import REOPENED_AT_ONCE, Retries
 from jobs.moments import now_ms
 from jobs.queue import Queue
+from jobs.storable import LAST_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: 
     if batch.cancelled and not batch.finished_at_ms:
         raise being_cancelled
     retries = Retries(redis)
-    retried = await _reopen(batches, retries, batch, choice, now_ms() + batch.allowed_ms)
+    deadline_ms = min(now_ms() + batch.allowed_ms, LAST_MS - 1)
+    retried = await _reopen(batches, retries, batch, choice, deadline_ms)
     if not retried.count:
         if retried.cancelled:
             raise being_cancelled

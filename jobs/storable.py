@@ -1,14 +1,27 @@
 """
-What a record may take from outside: texts and numbers that can be stored and read again.
+What the ledger takes and gives: texts, numbers and moments that can be stored and read again.
 
 They are checked, and cut, one by one where they come in: to read each record again after it was
-written would cost more than all of them.
+written would cost more than all of them. The same rules hold where they are read, for whoever can
+write to Redis can write nonsense.
 """
 
+import re
+from datetime import UTC, datetime
 from typing import Final
+
+from jobs.moments import FIRST_YEAR, LAST_YEAR
 
 LARGEST: Final = 1 << 53
 """No number of ours reaches it: Lua and JSON know whole numbers up to there."""
+
+FIRST_MS: Final = int(datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC).timestamp()) * 1000
+LAST_MS: Final = int(datetime(LAST_YEAR + 3, 1, 1, tzinfo=UTC).timestamp()) * 1000
+"""
+No moment of ours lies outside of these, ms since the epoch.
+
+A zone reaches beyond the years that may be named, and so does what a batch is allowed, or waits.
+"""
 
 MAX_WORD: Final = 128
 """Characters of a code, of an id of a request, or of an answer; Graph's have a third of it."""
@@ -40,3 +53,29 @@ def number(value: int) -> int:
     if not 0 <= value < LARGEST:
         raise ValueError("a number that is larger or smaller than any of ours")
     return value
+
+
+def moment(value: int) -> int:
+    """Return a moment, ms since the epoch, or 0 for none. Raises `TypeError` or `ValueError`."""
+    if not number(value) or FIRST_MS <= value < LAST_MS:
+        return value
+    raise ValueError("a moment that is earlier or later than any of ours")
+
+
+def stored_number(text: bytes) -> int:
+    """
+    Return a number that Redis holds, which is written as we and Redis do.
+
+    Raises `ValueError` for anything else: what is written in another way is another text to Lua.
+    """
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError("no number of ours")
+    return number(int(text))
+
+
+def stored_moment(text: bytes) -> int:
+    """Return a moment that Redis holds, or 0 for none. Raises `ValueError` for anything else."""
+    return moment(stored_number(text))
+
+
+_NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,15}")

@@ -14,7 +14,7 @@ from heavy_graph import Answer, HeavyGraph, bomb, crowded, endless, escaped, hea
 from ordeal import Figure
 from program import Program, Worker
 from sandbox_client import SandboxClient
-from small_ledger import SENT, ledger_at
+from small_ledger import NOW, SENT, ledger_at
 
 from jobs.ledger import keys
 from jobs.ledger.archive import MOST
@@ -134,7 +134,7 @@ def batched(items: Iterable[Any]) -> Iterator[list[Any]]:
 async def test_what_has_ended_is_not_kept(redis_url: str, redis: Any) -> None:
     """Of a mailbox that is too big to be put away only what is open, or not logged, is held."""
     count = MOST + 5
-    text = QUEUED.settled(SENT, 5).to_json()
+    text = QUEUED.settled(SENT, NOW).to_json()
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(count)
         redis.hset(keys.slice_records("b", 0), mapping=dict.fromkeys(range(1, count - 1), text))

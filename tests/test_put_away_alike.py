@@ -89,7 +89,7 @@ class Side:
     async def seen(self) -> object:
         """Return all that anybody can see of it."""
         batch = await self.ledger.batches.get(self.batch.id)
-        return replace(batch, id="", version=0, expiry=""), await self._lines()
+        return replace(batch, id="", version=0, expiry_since_ms=0), await self._lines()
 
     async def _lines(self) -> list[Entry]:
         parts = self.ledger.batches.lines(self.batch)

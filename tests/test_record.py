@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jobs.outcome import REASONS, Ending, Outcome, Reason
 from jobs.record import QUEUED, Next, Record, State, Step, Terms, next_step
+from jobs.storable import FIRST_MS, LAST_MS
 
 NOW = 1_790_000_000_000
 TERMS = Terms(
@@ -32,7 +33,7 @@ ENDINGS = [
     for outcome, reasons in REASONS.items()
     for reason in (*sorted(reasons), *([] if reasons else [None]))
 ]
-times = st.integers(0, 2**45)
+times = st.just(0) | st.integers(FIRST_MS, LAST_MS - 1)
 counts = st.integers(0, 10_000)
 words = st.none() | st.text(min_size=1, max_size=40)
 open_records = st.builds(
@@ -81,8 +82,8 @@ def test_a_record_is_short() -> None:
     assert b'["q"]' == QUEUED.to_json()
     assert b'["m",0,0,null,"guid"]' == QUEUED.marked("guid").to_json()
     ended = QUEUED.marked("g")._replace(attempts=1, status=202, request_id="r")
-    ended = ended.settled(Ending(Outcome.SENT, Reason.ACCEPTED), 5)
-    assert b'["s",1,0,202,"g","r",["sent","accepted"],5]' == ended.to_json()
+    ended = ended.settled(Ending(Outcome.SENT, Reason.ACCEPTED), NOW)
+    assert b'["s",1,0,202,"g","r",["sent","accepted"],%d]' % NOW == ended.to_json()
 
 
 @given(st.binary(max_size=60))
@@ -128,6 +129,13 @@ def test_json_that_is_no_record(fields: list[object]) -> None:
         b'["q",0,0,null,null,null,{}]',
         b'["q",0,0,null,null,null,["cancelled",null]]',
         b'["q",0,0,{},[],7]',
+        b'["q",-1]',
+        b'["q",18446744073709551615]',
+        b'["q",1,0,null,"x",null,null,0,9223372036854775808]',
+        b'["q",1,0,null,"x",null,null,0,0,9223372036854775808,1]',
+        b'["q",1,0,null,"x",null,null,0,0,-5,1]',
+        b'["s",1,0,202,"x","y",["sent","accepted"],300000000000000]',
+        b'["s",1,0,202,"x","y",["sent","accepted"],5]',
     ],
 )
 def test_nonsense_is_no_record(text: bytes) -> None:
@@ -294,7 +302,8 @@ steps = st.one_of(
 @example([("shown", (["none"],), {})])
 @example([("shown", ("",), {})])
 @example([("waiting", (1.5,), {})])
-@example([("settled", (Ending(Outcome.EXPIRED), 5), {}), ("waiting", (7,), {})])
+@example([("settled", (Ending(Outcome.EXPIRED), NOW), {}), ("waiting", (NOW,), {})])
+@example([("waiting", (LAST_MS,), {})])
 def test_what_is_written_can_be_read(
     taken: list[tuple[str, tuple[Any, ...], dict[str, Any]]],
 ) -> None:

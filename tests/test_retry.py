@@ -57,7 +57,7 @@ async def test_a_cancel_ends_what_a_retry_has_queued(
 ) -> None:
     """Cancelled while `retry` is at its second slice, nothing is sent, and it says so."""
     batch = await asyncio.to_thread(program.submit, rows_of(400, 400))
-    redis.hset(keys.batch(batch), "deadline_ms", "1")  # it has passed; a retry's has not
+    redis.hset(keys.batch(batch), "deadline_ms", str(NOW))  # it has passed; a retry's has not
     await asyncio.to_thread(program.burst)
     async with redis_proxy(redis_url, tmp_path) as proxy:
         proxy.fail(keys.slice_records(batch, 1), Failure.HOLD)

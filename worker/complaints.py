@@ -5,6 +5,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from jobs.ledger.entries import Entry
+from jobs.ledger.foreign import BatchUnreadable, Unreadable
 from jobs.ledger.open_slice import OpenSlice
 
 MOST: Final = 1_000
@@ -23,10 +24,12 @@ class Complaints:
         if self._is_new(f"batch {batch_id}"):
             self._log.error("batch.unreadable", batch=batch_id, error=error)
 
-    def slice(self, batch_id: str, number: int, error: str) -> None:
-        """Name a slice that is left alone."""
-        if self._is_new(f"slice {number} of {batch_id}"):
-            self._log.error("slice.unreadable", batch=batch_id, slice=number, error=error)
+    def slice(self, batch_id: str, number: int, error: Unreadable) -> None:
+        """Name a slice that is left alone, or its batch if that is what cannot be read."""
+        if isinstance(error, BatchUnreadable):
+            self.batch(batch_id, str(error))
+        elif self._is_new(f"slice {number} of {batch_id}"):
+            self._log.error("slice.unreadable", batch=batch_id, slice=number, error=str(error))
 
     def key(self, error: str) -> None:
         """Name a key, or something in it, that belongs to no batch."""

@@ -97,7 +97,7 @@ class Consumer(Worker):
         try:
             comeback_ms = await work(self._means.for_slice(number), batch_id, number)
         except Unreadable as error:
-            self._means.complaints.slice(batch_id, number, str(error))
+            self._means.complaints.slice(batch_id, number, error)
             raise Retry(defer=UNREADABLE_S) from error
         except (RedisError, OSError) as error:
             self._means.presence.away(error)
@@ -206,6 +206,9 @@ class Consumer(Worker):
             for name, took, score in zip(names, answers[::2], answers[1::2], strict=True)
             if took
         }
+        for name in [name for name, score in taken.items() if score == -math.inf]:
+            del taken[name]
+            await self._drop(name.encode())  # for arq it would be no number
         now_ms = self._means.now_ms()
         # Whoever had it has finished it, or put it off, since the queue was read.
         over = [name for name, score in taken.items() if score is None or score > now_ms]

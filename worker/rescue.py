@@ -137,6 +137,8 @@ class Rescue:
             return
         if not batch.finished_at_ms:
             places = await self._queue.places(batch)
+            if not places and batch.cursor == batch.slices:
+                await self._check_end(batch)
             await self._queue.release(batch, self._count_waiting(places.values()))
             await self._restore(batch, frozenset(n for n, due in places.items() if due is None))
         elif batch.announced:
@@ -144,6 +146,12 @@ class Rescue:
                 await self._means.batches.expire(batch)
         elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
             await announce(self._means, batch.id)
+
+    async def _check_end(self, batch: Batch) -> None:
+        """Raise `Unreadable` unless a batch of which nothing is left to do has finished by now."""
+        again = await self._means.batches.find(batch.id)
+        if again is not None and not again.finished_at_ms and again.open == batch.open:
+            raise Unreadable(f"nothing of it is left to do, and {batch.open} are counted as open")
 
     def _count_waiting(self, dues_ms: Iterable[float | None]) -> int:
         """

@@ -20,7 +20,9 @@ from redis.exceptions import RedisError
 
 from config.errors import LedgerUnreachable
 from jobs.ledger import keys
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.moments import now_ms, write_local
+from jobs.storable import stored_number
 from worker.data_files import FOLDER, MADE, SNAPSHOT, DataFiles, replace_file
 
 FILE: Final = "bulkrsvp-ledger.json"
@@ -268,6 +270,16 @@ def _look(redis: Any) -> _Seen:
         names=frozenset({one_file, folder} - {None}),
         reads=folder or one_file,
         ledger=ledger and ledger.decode(),
-        renewals=int(renewals or 0),
+        renewals=_renewals(renewals),
         empty=redis.dbsize() == 0,
     )
+
+
+def _renewals(told: bytes | None) -> int:
+    try:
+        return stored_number(told or b"0")
+    except ValueError as error:
+        raise LedgerUnreachable(
+            f"{keys.LEDGER} is not as it was stored (its renewals: {error}), so nobody can tell"
+            f" whether these data are whole: {WRITTEN_BY_OTHERS}"
+        ) from error

@@ -15,12 +15,13 @@ from jobs import moments
 from jobs.ledger import keys
 from jobs.ledger.entries import Entry, read_entries
 from jobs.ledger.expiry import AT_ONCE, Expiry
-from jobs.ledger.facts import CODED, VERSIONS, Batch, Order
-from jobs.ledger.foreign import FOR_EVER, Unreadable, told_apart
+from jobs.ledger.facts import CODED, ROWS_LACK, VERSIONS, Batch, Order
+from jobs.ledger.foreign import FOR_EVER, BatchUnreadable, Unreadable, told_apart
 from jobs.ledger.listing import Listing
 from jobs.ledger.reading import FIELDS_AT_ONCE, read_on
 from jobs.ledger.script import Script
 from jobs.packing import Slice
+from jobs.storable import stored_number
 
 ANNOUNCING_MS = 5_000
 """How long a worker may take from claiming an announcement to its line."""
@@ -152,10 +153,16 @@ class Batches(Listing):
         await self._scripts["forget"]([keys.ACTIVE, keys.batch(batch_id)], ["SREM", batch_id])
 
     async def release(self, batch_id: str, window: int) -> list[int]:
-        """Release the next slices, up to `window` at a time; return their numbers."""
-        answer: list[int] = await self._scripts["release"](
-            [keys.batch(batch_id), keys.released(batch_id)], [window]
+        """
+        Release the next slices, up to `window` at a time; return their numbers.
+
+        Raises `BatchUnreadable` if the batch has not got the rows of all its slices.
+        """
+        answer: list[int] | None = await self._scripts["release"](
+            [keys.batch(batch_id), keys.released(batch_id), keys.rows(batch_id)], [window]
         )
+        if answer is None:
+            raise BatchUnreadable(f"batch {batch_id}: {ROWS_LACK}")
         return answer
 
     async def released(self, batch_id: str) -> list[int]:
@@ -163,7 +170,7 @@ class Batches(Listing):
         name = keys.released(batch_id)
         with told_apart(name):
             members: set[bytes] = await self._redis.smembers(name)
-            return sorted(int(member) for member in members)
+            return sorted(map(stored_number, members))
 
     async def lines(self, batch: Batch) -> AsyncIterator[list[Entry]]:
         """

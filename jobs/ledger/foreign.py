@@ -26,12 +26,19 @@ _DAMAGE: Final = re.compile(
 )
 """How Redis, and Lua in it, word that a value is not what a command needs."""
 
+WRITTEN_BY_OTHERS: Final = "see who else writes to that Redis"
+"""What whoever meets it can do."""
+
 SHOWN: Final = 40
 """Bytes of a name that are told."""
 
 
 class Unreadable(ValueError):
     """Redis holds what is not ours where something of ours belongs; it is to be left alone."""
+
+
+class BatchUnreadable(Unreadable):
+    """So is a batch as a whole."""
 
 
 class SharedUnreadable(Unreadable):

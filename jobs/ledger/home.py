@@ -20,7 +20,9 @@ from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
 from jobs.ledger.crew import Crew
+from jobs.ledger.foreign import told_apart
 from jobs.ledger.script import Argument, Script
+from jobs.storable import stored_number
 
 LOST_MS: Final = 2_000
 """How much of what was written last may be lost: `appendfsync everysec` loses as much."""
@@ -122,7 +124,8 @@ class Home:
             [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.CREW, keys.BEATEN],
             [now_ms(), known.written_ms, known.reached_ms],
         )
-        change = Change(found.decode())
+        with told_apart(keys.INQUIRY):
+            change = Change(found.decode())
         if change is Change.SAME:
             judged, self._judged = self._judged, None
             return judged or SAME
@@ -133,7 +136,8 @@ class Home:
             slices = [] if trusted and kept else list(known.slices)
             await self._answer(inquiry, known, slices, now_ms())
             self._told, self._heard_ms = inquiry, now_ms()
-        return await self._conclude(inquiry, change, synced, now_ms)
+        with told_apart(keys.INQUIRY):
+            return await self._conclude(inquiry, change, synced, now_ms)
 
     async def settles_in_ms(self) -> int:
         """
@@ -227,8 +231,8 @@ def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> 
     """Whether what was recalled covers all that may be lost, now that everybody has answered."""
     if b"unsure" in facts:
         return False
-    if reached_ms := int(facts.get(b"reached_ms", 0)):
-        return int(facts.get(b"beaten_ms", 0)) >= reached_ms - LOST_MS
+    if reached_ms := stored_number(facts.get(b"reached_ms", b"0")):
+        return stored_number(facts.get(b"beaten_ms", b"0")) >= reached_ms - LOST_MS
     # Nobody has ever been granted a mark, and whoever was before has resigned. What may be lost is
     # less than it takes to settle in.
     return change is Change.RESTARTED and synced is not Synced.UNKNOWN
@@ -236,7 +240,7 @@ def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> 
 
 def _judgement(facts: Mapping[bytes, bytes], change: Change) -> Judgement:
     names = [name.decode().removeprefix("batch:") for name in facts if name.startswith(b"batch:")]
-    slices = None if b"whole" in facts else int(facts.get(b"slices", 0))
+    slices = None if b"whole" in facts else stored_number(facts.get(b"slices", b"0"))
     return Judgement(change, sorted(names), slices)
 
 

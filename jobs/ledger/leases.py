@@ -18,7 +18,7 @@ from redis.exceptions import NoPermissionError
 from jobs.ledger import keys
 from jobs.ledger.foreign import FOR_EVER, Unreadable, is_foreign, told_apart
 from jobs.ledger.script import Script
-from jobs.storable import LARGEST
+from jobs.storable import moment, number, stored_moment
 
 LEASE_S = 2.5
 """How long a worker's lease lasts without renewal: others wait that long after its death."""
@@ -98,6 +98,9 @@ class Facts:
         """Read them; None if it is none of ours, for whoever can write to Redis can write that."""
         try:
             facts = cls(**orjson.loads(told))
+            moment(facts.since_ms)
+            number(facts.pid)
+            number(facts.calls)
         except (ValueError, TypeError):
             return None
         right = all(
@@ -289,10 +292,9 @@ class Leases:
         try:
             with told_apart(keys.GRAPH):
                 answer = await self._redis.get(keys.GRAPH)
-            until_ms = None if answer is None else int(answer)
+            return None if answer is None else stored_moment(answer)
         except ValueError:
             return 0
-        return until_ms if until_ms is None or 0 <= until_ms < LARGEST else 0
 
     async def claim_probe(self, worker: str) -> bool:
         """Ask to make the one call that tries whether Graph is open again; true for its holder."""

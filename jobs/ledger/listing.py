@@ -13,7 +13,14 @@ from config.errors import InputError
 from jobs.ledger import keys
 from jobs.ledger.expiry import AT_ONCE
 from jobs.ledger.facts import Batch, read_batch
-from jobs.ledger.foreign import Unreadable, batch_ids, is_foreign, shown, told_apart
+from jobs.ledger.foreign import (
+    BatchUnreadable,
+    Unreadable,
+    batch_ids,
+    is_foreign,
+    shown,
+    told_apart,
+)
 from jobs.ledger.pauses import Pauses, read_graph_pause
 from jobs.quoting import refusal
 
@@ -34,11 +41,9 @@ class Listing:
 
         Raises `Unreadable` if what is there is none of ours.
         """
-        with told_apart(f"batch {batch_id}"):
-            found = _read(batch_id, await self._redis.hgetall(keys.batch(batch_id)))
-        if isinstance(found, Unreadable):
-            raise found
-        return found
+        with told_apart(f"batch {batch_id}", BatchUnreadable):
+            facts = await self._redis.hgetall(keys.batch(batch_id))
+            return read_batch(batch_id, facts) if b"fingerprint" in facts else None
 
     async def find_all(self, batch_ids: Sequence[str]) -> list[Batch | Unreadable | None]:
         """

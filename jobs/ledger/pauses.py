@@ -6,12 +6,13 @@ Workers pause and probe by `jobs/ledger/leases.py`. A pause of Graph can be ende
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
 from jobs.ledger import keys
 from jobs.ledger.foreign import Unreadable, told_apart
+from jobs.storable import stored_moment
 
 LIFTED_MS: Final = 86_400_000
 """How long it is kept who has ended a pause by hand, until a worker logs it."""
@@ -35,7 +36,8 @@ NO_PAUSES: Final = Pauses()
 async def read_graph_pause(redis: Redis) -> int | None:
     """Return until when every call waits, ms; None where that is not so, or not to be read."""
     with suppress(Unreadable), told_apart(keys.GRAPH):
-        return _moment(await redis.get(keys.GRAPH))
+        told = await redis.get(keys.GRAPH)
+        return None if told is None else stored_moment(told)
     return None
 
 
@@ -52,8 +54,3 @@ async def lift_graph_pause(redis: Redis, by: str) -> bool:
         pipe.psetex(keys.LIFTED, LIFTED_MS, by)
         await pipe.execute()
     return True
-
-
-def _moment(answer: Any) -> int | None:
-    """Return a moment, ms; None where there is none, or nonsense that somebody has written."""
-    return int(answer) if answer is not None and answer.isdigit() else None

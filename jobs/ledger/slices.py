@@ -4,11 +4,9 @@ The worker's side of the ledger: open a slice, write its marks and records, clos
 How writes gather on their way to Redis is `jobs/ledger/writes.py`'s.
 """
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
 
@@ -18,10 +16,11 @@ from jobs.aside import aside
 from jobs.choosing import Found, pack_found
 from jobs.ledger import keys
 from jobs.ledger.archive import ARCHIVE, MOST, digest, pack, unpack
-from jobs.ledger.entries import Entry, Number, found_entries, read_entries
-from jobs.ledger.facts import PUT_AWAY, read_batch
-from jobs.ledger.foreign import Unreadable, told_apart
+from jobs.ledger.entries import Entry, Number, found_entries
+from jobs.ledger.facts import PUT_AWAY, ROWS_LACK, Batch, read_batch
+from jobs.ledger.foreign import BatchUnreadable, Unreadable, told_apart
 from jobs.ledger.open_slice import LOGGED_AT_ONCE, OpenSlice
+from jobs.ledger.opening import SUSPECT, Opening, read_in_time
 from jobs.ledger.reading import BYTES_AT_ONCE, FIELDS_AT_ONCE, read_fields
 from jobs.ledger.script import Script
 from jobs.ledger.writes import Answer, Kind, Word, Writes, Written
@@ -29,12 +28,6 @@ from jobs.record import Record
 from jobs.selection import Selection
 
 SCRIPTS: Final = ("open", "close", "found", "suspects", "unreadable")
-
-SUSPECT: Final = b"suspect:"
-"""Begins the fields that tell how often a response was begun alone, by whoever died in it."""
-
-READ_IN_PASSING: Final = 32 << 10
-"""Bytes of rows, and of all that is known of them: to start a thread for less takes longer."""
 
 
 class Closed(StrEnum):
@@ -62,51 +55,36 @@ class Slices:
 
         Returns None if the batch is gone. Raises `Unreadable` if what Redis holds is not ours.
         """
-        opened = await self._scripts["open"](
-            [
-                keys.batch(batch_id),
-                keys.rows(batch_id),
-                keys.slice_records(batch_id, number),
-                keys.unlogged(batch_id, number),
-            ],
-            [number, self._now_ms(), FIELDS_AT_ONCE, BYTES_AT_ONCE],
-        )
+        opened = await self._start(batch_id, number)
         if opened is None:
             return None
-        epoch, body, facts, flat, unlogged, starts = opened
-        records = _pairs(flat)
-        if not records:  # else there is an epoch at least
-            body, records = await self._read_big(batch_id, number)
-        if body is None:
-            return None
+        epoch, body, facts, flat, unlogged, starts, held = opened
         try:
-            batch = read_batch(batch_id, _pairs(facts))
+            batch = _batch(batch_id, facts, held)
             waiting = set(unlogged)
-            read = await _read_in_time(body, records, waiting, finding=bool(batch.finding))
-            deaths = int(records.get(b"begun", 1)) - 1
-            doubted_ms = max(batch.doubted_ms, int(records.get(b"doubted_ms", 0)))
-            suspects = {
-                field[len(SUSPECT) :].decode(): int(tries)
-                for field, tries in records.items()
-                if field.startswith(SUSPECT)
-            }
+            read = await self._read(batch, number, body, _pairs(flat), waiting)
+        except BatchUnreadable:
+            await self._note_unreadable(batch_id, number, "", epoch)
+            raise
         except ValueError as error:
+            known = number in range(batch.slices)
+            await self._note_unreadable(batch_id, number, 1 if known else "", epoch)
             raise Unreadable(str(error)) from error
+        if read is None:
+            return None
         entries = read.entries
-        if waiting.difference(str(entry.row).encode() for entry in entries):
-            raise Unreadable("the rows that were not logged are none of its rows")
         unreadable = [entry for entry in entries if entry.error]
         if len(unreadable) != batch.unreadable.get(number, 0):
-            await self._scripts["unreadable"]([keys.batch(batch_id)], [number, len(unreadable)])
+            await self._note_unreadable(batch_id, number, len(unreadable))
         return OpenSlice(
             batch=batch,
             number=number,
             worker=worker,
             epoch=epoch,
             starts=bool(starts),
-            deaths=deaths,
-            doubted_ms=doubted_ms,
-            suspects=suspects,
+            deaths=read.deaths,
+            doubted_ms=max(batch.doubted_ms, read.doubted_ms),
+            suspects=read.suspects,
             lines={entry.row: entry for entry in entries},
             ended=read.ended,
             entries=[entry for entry in entries if entry.is_open],
@@ -114,6 +92,61 @@ class Slices:
             unlogged=[entry for entry in entries if str(entry.row).encode() in waiting],
             known=read.known,
         )
+
+    async def _start(self, batch_id: str, number: int) -> list[Any] | None:
+        """Return what `lua/open.lua` does; a slice that is none of ours is noted in its batch."""
+        try:
+            opened: list[Any] | None = await self._scripts["open"](
+                [
+                    keys.batch(batch_id),
+                    keys.rows(batch_id),
+                    keys.slice_records(batch_id, number),
+                    keys.unlogged(batch_id, number),
+                ],
+                [number, self._now_ms(), FIELDS_AT_ONCE, BYTES_AT_ONCE],
+            )
+        except Unreadable:
+            with suppress(Unreadable):  # or it is the batch
+                await self._note_unreadable(batch_id, number, 1)
+            raise
+        return opened
+
+    async def _read(
+        self,
+        batch: Batch,
+        number: int,
+        body: bytes | None,
+        records: dict[bytes, bytes],
+        unlogged: AbstractSet[bytes],
+    ) -> Opening | None:
+        """Read what was returned of a slice; None if it is gone meanwhile. Raises `ValueError`."""
+        finding = bool(batch.finding)
+        if records:
+            if body is None:
+                raise ValueError("its rows are not there")
+            return await read_in_time(body, records, unlogged, finding=finding)
+        # It is read in steps, so what an earlier worker still writes may be read by half: once.
+        for last in (False, True):
+            body, records = await self._read_big(batch.id, number)
+            if body is None:
+                return None
+            try:
+                return await read_in_time(body, records, unlogged, finding=finding)
+            except ValueError:
+                if last:
+                    raise
+        return None
+
+    async def _note_unreadable(
+        self, batch_id: str, number: int, count: int | str, epoch: int | str = ""
+    ) -> None:
+        """
+        Note how much of a slice is none of ours, "" for nothing to note.
+
+        Whoever has opened it under `epoch`, and leaves it at that, has not died over it.
+        """
+        names = [keys.batch(batch_id), keys.slice_records(batch_id, number)]
+        await self._scripts["unreadable"](names, [number, count, epoch])
 
     async def _read_big(
         self, batch_id: str, number: int
@@ -231,46 +264,15 @@ class Slices:
             part.logged = part.logged[LOGGED_AT_ONCE:]
 
 
-@dataclass(slots=True)
-class _Read:
-    """
-    What was read of a slice: its entries, how many others had ended, and the events of all.
-
-    The events are those of each mailbox, and read only if selections are still looking for some.
-    """
-
-    entries: list[Entry] = field(default_factory=list)
-    ended: int = 0
-    known: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-
-
-async def _read_in_time(
-    body: bytes, records: dict[bytes, bytes], unlogged: AbstractSet[bytes], *, finding: bool
-) -> _Read:
-    """Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it."""
-    if len(body) + sum(map(len, records.values())) <= READ_IN_PASSING:
-        return _read(body, records, unlogged, finding=finding)
-    return await asyncio.to_thread(_read, body, records, unlogged, finding=finding)
-
-
-def _read(
-    body: bytes, records: dict[bytes, bytes], unlogged: AbstractSet[bytes], *, finding: bool
-) -> _Read:
-    """Read a slice; of one too big to be put away only what matters is kept."""
-    read, all_matter = _Read(), len(records) <= MOST
-    for entry in read_entries(body, records):
-        if finding and entry.event_id is not None:
-            read.known[entry.given.mailbox].add(entry.event_id)
-        if all_matter or _matters(unlogged, entry):
-            read.entries.append(entry)
-        else:
-            read.ended += 1
-    return read
-
-
-def _matters(unlogged: AbstractSet[bytes], entry: Entry) -> bool:
-    """Whether anything is still to be done for a response."""
-    return entry.record.ending is None or entry.finds or str(entry.row).encode() in unlogged
+def _batch(batch_id: str, facts: list[bytes], held: int) -> Batch:
+    """Read a batch of which so many slices are `held` in its rows. Raises `BatchUnreadable`."""
+    try:
+        batch = read_batch(batch_id, _pairs(facts))
+    except ValueError as error:
+        raise BatchUnreadable(str(error)) from error
+    if held < batch.slices:
+        raise BatchUnreadable(ROWS_LACK)
+    return batch
 
 
 def _archive(part: OpenSlice) -> tuple[bytes, str, bytes]:

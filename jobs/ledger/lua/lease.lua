@@ -22,8 +22,8 @@ end
 local slice = string.match(ARGV[1], "|.*$")
 local LONGEST_MS = 2 * 86400 * 1000
 
--- What is not of the type that it should be is none of ours, and counts as not there; nor does a pause of ours last
--- longer than a lease of two days, or a mailbox stay away more than a thousand times.
+-- What is not of the type that it should be is none of ours, and counts as not there; nor does a pause of ours, or a
+-- call, last longer than a lease of two days, or a mailbox stay away more than a thousand times.
 local function value_of(...)
   local value = redis.pcall(...)
   return type(value) ~= "table" and value or nil
@@ -61,7 +61,7 @@ for i = 5, #KEYS do
     local away = any_away and number_of(1000, "HGET", KEYS[3], mailbox) or 0
     answers[place] = away > 0 and -1 - away or 0
     local calls = any_unended
-      and redis.pcall("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], "+inf", "WITHSCORES") or {}
+      and redis.pcall("ZRANGEBYSCORE", ARGV[6] .. mailbox, "(" .. ARGV[2], ARGV[2] + LONGEST_MS, "WITHSCORES") or {}
     if #calls > 0 then
       unended[#unended + 1] = place - 1
       unended[#unended + 1] = #calls / 2

@@ -23,7 +23,7 @@ from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
-from jobs.ledger.foreign import WRITTEN_BY_OTHERS, Unreadable
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS, Unreadable, is_foreign
 from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
@@ -100,6 +100,8 @@ def _why_broken_off(error: RedisError) -> str:
     if is_forbidden(error):
         why = why_unreachable(error, "the address in REDIS_URL")
         return f"{why.seen}; {why.hint}"
+    if is_foreign(error):
+        return f"a key in Redis is not as it was stored ({refusal(error)}); {WRITTEN_BY_OTHERS}"
     return f"Redis did not answer ({refusal(error)}); try again"
 
 

@@ -13,6 +13,7 @@ import click
 from arq.connections import ArqRedis
 
 from jobs.ledger.batches import Batches
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.ledger.leases import LEASE_S
 from jobs.ledger.pauses import lift_graph_pause
 from jobs.moments import now_ms
@@ -21,7 +22,7 @@ from jobs.queue import Queue
 
 async def resume_graph(redis: ArqRedis, batches: Batches) -> None:
     """Let calls be made again, and tell of it on standard error."""
-    if not await lift_graph_pause(redis, who()):
+    if not await lift_graph_pause(redis, who(), _tell_deleted):
         click.echo("Graph is not paused as a whole; nothing was changed", err=True)
         return
     # Who lives asks once a heartbeat, and has asked by the end of a lease: who is woken before that
@@ -31,6 +32,10 @@ async def resume_graph(redis: ArqRedis, batches: Batches) -> None:
     click.echo(
         "every batch goes on; mailboxes that Graph has asked to leave alone stay paused", err=True
     )
+
+
+def _tell_deleted(what: str) -> None:
+    click.echo(f"{what}; it is deleted: {WRITTEN_BY_OTHERS}", err=True)
 
 
 def who() -> str:

@@ -116,6 +116,17 @@ def test_the_moment_of_a_pause(program: Program, redis: Any, number: int) -> Non
     assert (0, True) == (listed.code, "good" in listed.out)
 
 
+def test_a_pause_of_another_type_is_ended(program: Program, redis: Any) -> None:
+    """`resume --graph` names the key, says what to do, and deletes it as the workers would."""
+    redis.rpush(keys.GRAPH, "x")
+    run = program.here("resume", "--graph")
+
+    assert (0, 0) == (run.code, redis.exists(keys.GRAPH))
+    told = run.err.splitlines()[0]
+    assert told.startswith(f"{keys.GRAPH} is not as it was stored: WRONGTYPE")
+    assert told.endswith("it is deleted: see who else writes to that Redis")
+
+
 OF_BATCHES: dict[str, Callable[[Any], object]] = {
     "more slices": lambda r: r.hset(keys.batch("a"), mapping={"slices": 9**6, "total": 9**6}),
     "a moment": lambda r: r.hset(keys.batch("a"), "not_before_ms", BEYOND[1]),

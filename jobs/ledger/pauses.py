@@ -4,6 +4,7 @@ What is paused, for whoever asks: the mailboxes of a batch, and Graph as a whole
 Workers pause and probe by `jobs/ledger/leases.py`. A pause of Graph can be ended here by hand.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -41,14 +42,22 @@ async def read_graph_pause(redis: Redis) -> int | None:
     return None
 
 
-async def lift_graph_pause(redis: Redis, by: str) -> bool:
+async def lift_graph_pause(
+    redis: Redis, by: str, foreign: Callable[[str], object] = lambda _: None
+) -> bool:
     """
     End the pause of every call, and leave a note by whom; return whether there was one.
 
     It is not proven by a call that Graph is open again: if it is not, the next storm pauses anew.
+    Nonsense in its place counts as a pause to the workers, so it goes too; `foreign` is told of it.
     """
-    if await redis.get(keys.GRAPH) is None:
-        return False
+    try:
+        with told_apart(keys.GRAPH):
+            if (told := await redis.get(keys.GRAPH)) is None:
+                return False
+            stored_moment(told)
+    except Unreadable as error:
+        foreign(str(error))
     async with redis.pipeline(transaction=True) as pipe:
         pipe.delete(keys.GRAPH, keys.PROBE)
         pipe.psetex(keys.LIFTED, LIFTED_MS, by)

@@ -208,7 +208,7 @@ class _Consumer:
         try:
             comeback_ms = await work(means.for_slice(number), batch_id, number)
         except Unreadable as error:
-            means.complaints.slice(batch_id, number, str(error))
+            means.complaints.slice(batch_id, number, error)
             return now_ms() + int(UNREADABLE_S * 1000)
         except (RedisError, OSError) as error:
             means.presence.away(error)

@@ -15,7 +15,8 @@ from typing import Self
 from config.errors import InputError
 from jobs.fields import Asked
 from jobs.ledger.foreign import BATCH_ID
-from jobs.packing import MAX_UNPACKED, SLICE_SIZE, Packer, Slice
+from jobs.ledger.stored import MAX_UNPACKED, Slice
+from jobs.packing import SLICE_SIZE, Packer
 from jobs.quoting import abbreviated
 from jobs.response import Response
 from jobs.rows import Problem, Row

@@ -1,53 +1,25 @@
 """
-Rows become slices, and slices rows again: whole mailboxes put together and compressed.
+Rows become slices: whole mailboxes put together, in the form that the ledger stores.
 
 Stands between the checked rows of `jobs/batch.py` and the ledger. Slices wait on disk, packed
 once however often they are asked for. Does not know Redis.
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from tempfile import TemporaryFile
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from jobs.response import Response
-from jobs.selection import Selection
+from jobs.ledger.stored import Slice, pack
 from jobs.spool import no_room
 
-__all__ = ["MAX_UNPACKED", "SELECTION_WEIGHT", "SLICE_SIZE", "Packer", "Slice", "unpack"]
+__all__ = ["SELECTION_WEIGHT", "SLICE_SIZE", "Packer"]
 
 SLICE_SIZE = 200
 """Responses; a slice is fuller only where one mailbox alone has more."""
 
 SELECTION_WEIGHT = 25
 """How many responses of a slice a selection stands for, before anybody knows how many it finds."""
-
-MAX_UNPACKED = 64 << 20
-"""Bytes of JSON in a slice: 200,000 usual rows, or 8,000 with the longest comment."""
-
-COMPRESSION = 1
-"""zlib level; of rows of 285 bytes it leaves 116; 6 leaves 113 and takes nearly twice as long."""
-
-_Number = Annotated[int, Field(strict=True, gt=0)]
-_Either = Annotated[Response | Selection, Field(union_mode="left_to_right")]
-_RESPONSES = TypeAdapter(list[tuple[_Number, Response]])
-_MIXED = TypeAdapter(list[tuple[_Number, _Either]])
-_SELECTED = b'"events":'
-"""Stands in the JSON of every selection, and of no response: inside a text, quotes are escaped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Whole mailboxes of a batch: its number from 0, its responses, and what `unpack` reads."""
-
-    number: int
-    size: int
-    body: bytes
 
 
 class Packer:
@@ -102,39 +74,9 @@ class Packer:
             yield Slice(number, size, self._file.read(length))
 
     def _store(self) -> None:
-        body = zlib.compress(b"[%b]" % b",".join(self._entries), COMPRESSION)
+        body = pack(self._entries)
         try:
             self._file.write(b"%d %d\n%b" % (len(self._entries), len(body), body))
         except OSError as error:
             raise no_room(error) from error
         self._entries, self._filled = [], 0
-
-
-def unpack(body: bytes) -> list[tuple[int, Response | Selection]]:
-    """
-    Return the numbers and the contents of a slice's rows; everything in it is checked again.
-
-    Raises `ValueError` for whatever `Packer.slices` has not made, and repeats none of it.
-    """
-    try:
-        stream = zlib.decompressobj()
-        text = stream.decompress(body, MAX_UNPACKED)
-        whole = stream.eof and not stream.unused_data
-        rows = _read(text) if whole else []
-    except zlib.error:
-        raise ValueError("a slice is not as it was stored: not compressed") from None
-    except ValidationError as error:
-        kinds = sorted({each["type"] for each in error.errors(include_input=False)})
-        raise ValueError(f"a slice is not as it was stored: {', '.join(kinds)}") from None
-    if not rows or len({number for number, _ in rows}) != len(rows):
-        raise ValueError("a slice is not as it was stored: cut off, too long, or rows repeated")
-    return rows
-
-
-def _read(text: bytes) -> list[tuple[int, Response | Selection]]:
-    try:
-        return [*_RESPONSES.validate_json(text, by_alias=True, by_name=False)]
-    except ValidationError:
-        if _SELECTED not in text:
-            raise
-    return _MIXED.validate_json(text, by_alias=True, by_name=False)

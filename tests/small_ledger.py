@@ -23,9 +23,9 @@ from jobs.ledger.leases import Leases
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.retries import Retries
 from jobs.ledger.slices import Closed, Slices
+from jobs.ledger.stored import Slice
 from jobs.ledger.writes import Answer, Kind, Word, Written
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.packing import Slice
 
 NOW = 1_700_000_000_000
 """Where the hand-driven clock of a test begins, ms since the epoch."""

@@ -18,7 +18,8 @@ from open_files import opened_in
 
 from config.errors import InputError
 from jobs.batch import Refused, check_batch_id, draft
-from jobs.packing import MAX_UNPACKED, SELECTION_WEIGHT, SLICE_SIZE, unpack
+from jobs.ledger.stored import MAX_UNPACKED, unpack
+from jobs.packing import SELECTION_WEIGHT, SLICE_SIZE
 from jobs.response import Response
 from jobs.rows import Problem, Row
 from jobs.selection import Selection

@@ -25,9 +25,9 @@ from jobs.ledger.facts import Batch, BatchState
 from jobs.ledger.leases import Facts, Taken, Unended
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.slices import Closed
+from jobs.ledger.stored import Slice
 from jobs.ledger.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
 from jobs.outcome import Ending, Outcome
-from jobs.packing import Slice
 from jobs.record import State
 from jobs.selection import Selection
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from redis import Redis
 
 from jobs.ledger import keys
-from jobs.packing import unpack
+from jobs.ledger.stored import unpack
 from jobs.selection import Selection
 from worker.commands import main
 

@@ -20,7 +20,7 @@ from jobs.ledger.foreign import FOR_EVER, BatchUnreadable, Unreadable, told_apar
 from jobs.ledger.listing import Listing
 from jobs.ledger.reading import FIELDS_AT_ONCE, read_on
 from jobs.ledger.script import Script
-from jobs.packing import Slice
+from jobs.ledger.stored import Slice
 from jobs.storable import stored_number
 
 ANNOUNCING_MS = 5_000

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from jobs.choosing import Found, unpack_found
 from jobs.ledger.archive import spread
+from jobs.ledger.stored import unpack
 from jobs.outcome import Ending
-from jobs.packing import unpack
 from jobs.record import QUEUED, Record
 from jobs.response import Response
 from jobs.selection import Selection

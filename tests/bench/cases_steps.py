@@ -20,10 +20,10 @@ from jobs.ledger.leases import Leases
 from jobs.ledger.open_slice import OpenSlice
 from jobs.ledger.script import Script
 from jobs.ledger.slices import Slices
+from jobs.ledger.stored import Slice
 from jobs.ledger.writes import Kind, Written
 from jobs.moments import now_ms
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.packing import Slice
 from jobs.results import read_results
 from jobs.retry import Choice, queue_again
 

@@ -9,15 +9,10 @@ from typing import Any
 
 import click
 
-from config.errors import InputError
 from jobs import report
-from jobs.batch import Draft, draft
 from jobs.completion import offer_batches
 from jobs.console import batch_options, queue_checked, read_wishes, with_ledger
-from jobs.ledger.batches import Batches
-from jobs.ledger.entries import Entry, row_order
-from jobs.outcome import Outcome
-from jobs.rows import Row
+from jobs.operations.plans import read_plan
 
 
 @click.command()
@@ -53,28 +48,3 @@ def _tell_empty(plan: str, *, as_json: bool) -> None:
         empty = {"batch": None, "created": False, "total": 0, "duplicates": 0}
         click.echo(report.to_json(empty))
     click.echo(f"plan {plan} lists nothing to send; nothing was queued", err=True)
-
-
-async def read_plan(batches: Batches, plan: str) -> Draft:
-    """
-    Return the planned responses of a plan, as a draft that the caller closes.
-
-    Raises `InputError` for a batch that is no plan, is not finished, or was cancelled too early.
-    """
-    batch = await batches.get(plan)
-    if not batch.plan:
-        raise InputError(f"batch {plan} is no plan; make one with: bulkrsvp submit FILE --plan")
-    if not batch.finished_at_ms:
-        raise InputError(f"plan {plan} is not finished; see: bulkrsvp status {plan} --watch")
-    found = [entry async for part in batches.lines(batch) for entry in part if _is_planned(entry)]
-    if batch.called_off and not found:
-        raise InputError(f"plan {plan} was cancelled before it listed anything; make a new one")
-    found.sort(key=lambda entry: row_order(entry.row))
-    return draft(
-        Row.of(number, number, entry.response) for number, entry in enumerate(found, start=1)
-    )
-
-
-def _is_planned(entry: Entry) -> bool:
-    ending = entry.record.ending
-    return ending is not None and ending.outcome is Outcome.PLANNED

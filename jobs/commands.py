@@ -18,26 +18,27 @@ from jobs.completion import offer_batches
 from jobs.console import (
     UNSUCCESSFUL_EXIT,
     queue_checked,
-    read_status,
     read_wishes,
     submit_options,
     tell_foreign,
     watch_batch,
     with_ledger,
 )
-from jobs.flags import Flag
-from jobs.graph_pause import resume_graph
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms
 from jobs.offboard import offboard
+from jobs.operations.flags import Flag
+from jobs.operations.graph_pause import resume_graph
+from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
+from jobs.operations.retry import Choice, queue_again
+from jobs.operations.status import describe, read_status
+from jobs.operations.submit import read_file
 from jobs.outcome import Outcome, Reason
 from jobs.private_files import open_private
-from jobs.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.retry import Choice, queue_again
-from jobs.submit import read_file
 
 STDOUT: Final = "-"
 
@@ -114,7 +115,7 @@ def _show_all(*, as_json: bool) -> None:
     found = with_ledger(read, writes=False)
     tell_foreign(foreign)
     if as_json:
-        click.echo(report.to_json([report.describe(batch, pauses) for batch, pauses in found]))
+        click.echo(report.to_json([describe(batch, pauses) for batch, pauses in found]))
     else:
         report.show_batches(report.output(), [batch for batch, _ in found])
         report.tell_graph_pause(report.messages(), found)
@@ -123,7 +124,7 @@ def _show_all(*, as_json: bool) -> None:
 def _show_one(batch_id: str, *, as_json: bool) -> None:
     batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id), writes=False)
     if as_json:
-        click.echo(report.to_json(report.describe(batch, pauses)))
+        click.echo(report.to_json(describe(batch, pauses)))
     else:
         report.show_batch(report.output(), batch, pauses)
         report.tell_graph_pause(report.messages(), [(batch, pauses)])
@@ -273,11 +274,19 @@ def resume(batch: str | None, *, everything: bool) -> None:
     if everything is (batch is not None):
         raise click.UsageError("name a BATCH, or --graph for a pause of every call")
     if batch is None:
-        with_ledger(resume_graph)
+        if with_ledger(lambda redis, batches: resume_graph(redis, batches, _tell_deleted)):
+            said = "every batch goes on; mailboxes that Graph has asked to leave alone stay paused"
+        else:
+            said = "Graph is not paused as a whole; nothing was changed"
+        click.echo(said, err=True)
         return
     flag = Flag(batch, "goes on", lambda batches: batches.pause(batch, paused=False))
     with_ledger(flag.change)
     click.echo(f"batch {batch} goes on", err=True)
+
+
+def _tell_deleted(what: str) -> None:
+    click.echo(f"{what}; it is deleted: {WRITTEN_BY_OTHERS}", err=True)
 
 
 @click.command()

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from config.errors import BulkrsvpError
 from config.settings import Settings
-from jobs.console import open_ledger
 from jobs.ledger.foreign import Unreadable
+from jobs.operations.ledger import open_ledger
 
 LIMIT_S: Final = 1.0
 

@@ -5,8 +5,7 @@ What goes wrong in a command is raised, and told here, in one place, without a t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -18,20 +17,20 @@ from config.errors import BulkrsvpError, InputError, LedgerUnreachable
 from config.settings import Settings
 from jobs import report
 from jobs.batch import Draft, Refused
-from jobs.connection import Logins, connected, no_login, reach
+from jobs.connection import Logins, no_login
 from jobs.demands import is_forbidden, why_unreachable
 from jobs.fields import User
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
 from jobs.ledger.foreign import WRITTEN_BY_OTHERS, Unreadable, is_foreign
-from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
 from jobs.manual import ManualGroup
-from jobs.moments import now_ms, read_duration_ms, read_moment_ms
+from jobs.moments import read_duration_ms, read_moment_ms
+from jobs.operations.ledger import open_ledger
+from jobs.operations.submit import Submitted, Wishes, queue_batch
 from jobs.quoting import escaped, escaped_lines, refusal
 from jobs.rows import Format, Problem
 from jobs.signals import interruptible
-from jobs.submit import Submitted, Wishes, queue_batch
 from jobs.watching import watch
 
 T = TypeVar("T")
@@ -122,16 +121,6 @@ def _tell_problems(refused: Refused, locate: Callable[[Problem], str]) -> None:
     _tell(f"bulkrsvp: {refused}")
 
 
-@asynccontextmanager
-async def open_ledger(
-    settings: Settings, logins: Logins = no_login, *, writes: bool = True
-) -> AsyncIterator[tuple[ArqRedis, Batches]]:
-    """Connect to the ledger, perhaps only to ask. Raises `LedgerUnreachable` with what to do."""
-    async with connected(settings, logins) as redis:
-        await reach(redis, settings.redis_url_shown, writes=writes)
-        yield redis, Batches(redis)
-
-
 def with_ledger(act: Callable[[ArqRedis, Batches], Awaitable[T]], *, writes: bool = True) -> T:
     """
     Run one act on the ledger that the environment names, logged in as the command can.
@@ -212,11 +201,6 @@ def read_wishes(
         check_first=check_first,
         plan=plan,
     )
-
-
-async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, Pauses]:
-    """Return a batch and what of it is paused. Raises `InputError`."""
-    return await batches.get(batch_id), await batches.pauses(batch_id, now_ms())
 
 
 def exit_code(batch: Batch) -> int:

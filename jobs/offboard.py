@@ -15,12 +15,12 @@ from config.errors import InputError
 from config.settings import Settings
 from jobs.batch import check_batch_id, draft
 from jobs.console import batch_options, plan_option, queue_checked, read_wishes
+from jobs.operations.submit import STDIN, Wishes
 from jobs.parsing import Problem, encoding_of
 from jobs.quoting import abbreviated
 from jobs.response import Action
 from jobs.rows import Row, read_selection
 from jobs.selection import Series
-from jobs.submit import STDIN, Wishes
 
 _OPTIONS: Final = {
     "events.from": "--from",

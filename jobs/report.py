@@ -24,10 +24,10 @@ from jobs.check import Check, CheckName, CheckVerdict
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch, BatchState
 from jobs.ledger.pauses import Pauses
-from jobs.moments import now_ms, write_duration, write_local, write_moment
+from jobs.moments import now_ms, write_duration, write_local
+from jobs.operations.status import estimated_end_ms, rate_per_s
 from jobs.outcome import Outcome
 from jobs.quoting import escaped
-from jobs.storable import LAST_MS
 
 PIPED_WIDTH: Final = 240
 """Columns of a table of results that no terminal shows: wide enough to cut nothing."""
@@ -75,31 +75,6 @@ def messages() -> Console:
 def to_json(value: object) -> str:
     """Write a value as one line of JSON."""
     return orjson.dumps(value).decode()
-
-
-def describe(batch: Batch, pauses: Pauses) -> dict[str, Any]:
-    """Return what `status --json` says of a batch."""
-    now, graph_until_ms = now_ms(), pauses.graph_until_ms
-    end = _estimated_end_ms(batch, pauses, now)
-    rate = _rate_per_s(batch, now)
-    return {
-        "batch": batch.id,
-        "state": batch.state(now).value,
-        "total": batch.total,
-        "open": batch.open,
-        "outcomes": {outcome.value: count for outcome, count in batch.outcomes.items()},
-        "throttled": pauses.throttled,
-        "submittedAt": write_moment(batch.submitted_at_ms),
-        "finishedAt": write_moment(batch.finished_at_ms) if batch.finished_at_ms else None,
-        "duplicates": batch.duplicates,
-        "notBefore": write_moment(batch.not_before_ms),
-        "deadline": write_moment(batch.deadline_ms),
-        "calls": batch.calls,
-        "ratePerS": rate,
-        "unreadable": sum(batch.unreadable.values()),
-        "estimatedEnd": write_moment(end) if end else None,
-        "graphPausedUntil": write_moment(graph_until_ms) if graph_until_ms else None,
-    }
 
 
 def show_batch(console: Console, batch: Batch, pauses: Pauses) -> None:
@@ -161,7 +136,7 @@ def _times(batch: Batch, pauses: Pauses, now: int) -> Iterable[tuple[str, str]]:
         yield "finished", f"{write_local(batch.finished_at_ms)} (after {write_duration(took_ms)})"
         return
     yield "deadline", _with_distance(batch.deadline_ms, now)
-    if (rate := _rate_per_s(batch, now)) and (end := _estimated_end_ms(batch, pauses, now)):
+    if (rate := rate_per_s(batch, now)) and (end := estimated_end_ms(batch, pauses, now)):
         yield "rate", f"{rate} responses a second"
         yield "estimated end", _with_distance(end, now)
 
@@ -176,24 +151,6 @@ def show_batches(console: Console, batches: Sequence[Batch]) -> None:
     width = console.width if console.is_terminal else overview.PIPED_WIDTH
     for line in overview.overview(batches, now_ms(), width):
         console.print(_plain(line), no_wrap=True, overflow="ignore", crop=False)
-
-
-def _rate_per_s(batch: Batch, now: int) -> float | None:
-    settled = batch.total - batch.open
-    passed_ms = (batch.finished_at_ms or now) - batch.started_at_ms
-    if not batch.started_at_ms or not settled or passed_ms <= 0:
-        return None
-    return round(settled * 1000 / passed_ms, 1)
-
-
-def _estimated_end_ms(batch: Batch, pauses: Pauses, now: int) -> int | None:
-    rate = _rate_per_s(batch, now)
-    if not rate or not batch.open or batch.state(now) is not BatchState.RUNNING:
-        return None
-    if pauses.graph_until_ms:
-        return None
-    end = now + int(batch.open * 1000 / rate)
-    return end if end < LAST_MS else None
 
 
 class Bar:
@@ -253,7 +210,7 @@ def _note(batch: Batch, pauses: Pauses) -> str:
         parts.append(f"Graph paused until {write_local(pauses.graph_until_ms)}")
     if (state := batch.state(now)) not in {BatchState.RUNNING, BatchState.FINISHED}:
         parts.append(state.value)
-    if end := _estimated_end_ms(batch, pauses, now):
+    if end := estimated_end_ms(batch, pauses, now):
         parts.append(f"about {write_duration(end - now)} left")
     return ", ".join(parts or [state.value])
 

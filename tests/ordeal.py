@@ -19,14 +19,14 @@ from program import COMMAND, Program, Worker
 from sandbox_client import SandboxClient
 
 from config.settings import Settings
-from jobs.console import open_ledger
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Number
 from jobs.ledger.facts import Batch
+from jobs.operations.ledger import open_ledger
+from jobs.operations.results import read_results
+from jobs.operations.status import describe
 from jobs.record import Record
-from jobs.report import describe
-from jobs.results import read_results
 
 T = TypeVar("T")
 Figure = Callable[[str, object], None]

@@ -17,8 +17,8 @@ from patience import PATIENCE_S, wait_until
 
 from config.children import child_environment
 from config.settings import Settings
-from jobs.console import open_ledger, read_status
-from jobs.report import describe
+from jobs.operations.ledger import open_ledger
+from jobs.operations.status import describe, read_status
 from worker.commands import main
 
 COMMAND = Path(sys.executable).parent / "bulkrsvp"

@@ -14,7 +14,7 @@ from small_ledger import ledger_at, order
 from jobs.aside import AT_ONCE
 from jobs.choosing import Found, unpack_found
 from jobs.ledger import keys
-from jobs.packing import Slice
+from jobs.ledger.stored import Slice
 from jobs.selection import Selection
 
 FOUND = Found(event="e", quiet=False, seen="none", ending=None, series=None, shown=(None,) * 3)

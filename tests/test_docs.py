@@ -23,15 +23,16 @@ from jobs.console import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
 from jobs.ledger.entries import Entry
 from jobs.ledger.facts import BatchState, read_batch
 from jobs.ledger.pauses import NO_PAUSES
+from jobs.operations.results import result
+from jobs.operations.status import describe
+from jobs.operations.submit import Submitted
 from jobs.outcome import REASONS, Outcome, Reason
 from jobs.parsing import COLUMNS, RESULT_KEYS, RESULTS
 from jobs.record import Record
 from jobs.response import Response
-from jobs.results import result
 from jobs.rows import Format, Row, read_rows
 from jobs.selection import DEFAULT_DAYS, MAX_DAYS, MAX_SUBJECT, Events, Selection, Series
 from jobs.spool import SELECTS
-from jobs.submit import Submitted
 from worker.commands import main
 from worker.reply import TransportEnd
 from worker.verdict import Verdict
@@ -286,7 +287,7 @@ def test_json_forms() -> None:
     printed = result("b", Entry(1, RESPONSE, Record()))
 
     assert re.findall(r'"(\w+)":', _as_json(submitted)) == submit
-    assert list(report.describe(read_batch("b", {}), NO_PAUSES)) == status
+    assert list(describe(read_batch("b", {}), NO_PAUSES)) == status
     failed = Check.failed(CheckName.MAILBOX, "seen", "hint", "subject")
     assert [*report.describe_checks([failed]), *failed.to_json()] == check
     assert list(RESULT_KEYS) == results == [key for key in printed if key in RESULT_KEYS]

@@ -19,9 +19,9 @@ from small_ledger import ledger_at
 from config.children import child_environment
 from config.errors import LedgerUnreachable
 from jobs.connection import connect
-from jobs.flags import Flag
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
+from jobs.operations.flags import Flag
 from jobs.queue import Queue
 
 

@@ -11,10 +11,10 @@ from sandbox_client import SandboxClient
 from small_ledger import NOW, Ledger, events, ledger_at, listening
 
 from config.children import child_environment
-from jobs.graph_pause import who
 from jobs.ledger import keys
 from jobs.ledger.pauses import LIFTED_MS, lift_graph_pause
 from jobs.moments import now_ms, write_moment
+from jobs.operations.graph_pause import who
 from jobs.queue import job_id
 from worker.commands import main
 from worker.throttle import STORM_MAILBOXES, Gate, Leave

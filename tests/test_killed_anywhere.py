@@ -28,8 +28,8 @@ from rarely import first_always, rarely
 from sandbox_client import SandboxClient, running_sandbox
 
 from config.settings import Settings
-from jobs.console import open_ledger
-from jobs.submit import Wishes, queue_batch, read_file
+from jobs.operations.ledger import open_ledger
+from jobs.operations.submit import Wishes, queue_batch, read_file
 from worker.embedded import EmbeddedRedis
 from worker.sandbox import Entry
 

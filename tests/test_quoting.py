@@ -18,9 +18,9 @@ from sandbox_client import SandboxClient
 
 from config.escaping import escaped, escaped_lines
 from jobs import report
+from jobs.operations.results import results_csv
 from jobs.quoting import MAX_REFUSAL, cell, of_cell, refusal
 from jobs.response import Response
-from jobs.results import results_csv
 from jobs.rows import Format, Problem, Row, read_rows
 from jobs.selection import Selection
 

@@ -25,8 +25,8 @@ from jobs.ledger.reading import FIELDS_AT_ONCE, read_fields
 from jobs.ledger.retries import REOPENED_AT_ONCE
 from jobs.ledger.slices import Closed
 from jobs.ledger.writes import AT_ONCE as WRITTEN_AT_ONCE
+from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Ending, Outcome
-from jobs.retry import Choice, queue_again
 
 ALL_FAILED = Choice(frozenset({Outcome.FAILED.value}), frozenset())
 BIG = 2 * REOPENED_AT_ONCE + 100

@@ -17,8 +17,8 @@ from jobs.batch import Refused
 from jobs.ledger import keys
 from jobs.ledger.batches import Commit
 from jobs.moments import now_ms
+from jobs.operations.submit import STDIN, Submitted, Wishes, queue_batch, read_file
 from jobs.rows import Format
-from jobs.submit import STDIN, Submitted, Wishes, queue_batch, read_file
 
 HOUR_MS = 3_600_000
 PLAIN = Wishes(format=None, batch=None, at_ms=0, allowed_ms=HOUR_MS, check_first=False)

@@ -11,9 +11,9 @@ from rig import Rig, rigged
 from small_ledger import events
 
 from jobs.ledger import keys
+from jobs.operations.results import read_results
+from jobs.operations.status import describe
 from jobs.queue import job_id
-from jobs.report import describe
-from jobs.results import read_results
 from worker.commands import main
 
 NONSENSE = [

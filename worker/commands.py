@@ -33,9 +33,10 @@ from jobs.console import (
 )
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import Pauses
+from jobs.operations.status import describe
+from jobs.operations.submit import Wishes, read_file
 from jobs.pools import Login
 from jobs.private_files import append_private, make_private
-from jobs.submit import Wishes, read_file
 
 STATE: Final = ".bulkrsvp"
 
@@ -174,7 +175,7 @@ def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool
 
 def _summarize(batch: Batch, pauses: Pauses, *, as_json: bool) -> None:
     if as_json:
-        click.echo(report.to_json(report.describe(batch, pauses)))
+        click.echo(report.to_json(describe(batch, pauses)))
     report.show_batch(report.messages(), batch, pauses)
     if not batch.finished_at_ms:
         click.echo("interrupted; run the same command again to go on", err=True)

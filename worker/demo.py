@@ -25,15 +25,15 @@ from config.children import child_environment
 from config.settings import Settings
 from jobs import report
 from jobs.batch import draft
-from jobs.console import open_ledger
 from jobs.ledger.batches import Batches
 from jobs.ledger.entries import Entry, row_order
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import NO_PAUSES
+from jobs.operations.ledger import open_ledger
+from jobs.operations.results import result
+from jobs.operations.submit import Wishes, queue_batch
 from jobs.response import Response
-from jobs.results import result
 from jobs.rows import Row
-from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
 from worker.embedded import EmbeddedRedis
 

@@ -12,14 +12,14 @@ from urllib.request import Request, urlopen
 import orjson
 
 from jobs import report
-from jobs.apply import read_plan
 from jobs.batch import Draft, draft
-from jobs.console import open_ledger
 from jobs.ledger.pauses import NO_PAUSES
-from jobs.results import read_results
+from jobs.operations.ledger import open_ledger
+from jobs.operations.plans import read_plan
+from jobs.operations.results import read_results
+from jobs.operations.submit import Wishes, queue_batch
 from jobs.rows import Row
 from jobs.selection import Selection
-from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
 from worker.demo import Stage, staged, working
 

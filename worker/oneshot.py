@@ -8,14 +8,15 @@ import click
 
 from config.settings import Settings
 from jobs.batch import Draft
-from jobs.console import open_ledger, read_status
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
 from jobs.ledger.pauses import Pauses
 from jobs.left_over import tell_left_over
+from jobs.operations.ledger import open_ledger
+from jobs.operations.results import read_results, results_csv
+from jobs.operations.status import read_status
+from jobs.operations.submit import Wishes, queue_batch
 from jobs.private_files import open_private
-from jobs.results import read_results, results_csv
-from jobs.submit import Wishes, queue_batch
 from jobs.watching import watch
 from worker.login import log_in
 from worker.main import Ended, run_worker

@@ -1,7 +1,7 @@
 """
 What a retry does to a batch: its responses that have ended are queued again, some at a time.
 
-Which ones is `jobs/retry.py`'s to say.
+Which ones is `jobs/operations/retry.py`'s to say.
 """
 
 from collections.abc import Iterable

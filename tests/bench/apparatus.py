@@ -26,9 +26,9 @@ from yardsticks import READ_ONLY, Yardstick
 
 from config.children import child_environment
 from config.settings import Settings
-from jobs.console import open_ledger
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Batch
+from jobs.operations.ledger import open_ledger
 from worker.embedded import EmbeddedRedis
 
 COMMAND: Final = Path(sys.executable).parent / "bulkrsvp"

@@ -23,9 +23,9 @@ from jobs.ledger.slices import Slices
 from jobs.ledger.stored import Slice
 from jobs.ledger.writes import Kind, Written
 from jobs.moments import now_ms
+from jobs.operations.results import read_results
+from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.results import read_results
-from jobs.retry import Choice, queue_again
 
 GOAL_MS: Final = 20.0
 BATCH: Final = "b"

@@ -16,9 +16,9 @@ from jobs.ledger.facts import Batch
 from jobs.ledger.retries import Retries
 from jobs.ledger.slices import Slices
 from jobs.ledger.writes import Answer, Kind, Word
+from jobs.operations.retry import Choice
 from jobs.outcome import Ending, Outcome
 from jobs.record import Next, Record, Step, Terms, next_step
-from jobs.retry import Choice
 from worker.reply import Reply
 from worker.verdict import Judgement
 

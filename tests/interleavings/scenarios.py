@@ -10,15 +10,15 @@ from typing import Any, Final
 import orjson
 from arq.connections import ArqRedis
 
-from jobs.flags import Flag
 from jobs.ledger.batches import Batches
 from jobs.ledger.facts import Order
 from jobs.ledger.home import SETTLED_IN_MS
+from jobs.ledger.stored import Slice
 from jobs.moments import now_ms
+from jobs.operations.flags import Flag
+from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Outcome
-from jobs.packing import Slice
 from jobs.queue import Queue
-from jobs.retry import Choice, queue_again
 
 from . import staff
 from .actors import Actor

@@ -7,35 +7,33 @@ It says who did it, for the log, and has all batches take notice now.
 import asyncio
 import getpass
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
-import click
 from arq.connections import ArqRedis
 
 from jobs.ledger.batches import Batches
-from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.ledger.leases import LEASE_S
 from jobs.ledger.pauses import lift_graph_pause
 from jobs.moments import now_ms
 from jobs.queue import Queue
 
 
-async def resume_graph(redis: ArqRedis, batches: Batches) -> None:
-    """Let calls be made again, and tell of it on standard error."""
-    if not await lift_graph_pause(redis, who(), _tell_deleted):
-        click.echo("Graph is not paused as a whole; nothing was changed", err=True)
-        return
+async def resume_graph(
+    redis: ArqRedis, batches: Batches, foreign: Callable[[str], object] = lambda _: None
+) -> bool:
+    """
+    Let calls be made again; return whether they were paused, and so anything was changed.
+
+    `foreign` is told what stood in the place of the pause, if that was none of ours.
+    """
+    if not await lift_graph_pause(redis, who(), foreign):
+        return False
     # Who lives asks once a heartbeat, and has asked by the end of a lease: who is woken before that
     # would still wait for the probe.
     await asyncio.sleep(LEASE_S)
     await _wake_all(redis, batches)
-    click.echo(
-        "every batch goes on; mailboxes that Graph has asked to leave alone stay paused", err=True
-    )
-
-
-def _tell_deleted(what: str) -> None:
-    click.echo(f"{what}; it is deleted: {WRITTEN_BY_OTHERS}", err=True)
+    return True
 
 
 def who() -> str:

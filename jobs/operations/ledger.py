@@ -1,0 +1,20 @@
+"""The ledger, opened for whatever is to be done with it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from arq.connections import ArqRedis
+
+from config.settings import Settings
+from jobs.connection import Logins, connected, no_login, reach
+from jobs.ledger.batches import Batches
+
+
+@asynccontextmanager
+async def open_ledger(
+    settings: Settings, logins: Logins = no_login, *, writes: bool = True
+) -> AsyncIterator[tuple[ArqRedis, Batches]]:
+    """Connect to the ledger, perhaps only to ask. Raises `LedgerUnreachable` with what to do."""
+    async with connected(settings, logins) as redis:
+        await reach(redis, settings.redis_url_shown, writes=writes)
+        yield redis, Batches(redis)

@@ -1,0 +1,33 @@
+"""Plans: what one lists becomes a batch of its own, and nothing that was found since."""
+
+from config.errors import InputError
+from jobs.batch import Draft, draft
+from jobs.ledger.batches import Batches
+from jobs.ledger.entries import Entry, row_order
+from jobs.outcome import Outcome
+from jobs.rows import Row
+
+
+async def read_plan(batches: Batches, plan: str) -> Draft:
+    """
+    Return the planned responses of a plan, as a draft that the caller closes.
+
+    Raises `InputError` for a batch that is no plan, is not finished, or was cancelled too early.
+    """
+    batch = await batches.get(plan)
+    if not batch.plan:
+        raise InputError(f"batch {plan} is no plan; make one with: bulkrsvp submit FILE --plan")
+    if not batch.finished_at_ms:
+        raise InputError(f"plan {plan} is not finished; see: bulkrsvp status {plan} --watch")
+    found = [entry async for part in batches.lines(batch) for entry in part if _is_planned(entry)]
+    if batch.called_off and not found:
+        raise InputError(f"plan {plan} was cancelled before it listed anything; make a new one")
+    found.sort(key=lambda entry: row_order(entry.row))
+    return draft(
+        Row.of(number, number, entry.response) for number, entry in enumerate(found, start=1)
+    )
+
+
+def _is_planned(entry: Entry) -> bool:
+    ending = entry.record.ending
+    return ending is not None and ending.outcome is Outcome.PLANNED

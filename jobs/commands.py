@@ -31,7 +31,7 @@ from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.ledger.pauses import Pauses
 from jobs.moments import now_ms
 from jobs.offboard import offboard
-from jobs.operations.flags import Flag
+from jobs.operations.flags import Flag, cancelling, pausing, resuming
 from jobs.operations.graph_pause import resume_graph
 from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
 from jobs.operations.retry import Choice, queue_again
@@ -253,7 +253,7 @@ def pause(batch: str) -> None:
 
     Example: bulkrsvp pause 5f0c9a31d2e84b67
     """
-    _hold(Flag(batch, "is paused", lambda batches: batches.pause(batch, paused=True)))
+    _hold(pausing(batch))
     _tell_paused(batch)
 
 
@@ -280,8 +280,7 @@ def resume(batch: str | None, *, everything: bool) -> None:
             said = "Graph is not paused as a whole; nothing was changed"
         click.echo(said, err=True)
         return
-    flag = Flag(batch, "goes on", lambda batches: batches.pause(batch, paused=False))
-    with_ledger(flag.change)
+    with_ledger(resuming(batch).change)
     click.echo(f"batch {batch} goes on", err=True)
 
 
@@ -299,7 +298,7 @@ def cancel(batch: str) -> None:
 
     Example: bulkrsvp cancel 5f0c9a31d2e84b67
     """
-    _hold(Flag(batch, "is cancelled", lambda batches: batches.cancel(batch)))
+    _hold(cancelling(batch))
     click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
 
 

@@ -175,6 +175,10 @@ class Program:
             worker.process.wait(PATIENCE_S)
         return worker
 
+    async def burst_aside(self) -> Worker:
+        """Run a worker so, without holding up the loop."""
+        return await asyncio.to_thread(self.burst)
+
     def wait_until_finished(self, batch: str) -> dict[str, Any]:
         """Watch a batch until it is finished; return its status."""
         return self.wait_for(batch, lambda status: status["finishedAt"] is not None)

@@ -1,7 +1,13 @@
 """
 What can be done with batches: the use cases behind the commands, without click, rich or HTTP.
 
-`ledger` opens the ledger, `submit` reads a file and queues it, `status`, `results` and `plans`
-read, `retry`, `flags` and `graph_pause` change what is under way. They take and return values; who
-calls them words what is shown.
+`Desk` is all of it, for programs. `ledger` opens the ledger, `submit` reads a file and queues it,
+`status`, `results` and `plans` read, `retry`, `flags` and `graph_pause` change what is under way.
+They take and return values; who calls them words what is shown.
 """
+
+from jobs.operations.desk import UNSENT, Desk, Status
+from jobs.operations.retry import Choice, Retried
+from jobs.operations.submit import Submitted, Wishes
+
+__all__ = ["UNSENT", "Choice", "Desk", "Retried", "Status", "Submitted", "Wishes"]

@@ -93,3 +93,18 @@ class Flag:
         while busy and not is_cut_off() and (left_s := holds_s - clock()) > 0:
             await asyncio.sleep(min(left_s, ASKED_S))
             busy &= await queue.at_work(self._batch_id)
+
+
+def pausing(batch_id: str) -> Flag:
+    """Return the flag that lets nothing more of a batch be sent until it is resumed."""
+    return Flag(batch_id, "is paused", lambda batches: batches.pause(batch_id, paused=True))
+
+
+def resuming(batch_id: str) -> Flag:
+    """Return what takes that flag down."""
+    return Flag(batch_id, "goes on", lambda batches: batches.pause(batch_id, paused=False))
+
+
+def cancelling(batch_id: str) -> Flag:
+    """Return the flag that ends what has not been sent of a batch."""
+    return Flag(batch_id, "is cancelled", lambda batches: batches.cancel(batch_id))

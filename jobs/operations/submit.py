@@ -20,6 +20,9 @@ from jobs.moments import moment, now_ms
 from jobs.queue import Queue
 from jobs.rows import Format, choose_format, read_rows
 
+ALLOWED_MS = 24 * 3600 * 1000
+"""How long responses may be sent where nothing else is asked for."""
+
 STDIN = "-"
 SNIFFED = 4096
 """Bytes looked at to tell CSV from JSON Lines."""
@@ -29,11 +32,11 @@ SNIFFED = 4096
 class Wishes:
     """What an administrator asks for beside the rows; times and durations in milliseconds."""
 
-    format: Format | None
-    batch: str | None
-    at_ms: int
-    allowed_ms: int
-    check_first: bool
+    format: Format | None = None
+    batch: str | None = None
+    at_ms: int = 0
+    allowed_ms: int = ALLOWED_MS
+    check_first: bool = False
     plan: bool = False
 
     @property

@@ -1,0 +1,108 @@
+"""All that can be done with the batches of one ledger, for a program that does it."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from arq.connections import ArqRedis
+
+from config.settings import Settings
+from jobs.batch import check_batch_id, draft
+from jobs.connection import Logins, no_login
+from jobs.ledger.batches import Batches
+from jobs.ledger.facts import Batch
+from jobs.ledger.pauses import Pauses
+from jobs.operations.flags import cancelling, pausing, resuming
+from jobs.operations.ledger import open_ledger
+from jobs.operations.plans import read_plan
+from jobs.operations.results import read_results
+from jobs.operations.retry import Choice, Retried, queue_again
+from jobs.operations.status import describe, read_status
+from jobs.operations.submit import Submitted, Wishes, queue_batch
+from jobs.outcome import Outcome
+from jobs.response import Response
+from jobs.rows import Row
+from jobs.selection import Selection
+
+STANDARD: Final = Wishes()
+
+UNSENT: Final = Choice(frozenset({Outcome.FAILED.value, Outcome.EXPIRED.value}), frozenset())
+"""What `retry` queues again if nothing is said: what surely was not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a batch stands, and what of it is paused."""
+
+    batch: Batch
+    pauses: Pauses
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `status --json` prints."""
+        return describe(self.batch, self.pauses)
+
+
+class Desk:
+    """
+    Batches as an administrator handles them.
+
+    Whatever is asked of a batch that there is not, or that no longer allows it, raises
+    `InputError`; a Redis that is away, redis-py's errors.
+    """
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+        self._batches = Batches(redis)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: Settings, logins: Logins = no_login) -> AsyncIterator[Self]:
+        """Open the ledger that the settings name. Raises `LedgerUnreachable` with what to do."""
+        async with open_ledger(settings, logins) as (redis, _):
+            yield cls(redis)
+
+    async def submit(
+        self, asked: Iterable[Response | Selection], wishes: Wishes = STANDARD
+    ) -> Submitted:
+        """
+        Queue responses, and selections that find theirs, as one batch; twice is once.
+
+        Raises `Refused`, an `InputError`, if two of them want different things of one invitation.
+        """
+        if wishes.batch is not None:
+            check_batch_id(wishes.batch)
+        rows = (Row.of(number, number, each) for number, each in enumerate(asked, start=1))
+        with draft(rows, plan=wishes.plan) as checked:
+            return await queue_batch(self._redis, checked, wishes)
+
+    async def apply(self, plan: str, wishes: Wishes = STANDARD) -> Submitted | None:
+        """Queue what a plan lists as planned, as a batch of its own; None if that is nothing."""
+        with await read_plan(self._batches, plan) as planned:
+            return await queue_batch(self._redis, planned, wishes) if planned.total else None
+
+    async def status(self, batch: str) -> Status:
+        """Return how a batch stands."""
+        return Status(*await read_status(self._batches, batch))
+
+    async def results(
+        self, batch: str, outcomes: frozenset[Outcome] = frozenset()
+    ) -> list[dict[str, Any]]:
+        """Return a line for each response, as `results --format jsonl` has it."""
+        return await read_results(self._batches, batch, frozenset(map(str, outcomes)))
+
+    async def retry(self, batch: str, choice: Choice = UNSENT) -> Retried:
+        """Queue responses again that have ended, in the same batch."""
+        return await queue_again(self._redis, self._batches, batch, choice)
+
+    async def pause(self, batch: str) -> None:
+        """Let nothing more be sent; it returns when no worker can begin to send any more."""
+        await pausing(batch).hold(self._redis, self._batches)
+
+    async def resume(self, batch: str) -> None:
+        """Go on after a pause."""
+        await resuming(batch).change(self._redis, self._batches)
+
+    async def cancel(self, batch: str) -> None:
+        """End what has not been sent; it returns as `pause` does."""
+        await cancelling(batch).hold(self._redis, self._batches)

@@ -13,8 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 
-STILL_S = 1.0
-"""A worker reads each clock several times a second; longer between two readings it stood still."""
+STILL_S = 3.0
+"""A worker reads each clock several times a second; so long between two readings it stood still."""
 
 
 def stopping(clock: Callable[[], float]) -> Callable[[], float]:

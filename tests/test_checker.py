@@ -97,7 +97,7 @@ def told(ending: Ending) -> dict[str, Any]:
 
 def record(number: int, ending: Ending = SENT) -> Record:
     """Write a record of the ledger that has ended."""
-    return QUEUED._replace(client_request_id=f"id{number}").settled(ending, 1)
+    return QUEUED._replace(client_request_id=f"id{number}").settled(ending, 1_700_000_000_000)
 
 
 def finished(**counts: int) -> dict[str, Any]:

@@ -11,11 +11,15 @@ import pytest
 from checker import each_row_has_one_outcome, nothing_is_left_open, outcomes_are_true
 from lossy_redis import LossyRedis, lossy_redis
 from ordeal import Figure, Ordeal, changes, rows_of, seeded
+from patience import PATIENCE_S
 from program import Program, Worker
 from rarely import rarely
 from sandbox_client import SandboxClient
 
 ROWS, MAILBOXES = 2_000, 400
+
+LONG_S = 3 * PATIENCE_S
+"""What is left after so many deaths is tried one by one, on a machine that may be busy."""
 SLICE = 200
 """A little more than the responses of a slice."""
 
@@ -168,6 +172,7 @@ def batter(
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     "options", [pytest.param([], id="blind"), pytest.param(["--check-first"], id="check-first")]
@@ -191,7 +196,7 @@ def test_answers_that_change_others(
     ordeal.submit(rows, *options)
     with ExitStack() as workers:
         running = batter(ordeal, lossy, workers, chance)
-        program.wait_until_finished(ordeal.batch)
+        program.wait_for(ordeal.batch, lambda status: status["finishedAt"] is not None, LONG_S)
         ordeal.wait_for_the_end()
         for worker in running:
             worker.stop()

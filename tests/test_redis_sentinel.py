@@ -119,6 +119,7 @@ def test_fails_over_when_told(ordeal: Ordeal, servers: Watched, sandbox: Sandbox
     assert ["failed_over"] == [line["how"] for line in worker.events("redis.changed")]
 
 
+@pytest.mark.chaos
 def test_a_replica_that_lagged(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
     """What a promoted replica calls unsent, because it never heard of it, is not sent again."""
     with ordeal.worker() as one, ordeal.worker() as other:

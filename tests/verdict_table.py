@@ -21,7 +21,7 @@ from worker.verdict import Judgement, judge, judge_look, judge_page
 
 DECLINE = Response(user="ada@contoso.com", event="E1", action=Action.DECLINE)
 FRESH = Record()
-UNKNOWN = Record().unknown(1_000)
+UNKNOWN = Record().unknown(1_700_000_000_000)
 SHOWN = UNKNOWN.shown("notResponded")
 
 CALLS: dict[str, Callable[[Reply], Judgement]] = {

@@ -31,6 +31,7 @@ from worker.credential import TokenSource
 from worker.grants import Grants
 from worker.graph import Graph
 from worker.harvest import READERS, Barn
+from worker.incoming import Intake
 from worker.means import Means
 from worker.places import Places
 from worker.presence import Presence
@@ -136,7 +137,7 @@ def _means(actor: Actor) -> Means:
         timeout_s=CALL_TIMEOUT_MS / 1000,
         clock=lambda: datetime.fromtimestamp(NATURE.time_s(), UTC),
     )
-    graph._wire = SteppedWire(actor)  # type: ignore[assignment]
+    graph._wire, graph._intake = SteppedWire(actor), Intake()  # type: ignore[assignment]
     tokens = TokenSource(
         _Authority(),  # type: ignore[arg-type]
         "scope",

@@ -15,6 +15,12 @@ from .scenarios import HARD, LONG, SHORT, WIDE, Scenario
 BOUND = WIDE if os.environ.get("INTERLEAVINGS") == "wide" else LONG
 LIMIT_S = 12 * 3600 if BOUND is WIDE else 1800
 
+SLOW = {
+    *("no-permission", "kept-apart", "no-home", "cancels-unlooked", "puts-away-unlogged"),
+    *("retry-leaves-expiry", "believes-failures", "retries-all"),
+}
+"""Broken products whose schedules are long: they are looked for with the long bounds."""
+
 Figure = Callable[[str, object], None]
 
 
@@ -72,7 +78,10 @@ def test_the_claims_hold_in_more_orders(redis_url: str, name: str, record_proper
     record_property("explored", check(redis_url, BOUND[name]))
 
 
-@pytest.mark.parametrize("name", ALL_BROKEN)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.interleavings] * (each in SLOW)) for each in ALL_BROKEN],
+)
 def test_what_is_broken_is_found(redis_url: str, name: str, record_property: Figure) -> None:
     """Each broken product is found by a schedule that shows it again, and nothing in the whole."""
     broken = ALL_BROKEN[name]

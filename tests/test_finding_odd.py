@@ -415,6 +415,7 @@ def test_the_deadline_counts_between_pages(program: Program, sandbox: SandboxCli
     assert reading(worker) < 1_000
 
 
+@pytest.mark.chaos
 def test_a_reading_waits_for_the_allowance(
     program: Program, sandbox: SandboxClient, redis: Redis
 ) -> None:

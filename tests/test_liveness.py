@@ -61,6 +61,7 @@ def test_a_worker_that_stands_still(program: Program, redis: Redis) -> None:
     assert not path.exists()
 
 
+@pytest.mark.chaos
 def test_a_worker_that_waits_for_redis(sandbox: SandboxClient, tmp_path: Path) -> None:
     """A worker lives for its probe while Redis stands still; a monitor is told of Redis."""
     redis, path = OwnRedis(tmp_path), tmp_path / "alive"

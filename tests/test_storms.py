@@ -233,6 +233,7 @@ def wait_for_a_pause(workers: Sequence[Worker]) -> float:
     return unix_s(first, "timestamp") + BEAT_LOST_S
 
 
+@pytest.mark.chaos
 def test_one_probe_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
     """After each pause of everything one call of all workers goes first, until one passes."""
     sandbox.options(early_grace_s=WAIT_S / 2)  # four calls of a mailbox are under way at once

@@ -48,15 +48,8 @@ class PageCall(Reading):
         return self.page is not None
 
     def _goes_on(self) -> bool:
-        return self._shift.goes_on(self._lane, begun=not self._first and self._may_take_long())
-
-    def _may_take_long(self) -> bool:
-        """
-        Whether it may take longer than a shift: a long calendar would else never come to its end.
-
-        It begins anew if another response waits until nothing is under way beside it.
-        """
-        return not self._means.company.closed
+        # A long calendar may take longer than a shift, and would else never come to its end.
+        return self._shift.goes_on(self._lane, begun=not self._first)
 
     def _obey(self, answer: Answer) -> None:
         # To come back later would be to begin anew, and to use up the allowance again and again.

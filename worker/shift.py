@@ -173,12 +173,13 @@ class Shift:
         """
         Whether another call may be begun; if not, see to it that the slice comes back.
 
-        What was begun, and would have to begin anew, may take longer than a shift.
+        What was begun, and would have to begin anew, may take longer than a shift, unless another
+        response waits until nothing is under way beside it.
         """
-        now_ms = self.means.now_ms()
+        now_ms, may_take_long = self.means.now_ms(), begun and not self.means.company.closed
         if self.means.draining.is_set() or self.means.log_lost.is_set():
             self.stop(now_ms)
-        elif now_ms >= self._ends_ms and not begun:
+        elif now_ms >= self._ends_ms and not may_take_long:
             self.end_lane(lane, now_ms)
         return not (self.stopped or lane.closed)
 

@@ -7,10 +7,13 @@ write to Redis can write nonsense.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from jobs.moments import FIRST_YEAR, LAST_YEAR
+
+T = TypeVar("T")
 
 LARGEST: Final = 1 << 53
 """No number of ours reaches it: Lua and JSON know whole numbers up to there."""
@@ -76,6 +79,14 @@ def stored_number(text: bytes) -> int:
 def stored_moment(text: bytes) -> int:
     """Return a moment that Redis holds, or 0 for none. Raises `ValueError` for anything else."""
     return moment(stored_number(text))
+
+
+def stored_field(rule: Callable[[bytes], T], fields: Mapping[bytes, bytes], name: bytes) -> T:
+    """Return a field by its rule; 0 stands for one that is not there. Raises `ValueError`."""
+    try:
+        return rule(fields.get(name, b"0"))
+    except ValueError as error:
+        raise ValueError(f"its {name.decode()}: {error}") from None
 
 
 _NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,15}")

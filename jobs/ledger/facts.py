@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from jobs.outcome import UNSUCCESSFUL, Outcome
-from jobs.storable import stored_moment, stored_number
+from jobs.storable import stored_field, stored_moment, stored_number
 
 T = TypeVar("T")
 
@@ -143,10 +143,7 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
     """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
 
     def read(rule: Callable[[bytes], T], field: str) -> T:
-        try:
-            return rule(facts.get(field.encode(), b"0"))
-        except ValueError as error:
-            raise ValueError(f"its {field}: {error}") from None
+        return stored_field(rule, facts, field.encode())
 
     def number(field: str) -> int:
         return read(stored_number, field)

@@ -7,14 +7,14 @@ of ours as a whole. A record that cannot be read costs its own response only. Do
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.ledger.archive import MOST
 from jobs.ledger.entries import Entry, read_entries
-from jobs.storable import stored_moment, stored_number
+from jobs.storable import stored_field, stored_moment, stored_number
 
 SUSPECT: Final = b"suspect:"
 """Begins the fields that tell how often a response was begun alone, by whoever died in it."""
@@ -75,7 +75,7 @@ def _read_facts(records: Mapping[bytes, bytes]) -> Opening:
     _number(records, b"epoch")
     return Opening(
         deaths=max(_number(records, b"begun"), 1) - 1,
-        doubted_ms=_read_one(stored_moment, records, b"doubted_ms"),
+        doubted_ms=stored_field(stored_moment, records, b"doubted_ms"),
         suspects={
             field[len(SUSPECT) :].decode(): _number(records, field)
             for field in records
@@ -85,14 +85,7 @@ def _read_facts(records: Mapping[bytes, bytes]) -> Opening:
 
 
 def _number(records: Mapping[bytes, bytes], name: bytes) -> int:
-    return _read_one(stored_number, records, name)
-
-
-def _read_one(rule: Callable[[bytes], int], records: Mapping[bytes, bytes], name: bytes) -> int:
-    try:
-        return rule(records.get(name, b"0"))
-    except ValueError as error:
-        raise ValueError(f"its {name.decode()}: {error}") from None
+    return stored_field(stored_number, records, name)
 
 
 def _check_done(read: Opening, done: int) -> None:

@@ -24,7 +24,6 @@ from jobs.moments import now_ms
 REOPENED_AT_ONCE: Final = 1_000
 """Responses in one step: some 5 ms of Redis."""
 
-
 RETRYING_MS: Final = 30_000
 """How long a retry counts as under way after one of its steps: whoever dies in it ends it so."""
 

@@ -34,7 +34,7 @@ from jobs.offboard import offboard
 from jobs.operations.flags import Flag, cancelling, pausing, resuming
 from jobs.operations.graph_pause import resume_graph
 from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.operations.retry import Choice, queue_again
+from jobs.operations.retry import UNSENT, Choice, queue_again
 from jobs.operations.status import describe, read_status
 from jobs.operations.submit import read_file
 from jobs.outcome import Outcome, Reason
@@ -219,12 +219,8 @@ def retry(
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
     """
-    wanted = frozenset(outcomes or (Outcome.FAILED.value, Outcome.EXPIRED.value))
-    retried = with_ledger(
-        lambda redis, batches: queue_again(
-            redis, batches, batch, Choice(wanted, frozenset(reasons))
-        )
-    )
+    choice = Choice(frozenset(outcomes) or UNSENT.outcomes, frozenset(reasons))
+    retried = with_ledger(lambda redis, batches: queue_again(redis, batches, batch, choice))
     click.echo(f"queued {retried.count} responses of batch {batch} again", err=True)
     if retried.paused:
         _tell_paused(batch)

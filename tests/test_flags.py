@@ -21,7 +21,7 @@ from config.errors import LedgerUnreachable
 from jobs.connection import connect
 from jobs.ledger import keys
 from jobs.ledger.batches import Batches
-from jobs.operations.flags import Flag
+from jobs.operations.flags import pausing
 from jobs.queue import Queue
 
 
@@ -73,7 +73,7 @@ async def test_a_redis_that_goes_away(redis_url: str, tmp_path: Path) -> None:
     async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(redis_url) as ledger:
         await ledger.submit(1)
         redis = connect(proxy.url)
-        flag = Flag("b", "is paused", lambda batches: batches.pause("b", paused=True))
+        flag = pausing("b")
         proxy.fail("SMEMBERS")
         with pytest.raises(LedgerUnreachable, match=r"batch b is paused, but .*bulkrsvp status b"):
             await flag.hold(redis, Batches(redis))

@@ -6,8 +6,8 @@ What can be done with batches: the use cases behind the commands, without click,
 They take and return values; who calls them words what is shown.
 """
 
-from jobs.operations.desk import UNSENT, Desk, Status
-from jobs.operations.retry import Choice, Retried
+from jobs.operations.desk import Desk, Status
+from jobs.operations.retry import UNSENT, Choice, Retried
 from jobs.operations.submit import Submitted, Wishes
 
 __all__ = ["UNSENT", "Choice", "Desk", "Retried", "Status", "Submitted", "Wishes"]

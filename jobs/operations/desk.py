@@ -17,7 +17,7 @@ from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.ledger import open_ledger
 from jobs.operations.plans import read_plan
 from jobs.operations.results import read_results
-from jobs.operations.retry import Choice, Retried, queue_again
+from jobs.operations.retry import UNSENT, Choice, Retried, queue_again
 from jobs.operations.status import describe, read_status
 from jobs.operations.submit import Submitted, Wishes, queue_batch
 from jobs.outcome import Outcome
@@ -26,9 +26,6 @@ from jobs.rows import Row
 from jobs.selection import Selection
 
 STANDARD: Final = Wishes()
-
-UNSENT: Final = Choice(frozenset({Outcome.FAILED.value, Outcome.EXPIRED.value}), frozenset())
-"""What `retry` queues again if nothing is said: what surely was not sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ again, and left the others as they were. It knows neither click nor how a respon
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from arq.connections import ArqRedis
 
@@ -16,6 +17,7 @@ from jobs.ledger.entries import Entry
 from jobs.ledger.facts import Batch
 from jobs.ledger.retries import REOPENED_AT_ONCE, Retries
 from jobs.moments import now_ms
+from jobs.outcome import Outcome
 from jobs.queue import Queue
 from jobs.storable import LAST_MS
 
@@ -35,6 +37,10 @@ class Choice:
             and ending.outcome.value in self.outcomes
             and (not self.reasons or ending.reason in self.reasons)
         )
+
+
+UNSENT: Final = Choice(frozenset({Outcome.FAILED.value, Outcome.EXPIRED.value}), frozenset())
+"""What is queued again if nothing is said: what surely was not sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from jobs.ledger.facts import Order
 from jobs.ledger.home import SETTLED_IN_MS
 from jobs.ledger.stored import Slice
 from jobs.moments import now_ms
-from jobs.operations.flags import Flag
+from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Outcome
 from jobs.queue import Queue
@@ -64,25 +64,13 @@ ALL: Final = GRAPHS | WORKERS
 Act = Callable[[ArqRedis, Batches], Awaitable[object]]
 
 
-async def _pause(redis: ArqRedis, batches: Batches) -> None:
-    await Flag(BATCH, "is paused", lambda each: each.pause(BATCH, paused=True)).change(
-        redis, batches
-    )
-
-
-async def _resume(redis: ArqRedis, batches: Batches) -> None:
-    await Flag(BATCH, "goes on", lambda each: each.pause(BATCH, paused=False)).change(
-        redis, batches
-    )
-
-
 async def _pause_and_resume(redis: ArqRedis, batches: Batches) -> None:
-    await _pause(redis, batches)
-    await _resume(redis, batches)
+    await pausing(BATCH).change(redis, batches)
+    await resuming(BATCH).change(redis, batches)
 
 
 async def _cancel(redis: ArqRedis, batches: Batches) -> None:
-    await Flag(BATCH, "is cancelled", lambda each: each.cancel(BATCH)).change(redis, batches)
+    await cancelling(BATCH).change(redis, batches)
 
 
 async def _retry(redis: ArqRedis, batches: Batches) -> object:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from click.testing import CliRunner
@@ -113,9 +114,17 @@ class Program:
 
     def here(self, *arguments: str, given: str | bytes | None = None, **settings: str) -> Finished:
         """Run a command to its end as `__call__` does, but in this process: that is faster."""
-        environment = child_environment({**self.environment, **settings})
         with chdir(self.folder):
-            run = CliRunner().invoke(main, arguments, input=given, env=environment)
+            return self._invoke(arguments, given, settings)
+
+    def _invoke(
+        self,
+        arguments: Sequence[str],
+        given: str | bytes | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> Finished:
+        environment = child_environment({**self.environment, **settings})
+        run = CliRunner().invoke(main, arguments, input=given, env=environment)
         if run.exception is not None and not isinstance(run.exception, SystemExit):
             raise run.exception
         return Finished(run.exit_code, run.stdout_bytes.decode(), run.stderr)
@@ -131,9 +140,9 @@ class Program:
 
     def ask(self, *arguments: str) -> str:
         """Run a command that ends well, without a process for it; return what it printed."""
-        run = CliRunner().invoke(main, arguments, env=child_environment(self.environment))
-        assert run.exit_code == 0, run.output
-        return run.stdout.strip()
+        finished = self._invoke(arguments)
+        assert finished.code == 0, finished
+        return finished.out.strip()
 
     def status(self, batch: str) -> dict[str, Any]:
         """Return what `status --json` prints, without a process for it."""
@@ -179,9 +188,9 @@ class Program:
         """Run a worker so, without holding up the loop."""
         return await asyncio.to_thread(self.burst)
 
-    def wait_until_finished(self, batch: str) -> dict[str, Any]:
+    def wait_until_finished(self, batch: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """Watch a batch until it is finished; return its status."""
-        return self.wait_for(batch, lambda status: status["finishedAt"] is not None)
+        return self.wait_for(batch, lambda status: status["finishedAt"] is not None, patience_s)
 
     def wait_for(
         self,

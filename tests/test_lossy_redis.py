@@ -196,7 +196,7 @@ def test_answers_that_change_others(
     ordeal.submit(rows, *options)
     with ExitStack() as workers:
         running = batter(ordeal, lossy, workers, chance)
-        program.wait_for(ordeal.batch, lambda status: status["finishedAt"] is not None, LONG_S)
+        program.wait_until_finished(ordeal.batch, LONG_S)
         ordeal.wait_for_the_end()
         for worker in running:
             worker.stop()

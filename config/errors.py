@@ -7,7 +7,7 @@ What can go wrong before or beside a call, arranged by who must act.
     '-- LedgerUnreachable    the operator brings Redis back (exit 4)
 
 They are raised at the borders and caught in one place, where a command ends. What Graph says
-is no error: it is a reply, and `worker/verdict.py` judges it.
+is no error: it is a reply, and `worker/graph/verdict.py` judges it.
 """
 
 

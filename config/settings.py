@@ -2,7 +2,7 @@
 Settings: everything that the environment may say, checked at once before anything starts.
 
 Nothing else of ours reads a setting from the environment. It knows which credential the variables
-describe, not how a token is fetched with it (`worker/credential.py`).
+describe, not how a token is fetched with it (`worker/identity/credential.py`).
 """
 
 import os

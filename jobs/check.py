@@ -1,7 +1,8 @@
 """
 One check of a set-up: what was looked at, the verdict, what was seen, and what to do about it.
 
-`jobs/demands.py` checks Redis, `worker/check/` all the rest, and `jobs/report.py` shows them.
+`jobs/redis/requirements.py` checks Redis, `worker/check/` all the rest, and
+`jobs/console/report.py` shows them.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 How a response can end: the closed vocabulary that the ledger, the log and the reports share.
 
 A response ends in exactly one `Ending`. What Graph said to bring it there is judged in
-`worker/verdict.py`; this module does not know Graph.
+`worker/graph/verdict.py`; this module does not know Graph.
 """
 
 from dataclasses import dataclass

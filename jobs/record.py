@@ -3,7 +3,7 @@ What is known of one response on its way: the record that the ledger keeps, and 
 
 A record is queued, then sending (a mark stands: a call may be under way), then settled. Notes
 ride along: until when it waits, since when a call of unknown outcome is left alone, what a look
-has seen. Everything here is pure; the ledger stores it, `worker/slice.py` walks it.
+has seen. Everything here is pure; the ledger stores it, `worker/slice/work.py` walks it.
 """
 
 from collections.abc import Callable

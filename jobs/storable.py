@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from jobs.moments import FIRST_YEAR, LAST_YEAR
+from jobs.times import FIRST_YEAR, LAST_YEAR
 
 T = TypeVar("T")
 

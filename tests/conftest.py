@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from program import Program
 from redis import Redis
-from sandbox_client import SandboxClient, SandboxHost, hosting_sandboxes
 
-from worker.embedded import EmbeddedRedis
+from tests.support.program import Program
+from tests.support.sandbox_client import SandboxClient, SandboxHost, hosting_sandboxes
+from worker.process.embedded import EmbeddedRedis
 
 DATABASES = 512
 

@@ -17,12 +17,10 @@ import click
 
 from config.errors import SettingsError
 from config.settings import Settings
-from jobs import report
-from jobs.batch import Draft
 from jobs.check import Check
-from jobs.commands import COMMANDS
-from jobs.connection import no_login
-from jobs.console import (
+from jobs.console import report
+from jobs.console.commands import COMMANDS
+from jobs.console.common import (
     INTERRUPTED,
     Commands,
     check_users,
@@ -31,12 +29,14 @@ from jobs.console import (
     submit_options,
     tell_dry_run,
 )
-from jobs.ledger.facts import Batch
-from jobs.ledger.pauses import Pauses
+from jobs.draft.draft import Draft
+from jobs.ledger.batches.pauses import Pauses
+from jobs.ledger.forms.batch import Batch
 from jobs.operations.status import describe
 from jobs.operations.submit import Wishes, read_file
-from jobs.pools import Login
 from jobs.private_files import append_private, make_private
+from jobs.redis.connection import no_login
+from jobs.redis.pools import Login
 
 STATE: Final = ".bulkrsvp"
 
@@ -59,7 +59,7 @@ def _log_in(settings: Settings) -> AbstractAsyncContextManager[Login | None]:
     """Log in to Redis; what fetches tokens is loaded only where the login is one."""
     if not settings.redis_wants_token:
         return no_login(settings)
-    from worker.login import log_in
+    from worker.identity.redis_login import log_in
 
     return log_in(settings)
 
@@ -78,7 +78,7 @@ def worker(ctx: click.Context, *, burst: bool) -> None:
     Example: bulkrsvp worker | tee worker.log
     Example: bulkrsvp worker --burst
     """
-    from worker.main import nothing_left, run_worker
+    from worker.process.main import nothing_left, run_worker
 
     settings = Settings.load(for_calls=True)
     ctx.exit(asyncio.run(run_worker(settings, sys.stdout, ended=nothing_left if burst else None)))
@@ -144,8 +144,8 @@ def _run(
     following: bool,
 ) -> tuple[Batch, Pauses]:
     """Work a checked file off, on an embedded Redis where the settings name none."""
-    from worker.embedded import EmbeddedRedis
-    from worker.oneshot import run_batch
+    from worker.process.embedded import EmbeddedRedis
+    from worker.process.oneshot import run_batch
 
     folder = state if settings.redis_url is None else None
     with ExitStack() as parts:
@@ -282,8 +282,8 @@ def demo(ctx: click.Context, responses: int, *, leavers: bool) -> None:
     Example: bulkrsvp demo
     Example: bulkrsvp demo --leavers
     """
-    from worker.demo import show_demo
-    from worker.demo_leavers import show_leavers
+    from worker.demo.leavers import show_leavers
+    from worker.demo.responses import show_demo
 
     if leavers:
         show_leavers()

@@ -7,7 +7,7 @@ writes compares what he has read, and records that are put away meanwhile are re
 
 from typing import Any, Final
 
-from jobs.ledger.archive import ARCHIVE
+from jobs.ledger.forms.archive import ARCHIVE
 
 FIELDS_AT_ONCE: Final = 2_500
 """Fields in one step: some milliseconds of Redis. A usual slice has fewer, and takes one."""

@@ -8,11 +8,10 @@ from typing import Any, Final, Self
 from arq.connections import ArqRedis
 
 from config.settings import Settings
-from jobs.batch import check_batch_id, draft
-from jobs.connection import Logins, no_login
-from jobs.ledger.batches import Batches
-from jobs.ledger.facts import Batch
-from jobs.ledger.pauses import Pauses
+from jobs.draft.draft import check_batch_id, draft
+from jobs.ledger.batches.pauses import Pauses
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Batch
 from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.ledger import open_ledger
 from jobs.operations.plans import read_plan
@@ -21,9 +20,10 @@ from jobs.operations.retry import UNSENT, Choice, Retried, queue_again
 from jobs.operations.status import describe, read_status
 from jobs.operations.submit import Submitted, Wishes, queue_batch
 from jobs.outcome import Outcome
-from jobs.response import Response
-from jobs.rows import Row
-from jobs.selection import Selection
+from jobs.redis.connection import Logins, no_login
+from jobs.rows.reading import Row
+from jobs.rows.response import Response
+from jobs.rows.selection import Selection
 
 STANDARD: Final = Wishes()
 

@@ -13,10 +13,10 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from config.errors import InputError, LedgerUnreachable
-from jobs.ledger.batches import Batches, Flagged
-from jobs.ledger.listing import no_batch
-from jobs.ledger.writes import MARK_GOOD_S
-from jobs.queue import Queue
+from jobs.ledger.batches.listing import no_batch
+from jobs.ledger.batches.store import Batches, Flagged
+from jobs.ledger.queue import Queue
+from jobs.ledger.slices.writes import MARK_GOOD_S
 from jobs.quoting import refusal
 from jobs.signals import is_cut_off
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 
 from arq.connections import ArqRedis
 
-from jobs.ledger.batches import Batches
-from jobs.ledger.leases import LEASE_S
-from jobs.ledger.pauses import lift_graph_pause
-from jobs.moments import now_ms
-from jobs.queue import Queue
+from jobs.ledger.batches.pauses import lift_graph_pause
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.queue import Queue
+from jobs.ledger.workers.leases import LEASE_S
+from jobs.times import now_ms
 
 
 async def resume_graph(

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from arq.connections import ArqRedis
 
 from config.settings import Settings
-from jobs.connection import Logins, connected, no_login, reach
-from jobs.ledger.batches import Batches
+from jobs.ledger.batches.store import Batches
+from jobs.redis.connection import Logins, connected, no_login, reach
 
 
 @asynccontextmanager

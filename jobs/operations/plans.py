@@ -1,11 +1,11 @@
 """Plans: what one lists becomes a batch of its own, and nothing that was found since."""
 
 from config.errors import InputError
-from jobs.batch import Draft, draft
-from jobs.ledger.batches import Batches
-from jobs.ledger.entries import Entry, row_order
+from jobs.draft.draft import Draft, draft
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.entries import Entry, row_order
 from jobs.outcome import Outcome
-from jobs.rows import Row
+from jobs.rows.reading import Row
 
 
 async def read_plan(batches: Batches, plan: str) -> Draft:

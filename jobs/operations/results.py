@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.ledger.batches import Batches
-from jobs.ledger.entries import Entry, row_order
-from jobs.moments import write_moment
-from jobs.parsing import COLUMNS, RESULT_KEYS, TOLD
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.entries import Entry, row_order
 from jobs.quoting import cell
-from jobs.response import TimeSlot
-from jobs.table import WINDOW
+from jobs.rows.jsonl import COLUMNS, RESULT_KEYS, TOLD
+from jobs.rows.response import TimeSlot
+from jobs.rows.table import WINDOW
+from jobs.times import write_moment
 
 SHOWING: Final = ("subject", "start", "organizer")
 """What is told of an event that was found, or looked at for a plan."""

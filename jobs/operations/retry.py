@@ -12,14 +12,14 @@ from typing import Final
 from arq.connections import ArqRedis
 
 from config.errors import InputError
-from jobs.ledger.batches import Batches
-from jobs.ledger.entries import Entry
-from jobs.ledger.facts import Batch
-from jobs.ledger.retries import REOPENED_AT_ONCE, Retries
-from jobs.moments import now_ms
+from jobs.ledger.batches.retries import REOPENED_AT_ONCE, Retries
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Batch
+from jobs.ledger.forms.entries import Entry
+from jobs.ledger.queue import Queue
 from jobs.outcome import Outcome
-from jobs.queue import Queue
 from jobs.storable import LAST_MS
+from jobs.times import now_ms
 
 
 @dataclass(frozen=True, slots=True)

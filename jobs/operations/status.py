@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from jobs.ledger.batches import Batches
-from jobs.ledger.facts import Batch, BatchState
-from jobs.ledger.pauses import Pauses
-from jobs.moments import now_ms, write_moment
+from jobs.ledger.batches.pauses import Pauses
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Batch, BatchState
 from jobs.storable import LAST_MS
+from jobs.times import now_ms, write_moment
 
 
 async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, Pauses]:

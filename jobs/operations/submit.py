@@ -12,13 +12,13 @@ from typing import cast
 from arq.connections import ArqRedis
 
 from config.errors import InputError
-from jobs.batch import Draft, check_batch_id, draft
-from jobs.ledger.batches import Batches, Commit
-from jobs.ledger.expired import forget_expired
-from jobs.ledger.facts import Batch, Order
-from jobs.moments import moment, now_ms
-from jobs.queue import Queue
-from jobs.rows import Format, choose_format, read_rows
+from jobs.draft.draft import Draft, check_batch_id, draft
+from jobs.ledger.batches.expired import forget_expired
+from jobs.ledger.batches.store import Batches, Commit
+from jobs.ledger.forms.batch import Batch, Order
+from jobs.ledger.queue import Queue
+from jobs.rows.reading import Format, choose_format, read_rows
+from jobs.times import moment, now_ms
 
 ALLOWED_MS = 24 * 3600 * 1000
 """How long responses may be sent where nothing else is asked for."""

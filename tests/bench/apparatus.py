@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import unquote
 
-from child import Child, Failed, Spent
-from graph_client import Counted, GraphClient
 from redis import Redis
-from rowfile import RowFile
-from yard_rows import CALLS, GRAPH_URL, REDIS_SOCKET
-from yardsticks import READ_ONLY, Yardstick
 
-from config.children import child_environment
 from config.settings import Settings
-from jobs.ledger.batches import Batches
-from jobs.ledger.facts import Batch
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Batch
 from jobs.operations.ledger import open_ledger
-from worker.embedded import EmbeddedRedis
+from tests.bench.child import Child, Failed, Spent
+from tests.bench.graph_client import Counted, GraphClient
+from tests.bench.rowfile import RowFile
+from tests.bench.yard_rows import CALLS, GRAPH_URL, REDIS_SOCKET
+from tests.bench.yardsticks import READ_ONLY, Yardstick
+from worker.process.children import child_environment
+from worker.process.embedded import EmbeddedRedis
 
 COMMAND: Final = Path(sys.executable).parent / "bulkrsvp"
 PATIENCE_S: Final = 60.0

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from apparatus import ROUNDS, Apparatus
-from child import Spent
-from figures import Figure, Sense, medians
-from rowfile import RowFile
-from yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
+from tests.bench.apparatus import ROUNDS, Apparatus
+from tests.bench.child import Spent
+from tests.bench.figures import Figure, Sense, medians
+from tests.bench.rowfile import RowFile
+from tests.bench.yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
 
 MICROSECONDS: Final = 1e6
 SERIES: Final = "CPU for each response, microseconds"

@@ -11,16 +11,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from apparatus import LATENCY, PATIENCE_S, Apparatus
-from child import Child
-from figures import Figure
-from rowfile import RowFile
-from yardsticks import REMEMBERING_LITTLE, Yardstick
-
 from jobs.ledger import keys
-from jobs.ledger.batches import Batches
+from jobs.ledger.batches.store import Batches
 from jobs.record import QUEUED
-from jobs.response import Response
+from jobs.rows.response import Response
+from tests.bench.apparatus import LATENCY, PATIENCE_S, Apparatus
+from tests.bench.child import Child
+from tests.bench.figures import Figure
+from tests.bench.rowfile import RowFile
+from tests.bench.yardsticks import REMEMBERING_LITTLE, Yardstick
 
 LOOK_S: Final = 0.05
 RESTART_S: Final = 1.0

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
-from child import Spent
-from figures import Figure, Sense, medians
-from rowfile import RowFile
+from tests.bench.apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
+from tests.bench.child import Spent
+from tests.bench.figures import Figure, Sense, medians
+from tests.bench.rowfile import RowFile
 
 FORMS: Final = ("csv", "jsonl")
 

@@ -8,24 +8,24 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from apparatus import Apparatus
 from arq.connections import ArqRedis
-from figures import Figure
 
-from jobs.connection import connect
 from jobs.ledger import keys
-from jobs.ledger.batches import Batches
-from jobs.ledger.facts import Order
-from jobs.ledger.leases import Leases
-from jobs.ledger.open_slice import OpenSlice
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Order
+from jobs.ledger.forms.slice import Slice
 from jobs.ledger.script import Script
-from jobs.ledger.slices import Slices
-from jobs.ledger.stored import Slice
-from jobs.ledger.writes import Kind, Written
-from jobs.moments import now_ms
+from jobs.ledger.slices.open_slice import OpenSlice
+from jobs.ledger.slices.store import Slices
+from jobs.ledger.slices.writes import Kind, Written
+from jobs.ledger.workers.leases import Leases
 from jobs.operations.results import read_results
 from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Ending, Outcome, Reason
+from jobs.redis.connection import connect
+from jobs.times import now_ms
+from tests.bench.apparatus import Apparatus
+from tests.bench.figures import Figure
 
 GOAL_MS: Final = 20.0
 BATCH: Final = "b"

@@ -7,10 +7,10 @@ counts is that of four calls in flight.
 
 from collections.abc import Sequence
 
-from apparatus import LATENCY, LIMIT_S, Apparatus
-from figures import Figure
-from rowfile import RowFile
-from yardsticks import REMEMBERING_LITTLE
+from tests.bench.apparatus import LATENCY, LIMIT_S, Apparatus
+from tests.bench.figures import Figure
+from tests.bench.rowfile import RowFile
+from tests.bench.yardsticks import REMEMBERING_LITTLE
 
 
 def throttled(apparatus: Apparatus) -> list[Figure]:

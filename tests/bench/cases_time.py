@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
-from child import Child
-from figures import Figure, Sense, medians
-from rowfile import RowFile
-from yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
+from tests.bench.apparatus import IN_FLIGHT, LATENCY, LIMIT_S, ROUNDS, Apparatus
+from tests.bench.child import Child
+from tests.bench.figures import Figure, Sense, medians
+from tests.bench.rowfile import RowFile
+from tests.bench.yardsticks import BARE, REMEMBERING_LITTLE, Yardstick
 
 MEAN_S: Final = LATENCY["latency_ms"] / 1000 * math.exp(LATENCY["sigma"] ** 2 / 2)
 MAILBOX_WIDTH: Final = 4

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.request import ProxyHandler, Request, build_opener
 
-from child import Child
-from graph import Tally
+from tests.bench.child import Child
+from tests.bench.graph import Tally
 
 PATIENCE_S: Final = 30.0
 

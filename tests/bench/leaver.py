@@ -17,12 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from program import Program
-from sandbox_client import SandboxClient, running_sandbox
-
-from worker.embedded import EmbeddedRedis
+from tests.support.program import Program
+from tests.support.sandbox_client import SandboxClient, running_sandbox
+from worker.process.embedded import EmbeddedRedis
 
 EVENTS = 2_000
 DAYS = 3 * 365

@@ -16,18 +16,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import cases_cpu
-import cases_faults
-import cases_size
-import cases_steps
-import cases_throttle
-import cases_time
 import click
-import show
-from apparatus import Apparatus
-from child import Failed
-from figures import Figure
 from rich.console import Console
+
+from tests.bench import (
+    cases_cpu,
+    cases_faults,
+    cases_size,
+    cases_steps,
+    cases_throttle,
+    cases_time,
+    show,
+)
+from tests.bench.apparatus import Apparatus
+from tests.bench.child import Failed
+from tests.bench.figures import Figure
 
 Case = Callable[[Apparatus], list[Figure]]
 

@@ -10,9 +10,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from figures import Figure
 from rich.console import Console
 from rich.table import Table
+
+from tests.bench.figures import Figure
 
 COMPARED: Final = ("bulkrsvp", "aiohttp", "arq", "celery", "msgraph-sdk", "redis", "requests")
 LARGE: Final = 100

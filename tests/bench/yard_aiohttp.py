@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 
 import aiohttp
-from yard_rows import HEADERS, Wanted, calls, read_wanted
+
+from tests.bench.yard_rows import HEADERS, Wanted, calls, read_wanted
 
 
 async def send_all(wanted: Iterator[Wanted]) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import aiohttp
 from arq import Retry, create_pool
 from arq.connections import RedisSettings
-from yard_rows import HEADERS, Wanted, calls, read_wanted, redis_socket
+
+from tests.bench.yard_rows import HEADERS, Wanted, calls, read_wanted, redis_socket
 
 BUSY: Final = 429
 BROKEN: Final = 500

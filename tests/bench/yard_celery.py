@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import requests
 from celery import Celery
-from yard_rows import HEADERS, Wanted, read_wanted, redis_socket
+
+from tests.bench.yard_rows import HEADERS, Wanted, read_wanted, redis_socket
 
 BUSY: Final = 429
 BROKEN: Final = 500

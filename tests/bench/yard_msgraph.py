@@ -22,7 +22,8 @@ from msgraph.generated.users.item.events.item.decline.decline_post_request_body 
 from msgraph.generated.users.item.events.item.tentatively_accept import (
     tentatively_accept_post_request_body as tentative,
 )
-from yard_rows import GRAPH_URL, Wanted, read_wanted
+
+from tests.bench.yard_rows import GRAPH_URL, Wanted, read_wanted
 
 AT_ONCE: Final = 20
 

@@ -10,7 +10,8 @@ import sys
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
-from yard_rows import HEADERS, read_wanted
+
+from tests.bench.yard_rows import HEADERS, read_wanted
 
 RETRY = Retry(
     total=5,

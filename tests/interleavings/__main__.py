@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from contextlib import nullcontext
 from pathlib import Path
 
-from worker.embedded import EmbeddedRedis
+from worker.process.embedded import EmbeddedRedis
 
 from .broken import ALL_BROKEN
 from .explorer import Explorer, Found

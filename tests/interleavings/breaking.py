@@ -6,21 +6,21 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-import worker.alone
-import worker.call
-import worker.shift
-import worker.slice
-import worker.verdict
+import worker.graph.verdict
+import worker.slice.calls.event_call
+import worker.slice.quarantine
+import worker.slice.shift
+import worker.slice.work
 from jobs.ledger import keys
-from jobs.ledger.facts import Batch
-from jobs.ledger.retries import Retries
-from jobs.ledger.slices import Slices
-from jobs.ledger.writes import Answer, Kind, Word
+from jobs.ledger.batches.retries import Retries
+from jobs.ledger.forms.batch import Batch
+from jobs.ledger.slices.store import Slices
+from jobs.ledger.slices.writes import Answer, Kind, Word
 from jobs.operations.retry import Choice
 from jobs.outcome import Ending, Outcome
 from jobs.record import Next, Record, Step, Terms, next_step
-from worker.reply import Reply
-from worker.verdict import Judgement
+from worker.graph.reply import Reply
+from worker.graph.verdict import Judgement
 
 Patch = Callable[[], AbstractContextManager[object]]
 
@@ -39,7 +39,7 @@ def no_mark() -> AbstractContextManager[object]:
 
 def stepping(following: Callable[[Record, Terms, int], Next]) -> Patch:
     """Have the next step of a response be found so."""
-    return lambda: patch.object(worker.shift, "next_step", following)
+    return lambda: patch.object(worker.slice.shift, "next_step", following)
 
 
 def no_look(record: Record, terms: Terms, now_ms: int) -> Next:
@@ -65,25 +65,27 @@ def no_takeover() -> AbstractContextManager[object]:
     async def nothing(_: object) -> None:
         pass
 
-    return patch.object(worker.slice, "take_over", nothing)
+    return patch.object(worker.slice.work, "take_over", nothing)
 
 
 def no_permission() -> AbstractContextManager[object]:
     """Send on a mark of whatever age, with whatever lease."""
     patches = ExitStack()
     for name in ("_permitted", "_timely"):
-        patches.enter_context(patch.object(worker.call.Call, name, lambda _: True))
+        patches.enter_context(
+            patch.object(worker.slice.calls.event_call.Call, name, lambda _: True)
+        )
     return patches
 
 
 def believes_failures() -> AbstractContextManager[object]:
     """Take a 503 for a word that nothing was done."""
-    judge = worker.verdict.judge
+    judge = worker.graph.verdict.judge
 
     def credulous(reply: Reply, *told: Any) -> Judgement:
-        return worker.verdict.AGAIN if reply.status == 503 else judge(reply, *told)
+        return worker.graph.verdict.AGAIN if reply.status == 503 else judge(reply, *told)
 
-    return patch.object(worker.call, "judge", credulous)
+    return patch.object(worker.slice.calls.event_call, "judge", credulous)
 
 
 def retries_all() -> AbstractContextManager[object]:
@@ -107,9 +109,9 @@ def keeps_apart() -> AbstractContextManager[object]:
 
 def counts_early() -> AbstractContextManager[object]:
     """Count a try of a response before it is tried alone."""
-    take = worker.alone._take_noted
+    take = worker.slice.quarantine._take_noted
 
     async def early(shift: Any, answer: Any, lane: Any, entry: Any, tries: int) -> None:
         await take(shift, answer, lane, entry, max(tries, 1))
 
-    return patch.object(worker.alone, "_take_noted", early)
+    return patch.object(worker.slice.quarantine, "_take_noted", early)

@@ -12,7 +12,7 @@ from typing import Final
 from unittest.mock import patch
 
 import jobs.ledger.script
-from worker.grants import Grants
+from worker.slice.grants import Grants
 
 from .breaking import (
     Patch,

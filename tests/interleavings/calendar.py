@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from worker.reply import TransportEnd
+from worker.graph.reply import TransportEnd
 
 from .actors import Request, Told
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from jobs.ledger import keys
 from jobs.outcome import Outcome
-from jobs.selection import Selection
+from jobs.rows.selection import Selection
 
 from .client import Command
 from .ledger import Data

@@ -1,6 +1,6 @@
 """What moves actors and data: an answer, a lost connection, a command that is carried out."""
 
-from jobs.ledger.home import LOST_MS
+from jobs.ledger.workers.failover import LOST_MS
 
 from .actors import Cast, Event, Node, Op, Told
 from .client import Asked

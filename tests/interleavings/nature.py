@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-import jobs.moments
-import worker.alone
-import worker.slice
+import jobs.times
+import worker.slice.quarantine
+import worker.slice.work
 
 BEGIN_MS: Final = 1_700_000_000_000
 """Where time begins in each schedule, ms since the epoch."""
@@ -57,9 +57,11 @@ def staged(*, poison: bool) -> Iterator[None]:
     """
     ids = SimpleNamespace(urandom=NATURE.urandom)
     with (
-        patch.object(jobs.moments, "time_ns", NATURE.time_ns),
+        patch.object(jobs.times, "time_ns", NATURE.time_ns),
         patch.object(uuid, "os", ids),
-        patch.object(worker.slice, "DEATHS", 1 if poison else worker.slice.DEATHS),
-        patch.object(worker.alone, "TRIES", 1 if poison else worker.alone.TRIES),
+        patch.object(worker.slice.work, "DEATHS", 1 if poison else worker.slice.work.DEATHS),
+        patch.object(
+            worker.slice.quarantine, "TRIES", 1 if poison else worker.slice.quarantine.TRIES
+        ),
     ):
         yield

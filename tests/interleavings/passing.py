@@ -6,9 +6,9 @@ from typing import Final
 from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
-from jobs.ledger.leases import LEASE_S
-from worker.presence import BEAT_S
-from worker.rescue import ANNOUNCED_LATE_MS, ROUND_S
+from jobs.ledger.workers.leases import LEASE_S
+from worker.process.rescue import ANNOUNCED_LATE_MS, ROUND_S
+from worker.slice.lease import BEAT_S
 
 from .actors import Claim, Event, Request
 from .hands import Hands

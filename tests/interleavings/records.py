@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from jobs.ledger import keys
-from jobs.ledger.entries import Entry, read_entries
+from jobs.ledger.forms.entries import Entry, read_entries
 
 from .ledger import Data
 

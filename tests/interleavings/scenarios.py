@@ -10,15 +10,15 @@ from typing import Any, Final
 import orjson
 from arq.connections import ArqRedis
 
-from jobs.ledger.batches import Batches
-from jobs.ledger.facts import Order
-from jobs.ledger.home import SETTLED_IN_MS
-from jobs.ledger.stored import Slice
-from jobs.moments import now_ms
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.forms.batch import Order
+from jobs.ledger.forms.slice import Slice
+from jobs.ledger.queue import Queue
+from jobs.ledger.workers.failover import SETTLED_IN_MS
 from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Outcome
-from jobs.queue import Queue
+from jobs.times import now_ms
 
 from . import staff
 from .actors import Actor

@@ -14,31 +14,31 @@ from redis.exceptions import RedisError
 
 from config.errors import BulkrsvpError
 from jobs.ledger import keys
-from jobs.ledger.batches import Batches
-from jobs.ledger.crew import Crew
+from jobs.ledger.batches.store import Batches
 from jobs.ledger.foreign import Unreadable
-from jobs.ledger.home import Home
-from jobs.ledger.leases import Facts, Leases
-from jobs.ledger.slices import Slices
-from jobs.ledger.writes import Written
-from jobs.queue import Queue, job_id
-from worker.backoff import RetryBudget
-from worker.clock import Clocks
-from worker.company import Company
-from worker.complaints import Complaints
-from worker.consumer import AWAY_S, CRASHED_S, UNREADABLE_S
-from worker.credential import TokenSource
-from worker.grants import Grants
-from worker.graph import Graph
-from worker.harvest import READERS, Barn
-from worker.incoming import Intake
-from worker.means import Means
-from worker.places import Places
-from worker.presence import Presence
-from worker.rescue import Rescue
-from worker.slice import work
-from worker.throttle import Gate, Slots, Widths
-from worker.token_trial import TokenTrial
+from jobs.ledger.queue import Queue, job_id
+from jobs.ledger.slices.store import Slices
+from jobs.ledger.slices.writes import Written
+from jobs.ledger.workers.crew import Crew
+from jobs.ledger.workers.failover import Home
+from jobs.ledger.workers.leases import Facts, Leases
+from worker.graph.client import Graph
+from worker.graph.incoming import Intake
+from worker.identity.credential import TokenSource
+from worker.identity.token_trial import TokenTrial
+from worker.process.consumer import AWAY_S, CRASHED_S, UNREADABLE_S
+from worker.process.rescue import Rescue
+from worker.slice.calls.harvest import READERS, Barn
+from worker.slice.clock import Clocks
+from worker.slice.company import Company
+from worker.slice.complaints import Complaints
+from worker.slice.context import Means
+from worker.slice.grants import Grants
+from worker.slice.lease import Presence
+from worker.slice.work import work
+from worker.throttle.backoff import RetryBudget
+from worker.throttle.gate import Gate, Slots, Widths
+from worker.throttle.slots import Places
 
 from .actors import Actor, Begin, Claim
 from .client import SteppedRedis
@@ -117,7 +117,7 @@ def administrator(
 
 
 def _kept(act: Callable[[], Awaitable[None]]) -> Any:
-    """Act as `worker/main.py` has it done again and again."""
+    """Act as `worker/process/main.py` has it done again and again."""
 
     async def once() -> None:
         with suppress(RedisError, OSError, Unreadable):
@@ -181,7 +181,7 @@ def _means(actor: Actor) -> Means:
 
 @dataclass
 class _Consumer:
-    """Takes slices as `worker/consumer.py` does, one at a time and without arq."""
+    """Takes slices as `worker/process/consumer.py` does, one at a time and without arq."""
 
     actor: Actor
     means: Means

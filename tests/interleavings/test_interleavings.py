@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from readme import Readme
+
+from tests.support.docs.readme import Readme
 
 from .broken import ALL_BROKEN
 from .explorer import Explorer, Found

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from worker.reply import TransportEnd
-from worker.wire import Incoming
+from worker.graph.reply import TransportEnd
+from worker.graph.transport import Incoming
 
 from .actors import Actor, Connect, Request
 from .nature import NATURE

@@ -24,8 +24,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from config.children import child_environment
-from worker.embedded import EmbeddedRedis
+from worker.process.children import child_environment
+from worker.process.embedded import EmbeddedRedis
 
 HERE: Final = Path(__file__).parent
 COMMAND: Final = Path(sys.executable).parent / "bulkrsvp"

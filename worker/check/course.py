@@ -15,15 +15,15 @@ from config.errors import SettingsError
 from config.logs import hush_credentials
 from config.settings import VARIABLES, Settings
 from jobs.check import Check, CheckName
-from jobs.connection import connected
-from jobs.demands import check_redis
+from jobs.redis.connection import connected
+from jobs.redis.requirements import check_redis
 from worker.check.mailbox import Visit
 from worker.check.token import issued, judge_audience, judge_role, refused
-from worker.claims import Claims, read_claims
-from worker.credential import open_credential, request_token
-from worker.graph import Graph
-from worker.login import log_in
-from worker.refusal import MISSED, judge_refusal
+from worker.graph.client import Graph
+from worker.identity.claims import Claims, read_claims
+from worker.identity.credential import open_credential, request_token
+from worker.identity.redis_login import log_in
+from worker.identity.refusal import MISSED, judge_refusal
 
 CALLS: Final = 8
 """At once: a check is in no hurry, and its mailboxes may have other callers."""

@@ -1,7 +1,7 @@
 """
 Whether a mailbox can be read, and whether another is kept from us; each refusal with its hint.
 
-What a reply means is `worker/verdict.py`'s; here is said what a person should do about it.
+What a reply means is `worker/graph/verdict.py`'s; here is said what a person should do about it.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import Final
 
 from jobs.check import Check, CheckName
 from jobs.outcome import Reason
-from worker import codes
 from worker.check.token import ROLE
-from worker.claims import Claims
-from worker.refusal import Refusal
-from worker.reply import Reply
-from worker.verdict import Verdict, judge_peek
+from worker.graph import codes
+from worker.graph.reply import Reply
+from worker.graph.verdict import Verdict, judge_peek
+from worker.identity.claims import Claims
+from worker.identity.refusal import Refusal
 
 _POLICY: Final = re.compile(r"RAOP|AccessPolicy", re.IGNORECASE)
 _AUDIENCE: Final = re.compile("audience", re.IGNORECASE)

@@ -8,9 +8,9 @@ from typing import Final
 
 from config.clouds import CLOUDS
 from jobs.check import Check, CheckName
-from jobs.moments import write_local
-from worker.claims import Claims
-from worker.refusal import Refusal
+from jobs.times import write_local
+from worker.identity.claims import Claims
+from worker.identity.refusal import Refusal
 
 ROLE: Final = "Calendars.ReadWrite"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"

@@ -8,12 +8,12 @@ from redis.exceptions import RedisError
 from config.errors import SettingsError
 from config.settings import Settings
 from jobs.check import Check, CheckName
-from jobs.connection import connected
-from jobs.demands import why_unreachable
-from jobs.ledger.leases import Facts, Leases
-from jobs.moments import write_local
+from jobs.ledger.workers.leases import Facts, Leases
+from jobs.redis.connection import connected
+from jobs.redis.requirements import why_unreachable
+from jobs.times import write_local
 from worker.check.course import judge_settings
-from worker.login import log_in
+from worker.identity.redis_login import log_in
 
 _NOBODY: Final = (
     "start one: bulkrsvp worker, with the same REDIS_URL; if one is running, it stands still or is"

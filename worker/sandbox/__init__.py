@@ -5,15 +5,15 @@ It is used by `bulkrsvp sandbox`, by `bulkrsvp demo` and by the tests. It judges
 worker's and imports nothing of it: what it says Graph received is the truth to compare with.
 """
 
-from worker.sandbox.company import Company
-from worker.sandbox.entra import App
-from worker.sandbox.faults import Effect, Rule
+from worker.sandbox.calendar.company import Company
+from worker.sandbox.calendar.planting import Change, Planting, Recurrence
+from worker.sandbox.calendar.traits import Answer, EventState
+from worker.sandbox.entra.authority import App
+from worker.sandbox.entra.tokens import TokenRequest
+from worker.sandbox.graph.faults import Effect, Rule
 from worker.sandbox.journal import Duplicate, Entry, Stats
 from worker.sandbox.options import Clock, Options
-from worker.sandbox.planting import Change, Planting, Recurrence
 from worker.sandbox.server import Sandbox, serve
-from worker.sandbox.tokens import TokenRequest
-from worker.sandbox.traits import Answer, EventState
 
 __all__ = [
     "Answer",

@@ -27,11 +27,11 @@ import orjson
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from worker.sandbox.calendar import Mailbox
-from worker.sandbox.company import Company, CompanyOrder
-from worker.sandbox.faults import Rule
+from worker.sandbox.calendar.calendars import Mailbox
+from worker.sandbox.calendar.company import Company, CompanyOrder
+from worker.sandbox.calendar.planting import Planting
+from worker.sandbox.graph.faults import Rule
 from worker.sandbox.options import Options
-from worker.sandbox.planting import Planting
 from worker.sandbox.world import World
 
 PREFIX: Final = "/sandbox/"

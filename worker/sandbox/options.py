@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from worker.sandbox.retry_after import HeaderText
+from worker.sandbox.graph.retry_after import HeaderText
 
 
 @dataclass(frozen=True, slots=True)

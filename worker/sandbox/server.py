@@ -18,17 +18,17 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from jobs.signals import heeded
-from worker.sandbox.certificate import make_certificate
-from worker.sandbox.company import Company
+from worker.sandbox.calendar.company import Company
+from worker.sandbox.calendar.planting import Planting
+from worker.sandbox.calendar.traits import EventState
 from worker.sandbox.control import PREFIX, Control
-from worker.sandbox.entra import App, SimulatedEntra
-from worker.sandbox.faults import Rule
-from worker.sandbox.graph import SimulatedGraph
+from worker.sandbox.entra.authority import App, SimulatedEntra
+from worker.sandbox.entra.certificate import make_certificate
+from worker.sandbox.entra.tokens import TokenRequest
+from worker.sandbox.graph.calls import SimulatedGraph
+from worker.sandbox.graph.faults import Rule
 from worker.sandbox.journal import Entry, Stats
 from worker.sandbox.options import Clock, Options
-from worker.sandbox.planting import Planting
-from worker.sandbox.tokens import TokenRequest
-from worker.sandbox.traits import EventState
 from worker.sandbox.world import World, new_world
 
 _HOST: Final = "127.0.0.1"

@@ -8,12 +8,12 @@ import asyncio
 from dataclasses import dataclass, field
 from random import Random
 
-from worker.sandbox.calendar import Calendars
-from worker.sandbox.company import Company
-from worker.sandbox.faults import Faults
+from worker.sandbox.calendar.calendars import Calendars
+from worker.sandbox.calendar.company import Company
+from worker.sandbox.entra.tokens import Tokens
+from worker.sandbox.graph.faults import Faults
 from worker.sandbox.journal import Journal, Stats
 from worker.sandbox.options import Clock, Options
-from worker.sandbox.tokens import Tokens
 
 
 @dataclass(slots=True)

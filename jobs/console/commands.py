@@ -1,0 +1,312 @@
+"""
+The administrator's commands: submit, status, results, retry, pause, resume, cancel.
+
+Each is a thin line from click to the ledger; what they share stands in `jobs/console/common.py`.
+"""
+
+import sys
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+from arq.connections import ArqRedis
+
+from config.settings import Settings
+from jobs.console import report
+from jobs.console.apply import apply
+from jobs.console.common import (
+    UNSUCCESSFUL_EXIT,
+    queue_checked,
+    read_wishes,
+    submit_options,
+    tell_foreign,
+    watch_batch,
+    with_ledger,
+)
+from jobs.console.completion import offer_batches
+from jobs.console.offboard import offboard
+from jobs.ledger.batches.pauses import Pauses
+from jobs.ledger.batches.store import Batches
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS
+from jobs.ledger.forms.batch import Batch
+from jobs.ledger.forms.entries import Entry
+from jobs.operations.flags import Flag, cancelling, pausing, resuming
+from jobs.operations.graph_pause import resume_graph
+from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
+from jobs.operations.retry import UNSENT, Choice, queue_again
+from jobs.operations.status import describe, read_status
+from jobs.operations.submit import read_file
+from jobs.outcome import Outcome, Reason
+from jobs.private_files import open_private
+from jobs.times import now_ms
+
+STDOUT: Final = "-"
+
+RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
+"""What `retry` may queue again; the last one only when it is named."""
+
+
+@click.command()
+@click.argument("file")
+@submit_options
+@click.pass_context
+def submit(
+    ctx: click.Context,
+    *,
+    file: str,
+    form: str | None,
+    batch: str | None,
+    at: str | None,
+    deadline: str,
+    check_first: bool,
+    plan: bool,
+    dry_run: bool,
+    following: bool,
+    as_json: bool,
+) -> None:
+    """
+    Check all rows of FILE (- is standard input), queue them as one batch, print its id.
+
+    Example: bulkrsvp submit leavers.csv --dry-run
+    Example: bulkrsvp submit leavers.csv --at 2026-12-01T17:00+01:00 --watch
+    Example: bulkrsvp submit - --format jsonl --batch oslo-in-may < rows.jsonl
+    """
+    ctx.meta["file"] = file
+    settings = Settings.load()
+    wishes = read_wishes(
+        form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
+    )
+    with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
+        code = queue_checked(checked, wishes, dry_run=dry_run, following=following, as_json=as_json)
+    ctx.exit(code)
+
+
+@click.command()
+@click.argument("batch", required=False, shell_complete=offer_batches)
+@click.option("--watch", "following", is_flag=True, help="A live bar until the batch is finished.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: bool) -> None:
+    """
+    Show how BATCH stands; without BATCH, all batches.
+
+    Example: bulkrsvp status
+    Example: bulkrsvp status 5f0c9a31d2e84b67 --watch
+    Example: bulkrsvp status 5f0c9a31d2e84b67 --json | jq .outcomes
+    """
+    if following and batch is None:
+        raise click.UsageError("--watch needs a BATCH; `bulkrsvp status` lists them")
+    code = watch_batch(batch) if following and batch else 0
+    if batch is None:
+        _show_all(as_json=as_json)
+    else:
+        _show_one(batch, as_json=as_json)
+    ctx.exit(code)
+
+
+def _show_all(*, as_json: bool) -> None:
+    foreign = list[str]()
+
+    async def read(_: ArqRedis, batches: Batches) -> list[tuple[Batch, Pauses]]:
+        found = await batches.all(foreign.append)
+        paused = await batches.pauses_all([each.id for each in found], now_ms())
+        return list(zip(found, paused, strict=True))
+
+    found = with_ledger(read, writes=False)
+    tell_foreign(foreign)
+    if as_json:
+        click.echo(report.to_json([describe(batch, pauses) for batch, pauses in found]))
+    else:
+        report.show_batches(report.output(), [batch for batch, _ in found])
+        report.tell_graph_pause(report.messages(), found)
+
+
+def _show_one(batch_id: str, *, as_json: bool) -> None:
+    batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id), writes=False)
+    if as_json:
+        click.echo(report.to_json(describe(batch, pauses)))
+    else:
+        report.show_batch(report.output(), batch, pauses)
+        report.tell_graph_pause(report.messages(), [(batch, pauses)])
+
+
+@click.command()
+@click.argument("batch", shell_complete=offer_batches)
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([each.value for each in Outcome]),
+    help="Only these; may be repeated.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([each.value for each in ResultsFormat]),
+    default=ResultsFormat.TABLE.value,
+    show_default=True,
+    help="How they are written.",
+)
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(allow_dash=True),
+    default=STDOUT,
+    metavar="FILE",
+    help="Where to, for its owner only; else standard output.",
+)
+def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None:
+    """
+    Print a line for each response of BATCH: row, outcome, reason, status, request ids.
+
+    Example: bulkrsvp results 5f0c9a31d2e84b67
+    Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --outcome expired
+    Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
+    """
+    unreadable = list[Entry]()
+    found = with_ledger(
+        lambda _, batches: read_results(batches, batch, frozenset(outcomes), unreadable.append),
+        writes=False,
+    )
+    report.tell_unreadable(report.messages(), unreadable)
+    if file == STDOUT:
+        _write_results(sys.stdout, ResultsFormat(form), found)
+        return
+    try:
+        with open_private(Path(file)) as stream:
+            _write_results(stream, ResultsFormat(form), found)
+    except OSError as error:
+        raise click.FileError(file, error.strerror) from error
+
+
+def _write_results(stream: IO[str], form: ResultsFormat, found: list[dict[str, Any]]) -> None:
+    match form:
+        case ResultsFormat.TABLE:
+            report.show_results(report.output(stream), found)
+        case ResultsFormat.JSONL:
+            stream.writelines(results_jsonl(found))
+        case ResultsFormat.CSV:
+            stream.writelines(results_csv(found))
+
+
+@click.command()
+@click.argument("batch", shell_complete=offer_batches)
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([each.value for each in RETRIED]),
+    help="Only these; default failed and expired. May be repeated.",
+)
+@click.option(
+    "--reason",
+    "reasons",
+    multiple=True,
+    metavar="REASON",
+    type=click.Choice([each.value for each in Reason]),
+    help="Only with these reasons, like not_found; may be repeated.",
+)
+@click.pass_context
+def retry(
+    ctx: click.Context, batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]
+) -> None:
+    """
+    Queue failed and expired responses of BATCH again, in the same batch.
+
+    They have all attempts before them, and the batch's deadline counts from now.
+    A cancel that comes meanwhile wins.
+
+    Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
+    Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
+    """
+    choice = Choice(frozenset(outcomes) or UNSENT.outcomes, frozenset(reasons))
+    retried = with_ledger(lambda redis, batches: queue_again(redis, batches, batch, choice))
+    click.echo(f"queued {retried.count} responses of batch {batch} again", err=True)
+    if retried.paused:
+        _tell_paused(batch)
+    if retried.left:
+        click.echo(
+            f"{retried.left} more have ended, but no worker has logged it yet; "
+            "see that a worker runs, and retry again",
+            err=True,
+        )
+    if retried.cancelled:
+        click.echo(
+            f"batch {batch} was cancelled meanwhile, so nothing more was queued; "
+            "retry the rest when it has ended",
+            err=True,
+        )
+        ctx.exit(UNSUCCESSFUL_EXIT)
+
+
+@click.command()
+@click.argument("batch", shell_complete=offer_batches)
+def pause(batch: str) -> None:
+    """
+    Send nothing more of BATCH until it is resumed; what is in flight finishes.
+
+    It returns when no worker can begin to send any more, after two seconds at most.
+
+    Example: bulkrsvp pause 5f0c9a31d2e84b67
+    """
+    _hold(pausing(batch))
+    _tell_paused(batch)
+
+
+def _tell_paused(batch_id: str) -> None:
+    click.echo(f"batch {batch_id} is paused; go on with: bulkrsvp resume {batch_id}", err=True)
+
+
+@click.command()
+@click.argument("batch", required=False, shell_complete=offer_batches)
+@click.option("--graph", "everything", is_flag=True, help="End the pause of every call instead.")
+def resume(batch: str | None, *, everything: bool) -> None:
+    """
+    Go on with BATCH after a pause, or with all calls after Graph has throttled the application.
+
+    Example: bulkrsvp resume 5f0c9a31d2e84b67
+    Example: bulkrsvp resume --graph
+    """
+    if everything is (batch is not None):
+        raise click.UsageError("name a BATCH, or --graph for a pause of every call")
+    if batch is None:
+        if with_ledger(lambda redis, batches: resume_graph(redis, batches, _tell_deleted)):
+            said = "every batch goes on; mailboxes that Graph has asked to leave alone stay paused"
+        else:
+            said = "Graph is not paused as a whole; nothing was changed"
+        click.echo(said, err=True)
+        return
+    with_ledger(resuming(batch).change)
+    click.echo(f"batch {batch} goes on", err=True)
+
+
+def _tell_deleted(what: str) -> None:
+    click.echo(f"{what}; it is deleted: {WRITTEN_BY_OTHERS}", err=True)
+
+
+@click.command()
+@click.argument("batch", shell_complete=offer_batches)
+def cancel(batch: str) -> None:
+    """
+    End what has not been sent of BATCH; what is in flight finishes.
+
+    It returns when no worker can begin to send any more, after two seconds at most.
+
+    Example: bulkrsvp cancel 5f0c9a31d2e84b67
+    """
+    _hold(cancelling(batch))
+    click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
+
+
+def _hold(flag: Flag) -> None:
+    """Raise a flag and wait until it holds; whoever breaks that off is told that it is raised."""
+    try:
+        with_ledger(flag.hold)
+    except KeyboardInterrupt:
+        if flag.raised:
+            click.echo(flag.broken_off, err=True)
+        raise
+
+
+COMMANDS = (submit, offboard, apply, status, results, retry, pause, resume, cancel)
+"""What `worker/commands.py` hangs into the console command beside its own."""

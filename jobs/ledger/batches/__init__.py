@@ -1,0 +1,1 @@
+"""Batches in the ledger: made, counted, listed, reopened, and left to expire."""

@@ -1,0 +1,1 @@
+"""What the ledger stores, and how it is read back: batches, slices, records, archives."""

@@ -1,0 +1,224 @@
+"""
+What is kept of a batch as a whole: what was ordered, and what the ledger shows of it now.
+
+It reads and asks nothing itself: that is `jobs/ledger/batches/store.py`'s.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from jobs.outcome import UNSUCCESSFUL, Outcome
+from jobs.storable import stored_field, stored_moment, stored_number
+
+T = TypeVar("T")
+
+PLAIN = 1
+SELECTING = 2
+PUT_AWAY = 3
+CODED = 4
+"""
+The forms of a batch in the ledger: responses only; with selections, or a plan; whatever is in it,
+with slices whose records are put away when they are done; the same, with Graph's error codes in
+its records. New batches are of the last one.
+
+To a program that does not know form 3, what was put away would look as if it had never been
+sent; to one that does not know form 4, a record with a code is none.
+"""
+
+VERSIONS = frozenset({PLAIN, SELECTING, PUT_AWAY, CODED})
+"""What this program understands; a worker leaves batches of another form alone."""
+
+
+class BatchState(StrEnum):
+    """Where a batch stands, in the words of `status`."""
+
+    SCHEDULED = "scheduled"
+    FINDING = "finding"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """
+    What an administrator asks for with a batch; times in milliseconds since the epoch.
+
+    `allowed_ms` is how long after `not_before_ms` it may still be sent.
+    """
+
+    batch: str
+    fingerprint: str
+    total: int
+    duplicates: int
+    not_before_ms: int
+    allowed_ms: int
+    check_first: bool
+    plan: bool
+    selections: int
+
+    @property
+    def deadline_ms(self) -> int:
+        """The moment after which nothing is sent any more."""
+        return self.not_before_ms + self.allowed_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """
+    A batch as the ledger shows it now; times in milliseconds, 0 where there is none.
+
+    `cursor` is how many of its slices have been released. `expiry_since_ms` is since when they are
+    given their expiry, or kept; 0 if there is no more to do. `unreadable` counts the responses
+    whose records are none of ours, by slice, as the workers that opened these have seen them, and 1
+    for a slice that is none of ours: while there are any, the batch does not finish.
+    """
+
+    id: str
+    version: int
+    fingerprint: str
+    total: int
+    duplicates: int
+    slices: int
+    cursor: int
+    open: int
+    submitted_at_ms: int
+    not_before_ms: int
+    deadline_ms: int
+    allowed_ms: int
+    started_at_ms: int
+    finished_at_ms: int
+    check_first: bool
+    plan: bool
+    finding: int
+    paused: bool
+    cancelled: bool
+    announced: bool
+    expiry_since_ms: int
+    doubted_ms: int
+    wakes: int
+    calls: int
+    waits: int
+    outcomes: Mapping[Outcome, int]
+    unreadable: Mapping[int, int]
+
+    def state(self, now_ms: int) -> BatchState:
+        """Name its state; a cancelled batch stays `cancelled` when it has ended."""
+        if self.cancelled:
+            return BatchState.CANCELLED
+        if self.finished_at_ms:
+            return BatchState.FINISHED
+        if self.paused:
+            return BatchState.PAUSED
+        if self.not_before_ms > now_ms:
+            return BatchState.SCHEDULED
+        return BatchState.FINDING if self.finding else BatchState.RUNNING
+
+    @property
+    def successful(self) -> bool:
+        """Nothing failed, is uncertain or expired."""
+        return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
+
+    @property
+    def called_off(self) -> bool:
+        """It was cancelled, whether it has ended or not; `retry` changes only what it retries."""
+        return self.cancelled or self.outcomes.get(Outcome.CANCELLED, 0) > 0
+
+
+UNREADABLE: Final = b"unreadable:"
+"""Begins the fields of `Batch.unreadable`; `lua/unreadable.lua` knows it too."""
+
+ROWS_LACK: Final = "its rows lack a slice that it should have"
+"""What is wrong with a batch that counts more slices than it has."""
+
+_EXPIRY: Final = re.compile(rb"([0-9]+) ([a-z]+) [0-9]{1,15} ([0-9]+)")
+"""An end of the batch, what is done to the slices, for the how manieth time, and since when."""
+
+
+def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
+    """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
+
+    def read(rule: Callable[[bytes], T], field: str) -> T:
+        return stored_field(rule, facts, field.encode())
+
+    def number(field: str) -> int:
+        return read(stored_number, field)
+
+    def moment(field: str) -> int:
+        return read(stored_moment, field)
+
+    batch = Batch(
+        id=batch_id,
+        version=number("version"),
+        fingerprint=facts.get(b"fingerprint", b"").decode(),
+        total=number("total"),
+        duplicates=number("duplicates"),
+        slices=number("slices"),
+        cursor=number("cursor"),
+        open=number("open"),
+        submitted_at_ms=moment("submitted_at_ms"),
+        not_before_ms=moment("not_before_ms"),
+        deadline_ms=moment("deadline_ms"),
+        allowed_ms=number("allowed_ms"),
+        started_at_ms=moment("started_at_ms"),
+        finished_at_ms=moment("finished_at_ms"),
+        check_first=read(_flag, "check_first"),
+        plan=read(_flag, "plan"),
+        finding=number("finding"),
+        paused=read(_flag, "paused"),
+        cancelled=read(_flag, "cancelled"),
+        announced=read(_flag, "announced"),
+        expiry_since_ms=_expiry_since_ms(facts),
+        doubted_ms=moment("doubted_ms"),
+        wakes=number("wakes"),
+        calls=number("calls"),
+        waits=number("waits"),
+        outcomes={
+            outcome: count for outcome in Outcome if (count := number(f"outcome:{outcome}")) > 0
+        },
+        unreadable=_unreadable(facts),
+    )
+    _check_together(batch)
+    return batch
+
+
+def _flag(text: bytes) -> bool:
+    if text not in {b"0", b"1"}:
+        raise ValueError("no flag of ours")
+    return text == b"1"
+
+
+def _expiry_since_ms(facts: Mapping[bytes, bytes]) -> int:
+    """Read what `lua/expiry.lua` notes; what it notes of another end is over."""
+    text = facts.get(b"expiry", b"")
+    found = _EXPIRY.fullmatch(text)
+    if text and found is None:
+        raise ValueError("its expiry: none of ours")
+    if found is None or found[1] != facts.get(b"finished_at_ms") or found[2] == b"expired":
+        return 0
+    return stored_moment(found[3])
+
+
+def _unreadable(facts: Mapping[bytes, bytes]) -> dict[int, int]:
+    return {
+        stored_number(name.removeprefix(UNREADABLE)): stored_number(count)
+        for name, count in facts.items()
+        if name.startswith(UNREADABLE)
+    }
+
+
+def _check_together(batch: Batch) -> None:
+    """Raise `ValueError` where facts cannot be true together: whoever trusts them never ends."""
+    if batch.announced and not batch.finished_at_ms:
+        raise ValueError("its end is announced, and it has none")
+    slices_fit = batch.cursor <= batch.slices <= batch.total
+    if (
+        not slices_fit
+        or batch.open > batch.total
+        or max(batch.unreadable, default=-1) >= batch.slices
+    ):
+        raise ValueError("its counts of responses and slices contradict each other")

@@ -1,0 +1,1 @@
+"""Slices that are open: taken, written to, closed."""

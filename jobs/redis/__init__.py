@@ -1,0 +1,1 @@
+"""Redis itself: how it is reached, and what it must be."""

@@ -1,0 +1,59 @@
+"""Batches handled by a program, without a command."""
+
+from config.settings import Settings
+from jobs.operations import Choice, Desk, Wishes
+from jobs.outcome import Outcome
+from jobs.rows.response import Action, Response
+from jobs.rows.selection import Events, Selection
+from tests.support.awaited import awaited
+from tests.support.program import Program
+
+
+def asked(*events: str) -> list[Response]:
+    """Ask for declines of Ada's."""
+    return [
+        Response(user="ada@contoso.com", event=event, action=Action.DECLINE) for event in events
+    ]
+
+
+@awaited
+async def test_a_batch_from_submit_to_results(program: Program) -> None:
+    """What is submitted once or twice is one batch; it is held, goes on, and is told of."""
+    settings = Settings.load({"REDIS_URL": program.environment["REDIS_URL"]})
+    async with Desk.opened(settings) as desk:
+        rows = asked("E1", "E2", "not-found-1")
+        first = await desk.submit(rows, Wishes(batch="leavers"))
+        again = await desk.submit(rows, Wishes(batch="leavers"))
+        await desk.pause("leavers")
+        held = await desk.status("leavers")
+        await desk.resume("leavers")
+        await program.burst_aside()
+        ended = await desk.status("leavers")
+        failed = await desk.results("leavers", frozenset({Outcome.FAILED}))
+        retried = await desk.retry("leavers", Choice(frozenset({"failed"}), frozenset()))
+        await desk.cancel("leavers")
+        await program.burst_aside()
+        over = await desk.status("leavers")
+
+    assert (True, False, 3) == (first.created, again.created, first.total)
+    assert (True, False) == (held.batch.paused, ended.batch.paused)
+    assert {"sent": 2, "failed": 1} == ended.to_json()["outcomes"]
+    assert [("not-found-1", "not_found")] == [(each["event"], each["reason"]) for each in failed]
+    assert 1 == retried.count
+    assert {"sent": 2, "cancelled": 1} == over.to_json()["outcomes"]
+
+
+@awaited
+async def test_a_plan_is_applied(program: Program) -> None:
+    """A plan sends nothing, and what it lists is sent when it is applied; an empty one is none."""
+    settings = Settings.load({"REDIS_URL": program.environment["REDIS_URL"]})
+    everything = Selection(user="ada@contoso.com", events=Events(), action=Action.DECLINE)
+    async with Desk.opened(settings) as desk:
+        plan = await desk.submit(asked("E1"), Wishes(plan=True))
+        empty = await desk.submit([everything], Wishes(plan=True))
+        await program.burst_aside()
+        applied, nothing = await desk.apply(plan.batch), await desk.apply(empty.batch)
+
+    assert nothing is None
+    assert applied is not None
+    assert (True, 1) == (applied.created, applied.total)

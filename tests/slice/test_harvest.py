@@ -1,0 +1,108 @@
+"""Many selections that read at once share one room; none waits for another for ever."""
+
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.rows.choosing import Invitation, Kind
+from jobs.rows.selection import Window
+from worker.graph.page import Page, read_page
+from worker.slice.calls.harvest import MAX_TEXTS, ROOM, Barn, Harvest
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+WINDOW = Window(NOW, NOW + timedelta(days=1))
+
+
+def page(number: int, length: int) -> Page:
+    """Make a page with one event, whose id has a length."""
+    event = Invitation(
+        id=f"{number}".ljust(length, "x"),
+        kind=Kind.SINGLE,
+        series=None,
+        subject="",
+        start=NOW,
+        end=NOW + timedelta(hours=1),
+        all_day=False,
+        organizer="olga@fabrikam.com",
+        is_organizer=False,
+        is_cancelled=False,
+        response_requested=True,
+        response="none",
+        alone=False,
+    )
+    return Page((event,))
+
+
+def test_a_barn_that_is_full() -> None:
+    """Then the first one reads on alone, and when it is done the next one does."""
+    barn, harvests = Barn(), [Harvest(WINDOW) for _ in range(3)]
+    for harvest in harvests:
+        barn.enter(harvest)
+    assert [True] * 3 == [barn.has_room(each) for each in harvests]
+    for number, harvest in enumerate(harvests):
+        harvest.take(page(number, ROOM // 2))
+    assert [True, False, False] == [barn.has_room(each) for each in harvests]
+    barn.leave(harvests[0])
+    assert [True, False] == [barn.has_room(each) for each in harvests[1:]]
+    barn.leave(harvests[1])
+    assert barn.has_room(harvests[2])
+
+
+EVENT: dict[str, Any] = {
+    "start": {"dateTime": "2026-12-01T09:00:00.0000000", "timeZone": "UTC"},
+    "end": {"dateTime": "2026-12-01T10:00:00.0000000", "timeZone": "UTC"},
+    "subject": "Weekly",
+    "organizer": {"emailAddress": {"address": "olga@fabrikam.com"}},
+}
+FACE = "\N{GRINNING FACE}"
+EVENTS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "wide subjects": {"subject": f"{FACE}{{}}{1_000 * 'x'}"},
+    "wide organizers": {"organizer": {"emailAddress": {"address": f"{FACE}{{}}{1_000 * 'x'}"}}},
+    "odd": {"isAllDay": 1, "subject": f"{{}}{1_000 * 'x'}"},
+    "odd, alike": {"isAllDay": 1, "subject": f"{1_000 * 'x'}"},
+    "odd and wide": {"isAllDay": 1, "subject": f"{FACE}{{}}{1_000 * 'x'}"},
+    "of a series": {"seriesMasterId": f"{{}}{1_000 * 'x'}", "type": "occurrence"},
+}
+
+
+def numbered(value: Any, number: int) -> Any:
+    """Return a value with a number in each of its texts that has a place for it."""
+    if isinstance(value, dict):
+        return {key: numbered(each, number) for key, each in value.items()}
+    return value.replace("{}", str(number)) if isinstance(value, str) else value
+
+
+def pages(name: str, count: int) -> list[Page]:
+    """Make pages with one event each."""
+    event = EVENT | EVENTS[name]
+    read = [read_page(numbered(event | {"id": f"{n:0150}"}, n)) for n in range(count)]
+    return [each for each in read if each is not None]
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_weight(name: str) -> None:
+    """What is kept weighs what it takes, whatever it is."""
+    harvest = Harvest(WINDOW)
+    tracemalloc.start()
+    for each in pages(name, 2_000):
+        harvest.take(each)
+    del each
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken * 0.8 < harvest.weight < taken * 2
+    weight = harvest.weight
+    for each in pages(name, 2_000):
+        harvest.take(each)
+    assert weight == harvest.weight
+
+
+@pytest.mark.parametrize("name", ["odd", "wide subjects"])
+def test_too_much(name: str) -> None:
+    """Nothing is kept without an end, least of all what cannot be read."""
+    harvest = Harvest(WINDOW)
+    for each in pages(name, MAX_TEXTS // 1_000):
+        harvest.take(each)
+    assert harvest.overflows

@@ -1,0 +1,1 @@
+"""The demo: everything at once, on the sandbox and an embedded Redis."""

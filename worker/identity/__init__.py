@@ -1,0 +1,1 @@
+"""Tokens of Entra ID: fetched, renewed, refused, and why."""

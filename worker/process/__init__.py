@@ -1,0 +1,1 @@
+"""A worker's process: put together, started, watched, and ended."""

@@ -1,0 +1,1 @@
+"""Simulated mailboxes: their events, and what they take."""

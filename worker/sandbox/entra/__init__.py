@@ -1,0 +1,1 @@
+"""The simulated Entra ID: its certificate, tokens and errors."""

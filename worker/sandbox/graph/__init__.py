@@ -1,0 +1,1 @@
+"""The simulated Graph: its paths, replies and faults."""

@@ -1,0 +1,1 @@
+"""One slice of a batch, worked from its opening to its end; begin with `work.py`."""

@@ -1,0 +1,83 @@
+"""
+What follows a 401: another token, some patience, or a pause of everything.
+
+Whose 401 it is, the application's or one mailbox's, is `worker/identity/token_trial.py`'s to say.
+"""
+
+from http.client import UNAUTHORIZED
+from typing import Final
+
+from worker.graph import codes
+from worker.graph.reply import Reply
+from worker.graph.verdict import Judgement, Verdict
+from worker.identity.credential import TokenUnavailable
+from worker.identity.token_trial import Blame
+from worker.slice.context import Means
+from worker.slice.lane import Lane
+from worker.slice.shift import Shift
+
+RECHECK_MS: Final = 2_000
+"""How often lanes ask for a token that Graph is thought to refuse: somebody may take it yet."""
+
+
+def find_blame(
+    means: Means,
+    lane: Lane,
+    judgement: Judgement,
+    reply: Reply,
+    *,
+    token: str,
+    begun_s: float,
+) -> Blame | None:
+    """
+    Say whose fault a 401 is; None for any other reply.
+
+    Of an answer that only a call brings which was let in it is noted that the token was taken, by
+    a call that was begun at `begun_s` (monotonic).
+    """
+    if judgement.token:
+        return means.trial.judge(
+            lane.mailbox,
+            token,
+            renewed=means.tokens.is_renewed(token),
+            of_token=reply.claims is not None or (reply.code or "").casefold() in codes.TOKEN,
+            rests_s=reply.retry_after_s or 0.0,
+        )
+    if _was_let_in(reply, judgement):
+        means.trial.accepted(lane.mailbox, begun_s)
+        means.tokens.accepted(token)
+    return None
+
+
+def _was_let_in(reply: Reply, judgement: Judgement) -> bool:
+    """Whether a call came as far as the mailbox: throttling, and unknown refusals, may not."""
+    if judgement.verdict in {Verdict.SENT, Verdict.SEEN}:
+        return True
+    return (reply.code or "").casefold() in codes.REASONS and reply.status != UNAUTHORIZED
+
+
+async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Blame) -> bool:
+    """Do what a 401 wants that settles nothing; return whether its response may go on now."""
+    tokens = shift.means.tokens
+    match blame:
+        case Blame.WAIT:
+            pause_s = shift.means.trial.pause_s(lane.mailbox)
+            shift.end_lane(lane, shift.means.now_ms() + int(pause_s * 1000))
+            return False
+        case Blame.APPLICATION:
+            refused = tokens.refuse(token, reply.code or "401", reply.claims)
+            return await_token(shift, lane, refused)
+    try:
+        await tokens.renew(token, reply.claims)
+    except TokenUnavailable as unavailable:
+        return await_token(shift, lane, unavailable)
+    return True
+
+
+def await_token(shift: Shift, lane: Lane, unavailable: TokenUnavailable) -> bool:
+    """End a lane until there may be a token; return that nothing goes on before."""
+    until_ms = int(unavailable.retry_at * 1000) + 1
+    if unavailable.refusal.revocable:
+        until_ms = min(until_ms, shift.means.now_ms() + RECHECK_MS)
+    shift.end_lane(lane, until_ms)
+    return False

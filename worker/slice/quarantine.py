@@ -1,0 +1,86 @@
+"""
+Responses tried one by one, in a slice whose workers have died: the one that kills is given up.
+
+It stands outside the usual way, so that nothing of that way has to be trusted. Before a response is
+begun that is noted in the ledger, and taken back when it has lived through it. Whoever dies leaves
+the note, and with it a suspect. A suspect is tried when nothing else is under way in the process:
+only who dies then has been killed by it. Who ends in order takes the note back too.
+"""
+
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from jobs.ledger.forms.entries import Entry
+from jobs.outcome import Ending, Outcome, Reason
+from jobs.record import State, Step
+from worker.slice.insist import insist
+from worker.slice.lane import Answer, Lane
+from worker.slice.shift import Shift
+
+TRIES: Final = 3
+"""So often a response is begun alone and not lived through before it is given up."""
+
+CRASHED_MS: Final = 5_000
+"""When to come back to a response at which the program has failed."""
+
+
+async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+    """
+    Take a response while nothing else of its slice is under way; who dies leaves it as a suspect.
+
+    `answer` is the usual way to take one.
+    """
+    if _begins(shift, lane, entry):
+        await _take_noted(shift, answer, lane, entry, tries=0)
+    else:
+        await answer(lane, entry)
+
+
+async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+    """Take a suspect while nothing else is under way in this process, or give it up."""
+    if not _begins(shift, lane, entry):
+        await answer(lane, entry)
+        return
+    tries = shift.part.suspects[str(entry.row)]
+    if tries >= TRIES:
+        await _give_up(shift, entry, tries)
+        return
+    async with shift.means.company.left_alone():
+        shift.begin_anew()
+        await _take_noted(shift, answer, lane, entry, tries + 1)
+
+
+def _begins(shift: Shift, lane: Lane, entry: Entry) -> bool:
+    """Whether more is to be done for it now than to wait, or to write down its end."""
+    step = shift.next_step(entry).step
+    return step in {Step.SEND, Step.LOOK} and shift.goes_on(lane)
+
+
+async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tries: int) -> None:
+    if not shift.goes_on(lane):  # meanwhile
+        return
+    slices, row = shift.means.slices, entry.row
+    shift.trial = row
+    await insist(lambda: slices.suspect(shift.part, row, tries))
+    try:
+        await answer(lane, entry)
+    except (RedisError, OSError):  # of that it is not the cause
+        await insist(lambda: slices.acquit(shift.part, row))
+        raise
+    except Exception:
+        shift.means.log.exception("response.crashed", batch=shift.part.batch.id, row=row)
+        shift.postpone(shift.means.now_ms() + CRASHED_MS)
+    else:
+        await insist(lambda: slices.acquit(shift.part, row))
+    shift.trial = None  # not if it is cut off: then the shift takes the note back
+
+
+async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
+    """End it; each time that it was begun alone and not lived through was an attempt."""
+    # What a look has shown as not carried out since is not in doubt any more.
+    sent = entry.record.unknown_since_ms or entry.record.state is State.SENDING
+    failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
+    record = entry.record._replace(attempts=max(entry.record.attempts, tries))
+    await shift.settle(entry, record, Ending(Outcome.UNCERTAIN) if sent else failed)
+    await insist(lambda: shift.means.slices.acquit(shift.part, entry.row))

@@ -1,0 +1,47 @@
+"""
+What was left of a slice by whoever had it before, put right before anything else is done.
+
+Ends without a line are logged, marks without an end become calls of unknown outcome, and what a
+forgetful Redis calls unsent is put in doubt. A record that cannot be read is named and left alone.
+"""
+
+import asyncio
+from typing import Final
+
+from jobs.ledger.forms.entries import Entry
+from jobs.record import Record, State
+from worker.slice import log_lines
+from worker.slice.insist import insist
+from worker.slice.shift import Shift
+
+UNREADABLE_MS: Final = 60_000
+"""When to look again at a slice with a record that is none of ours: it may have been put right."""
+
+
+async def take_over(shift: Shift) -> None:
+    """Put right what was left in the slice of a shift that begins."""
+    means, part = shift.means, shift.part
+    for entry in part.unreadable:
+        means.complaints.record(part, entry)
+        shift.postpone(means.now_ms() + UNREADABLE_MS)
+    for entry in part.unlogged:
+        if entry.record.ending is not None:
+            shift.log_settled(entry)
+    if ended := part.suspects.keys() - {str(entry.row) for entry in part.entries}:
+        await insist(lambda: means.slices.acquit(part, *ended))
+    orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
+    for entry in orphans:
+        log_lines.call_lost(means.log, part, entry)
+    await shift.count_unended(orphans)
+    now_ms = means.now_ms()
+    await asyncio.gather(*(shift.note(e, _orphaned(shift, e, now_ms)) for e in orphans))
+    doubted_ms = part.doubted_ms
+    doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
+    await asyncio.gather(*(shift.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful))
+
+
+def _orphaned(shift: Shift, entry: Entry, now_ms: int) -> Record:
+    """Return what becomes of a mark whose worker died: of this response, if it was tried alone."""
+    if shift.part.suspects.get(str(entry.row), 0) > 0:
+        return entry.record.unknown(now_ms)
+    return entry.record.orphaned(now_ms, shift.means.max_attempts)

@@ -1,0 +1,1 @@
+"""Who may call, when, and how many at once."""

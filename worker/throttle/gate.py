@@ -1,0 +1,275 @@
+"""
+Who may call now: slots in this process, a lane's width, and the gate before everything.
+
+A mailbox that was throttled is paused in the ledger, for all workers. When many mailboxes are
+throttled within a second it is the app that is throttled: the gate closes for every worker, and
+opens again after one call, a probe, has gone through. Such a call is made every few minutes at
+least: that the app is throttled is our conclusion, and what Graph asked for holds for a mailbox.
+"""
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.ledger.workers.leases import Leases
+from jobs.times import write_moment
+from worker.throttle.slots import Places
+
+STORM_MS = 1_000
+STORM_MAILBOXES = 10
+"""So many mailboxes throttled within a second, and half of those called, mean the app is."""
+
+CALLED_KEPT = 10_000
+"""Mailboxes of which is remembered when they were called, and what came of it."""
+
+PROBE_EVERY_MS = 300_000
+"""The longest that everything is paused before one call tries whether it still has to be."""
+
+PROBE_AGAIN_MS = 5_000
+"""When to probe again after a call that was answered by nobody, or not by Graph."""
+
+ASK_AGAIN_MS = 500
+"""When to ask the gate again while another worker's probe is under way."""
+
+NARROWED_KEPT = 10_000
+"""Mailboxes whose narrower lanes are remembered; the oldest is forgotten first."""
+
+NARROW_MS = 600_000
+"""How long a lane stays narrower: Graph's own window of counting."""
+
+OVERBOOKED = 1.5
+"""Slices are taken for so many more calls than there are slots, so that no slot waits for one."""
+
+AHEAD_OVERBOOKED = 2.25
+"""The same for slices that go ahead of others: they need not wait until one of those is left."""
+
+READY = 1.25
+"""So many more calls than there are slots may have a mark, so that no slot waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrowed:
+    width: int
+    until_ms: int
+
+
+class Widths:
+    """How many calls a lane may have in flight: one fewer after each concurrency refusal."""
+
+    def __init__(self, full: int, now_ms: Callable[[], int]) -> None:
+        self._full = full
+        self._now_ms = now_ms
+        self._narrowed: OrderedDict[str, _Narrowed] = OrderedDict()
+
+    def of(self, mailbox: str) -> int:
+        """Return the width of a mailbox's lane."""
+        narrowed = self._narrowed.get(mailbox)
+        if narrowed is None or narrowed.until_ms <= self._now_ms():
+            return self._full
+        return narrowed.width
+
+    def narrow(self, mailbox: str) -> None:
+        """Leave one call of headroom more, for some minutes; one call is always allowed."""
+        width = max(1, self.of(mailbox) - 1)
+        self._narrowed[mailbox] = _Narrowed(width, self._now_ms() + NARROW_MS)
+        self._narrowed.move_to_end(mailbox)
+        if len(self._narrowed) > NARROWED_KEPT:
+            self._narrowed.popitem(last=False)
+
+
+class Slots:
+    """
+    The calls that this process may have in flight, and what its slices want of them.
+
+    Who wants one of the `free` slots takes one of the `ready` places before, for the mark.
+    """
+
+    def __init__(self, max_calls: int) -> None:
+        self.free = Places(max_calls)
+        self.ready = Places(math.ceil(max_calls * READY))
+        self._max_calls = max_calls
+        self._wanted: dict[Hashable, int] = {}
+
+    def want(self, who: Hashable, calls: int) -> None:
+        """Note how many calls a slice could have in flight."""
+        self._wanted[who] = calls
+
+    def change(self, who: Hashable, calls: int) -> None:
+        """Note that a slice could have so many calls more in flight, or fewer."""
+        if who in self._wanted:
+            self._wanted[who] += calls
+
+    def unwant(self, who: Hashable) -> None:
+        """Forget a slice that has been left."""
+        self._wanted.pop(who, None)
+
+    def room(self, *, ahead: bool = False) -> int:
+        """Return how many more calls slices may be taken for."""
+        limit = self._max_calls * (AHEAD_OVERBOOKED if ahead else OVERBOOKED)
+        return max(0, math.ceil(limit - sum(self._wanted.values())))
+
+
+class Leave(StrEnum):
+    """What the gate says to a call."""
+
+    OPEN = "open"
+    PROBE = "probe"
+    CLOSED = "closed"
+
+
+class Gate:
+    """The pause of everything, shared by all workers; opened by one call, the probe."""
+
+    def __init__(
+        self, leases: Leases, now_ms: Callable[[], int], log: FilteringBoundLogger
+    ) -> None:
+        self._leases = leases
+        self._now_ms = now_ms
+        self._log = log
+        self._closed_until_ms: int | None = None
+        self._probing = False
+        self._closing = False
+        self._asked = False
+        self._replies: deque[tuple[int, str | None]] = deque()
+        self._throttled: OrderedDict[str, bool] = OrderedDict()  # by the latest call
+
+    async def ask(self, worker: str) -> Leave:
+        """
+        Ask whether a call may be made now; when the pause is over, one worker's one call may.
+
+        Raises redis-py's errors.
+        """
+        if self._closed_until_ms is None:
+            return Leave.OPEN
+        if self._probing or self._closed_until_ms > self._now_ms():
+            return Leave.CLOSED
+        self._probing, claimed = True, False  # others who ask meanwhile are not to claim as well
+        try:
+            claimed = await self._claim(worker)
+        finally:
+            self._probing = claimed
+        if claimed:
+            return Leave.PROBE
+        return Leave.OPEN if self._closed_until_ms is None else Leave.CLOSED
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything is paused, as far as was known at the last heartbeat."""
+        return self._closed_until_ms is not None
+
+    async def _claim(self, worker: str) -> bool:
+        # What was known at the last heartbeat may be over: another worker's probe frees the claim
+        # when it ends, whether it has opened the gate or prolonged the pause.
+        if not await self._wants_probe():
+            return False
+        return await self._leases.claim_probe(worker) and await self._wants_probe()
+
+    async def _wants_probe(self) -> bool:
+        await self.refresh()
+        return self._closed_until_ms is not None and self._closed_until_ms <= self._now_ms()
+
+    def give_back(self, leave: Leave) -> None:
+        """Say that the call was not made after all."""
+        if leave is Leave.PROBE:
+            self._probing = False
+
+    def begun(self, mailbox: str) -> None:
+        """Note that a mailbox is called now."""
+        self._throttled[mailbox] = self._throttled.pop(mailbox, False)
+        if len(self._throttled) > CALLED_KEPT:
+            self._throttled.popitem(last=False)
+
+    def reopens_ms(self) -> int:
+        """Return when it is worth asking again, while it is closed."""
+        return max(self._closed_until_ms or 0, self._now_ms() + ASK_AGAIN_MS)
+
+    async def refresh(self) -> None:
+        """Learn what the other workers know. Raises redis-py's errors."""
+        until_ms = await self._leases.graph_paused_until_ms()
+        if until_ms is not None and until_ms > (latest_ms := self._now_ms() + PROBE_EVERY_MS):
+            until_ms = latest_ms  # an older version pauses for as long as Graph says
+            await self._leases.shorten_graph_pause(until_ms)
+        if until_ms is None and (self._closed_until_ms is not None or not self._asked):
+            await self._tell_lifted()
+            self._open()
+        self._asked = True
+        self._closed_until_ms = until_ms
+
+    async def _tell_lifted(self) -> None:
+        if (by := await self._leases.claim_lifted()) is not None:
+            self._log.info("graph.resumed", by=by)
+
+    async def replied(
+        self,
+        leave: Leave,
+        mailbox: str,
+        throttled_until_ms: int | None,
+        *,
+        went_through: bool = True,
+    ) -> None:
+        """
+        Learn from one reply: a probe that went through opens, a storm closes.
+
+        A probe that neither was throttled nor went through has shown nothing, and another one is
+        made soon. Raises redis-py's errors; then it may be said again.
+        """
+        if leave is Leave.PROBE:
+            shown_nothing = throttled_until_ms is None and not went_through
+            again_ms = self._now_ms() + PROBE_AGAIN_MS
+            await self._probed(again_ms if shown_nothing else throttled_until_ms)
+        elif self._closed_until_ms is None and self._storm(mailbox, throttled_until_ms is not None):
+            await self._close(throttled_until_ms or self._now_ms())
+
+    async def _probed(self, throttled_until_ms: int | None) -> None:
+        if throttled_until_ms is None:
+            await self._leases.open_graph()
+            self._open()
+            self._log.info("graph.resumed", by=None)
+        else:
+            await self._close(throttled_until_ms)
+        self._probing = False
+
+    async def _close(self, asked_ms: int) -> None:
+        """Pause everything until a moment that Graph asked for, or a probe that comes earlier."""
+        if self._closing:  # for another one of those that were in flight together
+            return
+        self._closing = True
+        now_ms = self._now_ms()
+        until_ms = min(asked_ms, now_ms + PROBE_EVERY_MS)
+        try:
+            await self._leases.pause_graph(until_ms)
+        finally:
+            self._closing = False
+        self._closed_until_ms = until_ms
+        self._replies.clear()
+        wait_s = round((asked_ms - now_ms) / 1000, 3)
+        self._log.warning("graph.paused", retry_after_s=wait_s, until=write_moment(until_ms))
+
+    def _open(self) -> None:
+        self._closed_until_ms = None
+        self._throttled.clear()
+
+    def _storm(self, mailbox: str, throttled: bool) -> bool:  # noqa: FBT001  # what the reply says
+        """Note a reply; say whether half of what is called is throttled, in many mailboxes."""
+        now_ms = self._now_ms()
+        again = throttled and self._throttled.get(mailbox, False)
+        self._throttled[mailbox] = throttled
+        if not again:  # a mailbox that was throttled before tells nothing new of the app
+            self._replies.append((now_ms, mailbox if throttled else None))
+        while self._replies and self._replies[0][0] < now_ms - STORM_MS:
+            self._replies.popleft()
+        if not throttled:
+            return False
+        refused = {name for _, name in self._replies if name is not None}
+        enough = len(refused) >= STORM_MAILBOXES and len(refused) * 2 >= len(self._replies)
+        return enough and self._outnumber(refused)
+
+    def _outnumber(self, refused: set[str]) -> bool:
+        """Whether they are half of those called meanwhile: refusals are faster than answers."""
+        called = [name in refused for name in self._throttled]
+        last = len(called) - called[::-1].index(True)
+        return len(refused) * 2 >= last - called.index(True)

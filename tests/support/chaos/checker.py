@@ -85,7 +85,7 @@ class Records:
     @cached_property
     def taken(self) -> Counter[Key]:
         """How often each answer was taken: so many mails the organizer got."""
-        return Counter((entry.mailbox, entry.event or "") for entry in self.journal if entry.taken)
+        return _taken(self.journal)
 
     @cached_property
     def calls(self) -> dict[str, list[Mapping[str, Any]]]:
@@ -161,9 +161,18 @@ def each_end_is_logged(records: Records) -> Iterator[str]:
 
 def nothing_is_taken_twice(records: Records) -> Iterator[str]:
     """No organizer is told an answer more than once."""
-    for key, times in records.taken.items():
+    yield from taken_twice(records.journal)
+
+
+def taken_twice(journal: Iterable[Entry]) -> Iterator[str]:
+    """Say what Graph took more than once, whatever the ledger has become."""
+    for key, times in _taken(journal).items():
         if times > 1:
             yield f"taken {times} times: {key}"
+
+
+def _taken(journal: Iterable[Entry]) -> Counter[Key]:
+    return Counter((entry.mailbox, entry.event or "") for entry in journal if entry.taken)
 
 
 def outcomes_are_true(records: Records) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.support import ROOT
 from tests.support.awaited import awaited
 
 SOURCES = [path for part in ("config", "jobs", "worker") for path in (ROOT / part).rglob("*.py")]
-WIRE = ROOT / "worker" / "wire.py"
+WIRE = ROOT / "worker" / "graph" / "transport.py"
 
 NAMES = {
     "client_proto.ResponseHandler",

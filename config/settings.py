@@ -274,7 +274,7 @@ def _variable(field: str) -> str:
 
 
 VARIABLES: dict[str, str] = {field: _variable(field) for field in Settings.model_fields}
-"""Every field and its variable; the README's table is held to it."""
+"""Every field and its variable; the table in config/README.md is held to it."""
 
 
 def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:

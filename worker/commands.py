@@ -240,7 +240,8 @@ def sandbox(graph_port: int, entra_port: int, latency_s: float) -> None:
     """
     Serve a simulated Entra ID and Graph on loopback, and print the environment to export.
 
-    Users and events behave by their names; see the README. It runs until SIGTERM.
+    Users and events behave by their names, as worker/sandbox/README.md says. It runs until
+    SIGTERM.
 
     Example: bulkrsvp sandbox --graph-port 8080
     """

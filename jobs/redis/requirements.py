@@ -133,7 +133,7 @@ def why_unreachable(error: Exception, shown_url: str) -> Check:
     what = refusal(error)
     if is_forbidden(error):
         seen = f"Redis at {shown_url} forbids this user a command or a key ({what})"
-        hint = "log in as a user who has the rights that the README lists under Redis for this"
+        hint = "log in as a user who has the rights that deploy/redis.md lists under Users"
     elif isinstance(error, ResponseError) and any(word in what for word in _CLUSTERED):
         seen, hint = f"Redis at {shown_url} is a cluster ({what})", _NO_CLUSTER
     elif isinstance(error, MasterNotFoundError):

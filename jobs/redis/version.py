@@ -29,7 +29,7 @@ not listed, like Redis 7.0, never got it.
 _UNPATCHED: Final = (
     "install Redis 6.2.20, 7.2.11, 7.4.6, 8.0.4 or 8.2.2, Valkey 7.2.11, 8.0.6 or 8.1.4, or a later"
     " one; a managed service may have patched it without a new number: ask it. Until then let"
-    " nobody log in but the users that the README lists"
+    " nobody log in but the users that deploy/redis.md lists"
 )
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 

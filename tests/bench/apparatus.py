@@ -1,7 +1,7 @@
 """
 What every case stands on: the simulated Graph, Entra ID, one Redis, and whatever runs on them.
 
-Redis writes through to the disk at each write, as the README wants it. All of it is on this
+Redis writes through to the disk at each write, as deploy/redis.md wants it. All of it is on this
 machine, so a processor that one part uses is not there for the others.
 """
 

@@ -87,7 +87,7 @@ def write_json(folder: Path, measured: Measured, *, small: bool) -> None:
 
 
 def write_table(folder: Path) -> None:
-    """Write all cases that lie in the folder as one table of Markdown, for the README."""
+    """Write all cases that lie in the folder as one table of Markdown, for this folder's page."""
     lines = ["| case | figure | value | goal | |", "|---|---|---|---|---|"]
     for path in sorted(folder.glob("*.json")):
         told = json.loads(path.read_text())

@@ -8,12 +8,12 @@ import pytest
 from click.shell_completion import get_completion_class
 
 from jobs.console.completion import offer_batches
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Pages
 from tests.support.program import COMMAND, Finished, Program
 from worker.commands import main
 from worker.process.children import child_environment
 
-README = Readme.load().text
+PAGES = Pages.load().text
 
 AWAY = "redis://127.0.0.1:1/0"
 
@@ -73,11 +73,11 @@ def test_silent_without_a_ledger(program: Program, settings: dict[str, str]) -> 
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_words(shell: str, typed: list[str], begun: str, expected: list[str]) -> None:
-    """Commands, outcomes and reasons are offered in each shell that the README names."""
+    """Commands, outcomes and reasons are offered in each shell that the pages name."""
     known = get_completion_class(shell)
     assert known is not None
     found = known(main, {}, "bulkrsvp", "_BULKRSVP_COMPLETE").get_completions(typed, begun)
     assert expected == [each.value for each in found]
-    assert f'eval "$(_BULKRSVP_COMPLETE={shell}_source bulkrsvp)"' in README or (
-        f"_BULKRSVP_COMPLETE={shell}_source bulkrsvp | source" in README
+    assert f'eval "$(_BULKRSVP_COMPLETE={shell}_source bulkrsvp)"' in PAGES or (
+        f"_BULKRSVP_COMPLETE={shell}_source bulkrsvp | source" in PAGES
     )

@@ -1,4 +1,4 @@
-"""The README says what the code does: no more, no less, and in the same words."""
+"""The pages say what the code does: no more, no less, and in the same words."""
 
 import contextlib
 import io
@@ -33,12 +33,12 @@ from jobs.rows.reading import Format, Row, read_rows
 from jobs.rows.response import Response
 from jobs.rows.selection import DEFAULT_DAYS, MAX_DAYS, MAX_SUBJECT, Events, Selection, Series
 from tests.support import ROOT
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Page, Pages
 from worker.commands import main
 from worker.graph.reply import TransportEnd
 from worker.graph.verdict import Verdict
 
-README = Readme.load()
+PAGES = Pages.load()
 COMMANDS = main.commands
 RESPONSE = Response(user="ada@contoso.com", event="AAMk=", action="decline")
 
@@ -56,13 +56,13 @@ def test_commands() -> None:
         " ".join([name, *command.collect_usage_pieces(context)]).replace("[OPTIONS] ", "")
         for name, command in COMMANDS.items()
     }
-    listed = README.table("Commands", "command").names("command")
+    listed = PAGES.table("Commands", "command").names("command")
     assert sorted(usage.removesuffix(" [OPTIONS]") for usage in usages) == sorted(listed)
 
 
 def test_options() -> None:
     """The table lists every option of every command, and nothing else."""
-    table = README.table("Commands", "option", "commands")
+    table = PAGES.table("Commands", "option", "commands")
     listed = sorted(
         (command, option)
         for option, commands in zip(table.names("option"), table.spans("commands"), strict=True)
@@ -74,7 +74,7 @@ def test_options() -> None:
 
 def test_choices_and_defaults_of_options() -> None:
     """Where an option has choices or a default, the table says them."""
-    table = README.table("Commands", "option", "commands", "meaning")
+    table = PAGES.table("Commands", "option", "commands", "meaning")
     told: dict[tuple[str, str], str] = {}
     for row, commands in zip(table.rows, table.spans("commands"), strict=True):
         told |= {(command, row[0].strip("`")): row[2] for command in commands}
@@ -106,9 +106,9 @@ def test_help_has_an_example(name: str) -> None:
     assert [] == [line for line in shown.output.splitlines() if len(line) > 80]
 
 
-@pytest.mark.parametrize("arguments", README.invocations, ids=" ".join)
+@pytest.mark.parametrize("arguments", PAGES.invocations, ids=" ".join)
 def test_invocations(arguments: list[str]) -> None:
-    """Every call of the console command in the README is one that it can be given."""
+    """Every call of the console command on the pages is one that it can be given."""
     assert_callable(arguments)
 
 
@@ -127,8 +127,8 @@ def assert_callable(arguments: list[str]) -> None:
 
 
 def test_the_times_of_the_session() -> None:
-    """What the README has a reader export settles no sooner than a call may take."""
-    exported = dict(re.findall(r"\b(BULKRSVP_\w+_S)=(\S+)", "".join(README.blocks("console"))))
+    """What a page has a reader export settles no sooner than a call may take."""
+    exported = dict(re.findall(r"\b(BULKRSVP_\w+_S)=(\S+)", "".join(PAGES.blocks("console"))))
     assert {"BULKRSVP_CALL_TIMEOUT_S", "BULKRSVP_SETTLE_S"} == set(exported)
     assert Settings.load(exported).short_settle is None
 
@@ -136,7 +136,7 @@ def test_the_times_of_the_session() -> None:
 def test_exit_codes() -> None:
     """The table lists the exit codes that there are."""
     errors = {each.exit_code for each in (InputError, SettingsError, LedgerUnreachable)}
-    table = README.table("Exit codes", "code")
+    table = PAGES.table("Exit codes", "code")
     expected = errors | {0, UNSUCCESSFUL_EXIT, INTERRUPTED}
     assert sorted(expected) == [int(row[0]) for row in table.rows]
 
@@ -146,13 +146,13 @@ def test_the_two_commands() -> None:
     check = (ROOT / ".ci" / "run").read_text()
     (install,) = re.findall(r"^pip install uv==[0-9.]+", check, re.MULTILINE)
     commands = [f"{install} && uv run {each}\n" for each in ("bulkrsvp demo", "pytest")]
-    assert commands == README.blocks("sh")[:2]
+    assert commands == Page.load("README.md").blocks("sh")[:2]
     assert commands[1] in check
 
 
 def test_settings() -> None:
     """The table lists every setting once, with its default."""
-    table = README.table("Settings", "variable", "default")
+    table = PAGES.table("Settings", "variable", "default")
     listed = dict(zip(table.names("variable"), (row[1] for row in table.rows), strict=True))
     assert len(table.rows) == len(listed)
     assert {name: default_of(field) for field, name in VARIABLES.items()} == listed
@@ -174,7 +174,7 @@ def default_of(field: str) -> str:
 
 def test_choices_of_settings() -> None:
     """Where a setting is one of a few words, its meaning lists them."""
-    table = README.table("Settings", "variable", "default", "meaning")
+    table = PAGES.table("Settings", "variable", "default", "meaning")
     meanings = dict(zip(table.names("variable"), table.spans("meaning"), strict=True))
     for field, name in VARIABLES.items():
         assert choices_in(Settings.model_fields[field].annotation) <= set(meanings[name])
@@ -191,15 +191,15 @@ def choices_in(annotation: Any) -> set[str]:
 
 def test_no_other_setting() -> None:
     """No variable is named anywhere that is none."""
-    named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]*", README.text))
+    named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]*", PAGES.text))
     assert named == set(VARIABLES.values())
 
 
 def test_row_fields() -> None:
     """The tables list the fields of responses and selections, under the names of the file."""
     names = dict.fromkeys([*names_of(Response), *names_of(Selection)])
-    assert list(names) == README.table("Rows", "field").names("field")
-    events = README.table("Rows that find their events", "in `events`")
+    assert list(names) == PAGES.table("Rows", "field").names("field")
+    events = PAGES.table("Rows that find their events", "in `events`")
     assert names_of(Events) == events.names("in `events`")
 
 
@@ -210,7 +210,7 @@ def names_of(model: type[BaseModel]) -> list[str]:
 
 def test_limits_of_windows() -> None:
     """The table says how long a window is, and how long it may be."""
-    table = README.table("Rows that find their events", "in `events`", "rule")
+    table = PAGES.table("Rows that find their events", "in `events`", "rule")
     rules = dict(zip(table.names("in `events`"), (row[1] for row in table.rows), strict=True))
     assert f"default {DEFAULT_DAYS} days" in rules["to"]
     assert f"at most {MAX_DAYS:,} days" in rules["to"]
@@ -220,22 +220,22 @@ def test_limits_of_windows() -> None:
 
 def test_csv_columns() -> None:
     """The table lists the columns of CSV, and each belongs to a field."""
-    table = README.table("Rows", "CSV column", "field")
-    fields = README.table("Rows", "field").names("field")
+    table = PAGES.table("Rows", "CSV column", "field")
+    fields = PAGES.table("Rows", "field").names("field")
     assert list(COLUMNS) == table.names("CSV column")
     assert set(fields) == set(table.names("field"))
 
 
 def test_passed_over_columns() -> None:
     """The list of what is passed over on input is whole."""
-    line = next(line for line in README.text.splitlines() if "is passed over on input" in line)
+    line = next(line for line in PAGES.text.splitlines() if "is passed over on input" in line)
     assert RESULTS == set(re.findall(r"`(\w+)`", line)) - {"results"}
 
 
 @pytest.mark.parametrize(("language", "format"), [("csv", Format.CSV), ("json", Format.JSONL)])
 def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # the option's name
-    """The rows that the README shows are good."""
-    blocks = README.blocks(language)
+    """The rows that the pages show are good."""
+    blocks = PAGES.blocks(language)
     now = datetime(2026, 12, 1, tzinfo=UTC)
     kinds: list[list[bool | None]] = []
     for block in blocks:
@@ -248,7 +248,7 @@ def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # t
 
 def test_outcomes() -> None:
     """The table lists every outcome with each of its reasons, and nothing else."""
-    table = README.table("Outcomes", "outcome", "reason")
+    table = PAGES.table("Outcomes", "outcome", "reason")
     cells = zip(table.names("outcome"), table.spans("reason"), strict=True)
     listed = [(outcome, reasons[0] if reasons else None) for outcome, reasons in cells]
     expected = {(one.value, each.value) for one in Outcome for each in REASONS[one]}
@@ -261,29 +261,29 @@ def test_outcomes() -> None:
 
 def test_verdicts() -> None:
     """The table lists the verdicts."""
-    assert list(Verdict) == README.table("Verdicts of a call", "verdict").names("verdict")
+    assert list(Verdict) == PAGES.table("Verdicts of a call", "verdict").names("verdict")
 
 
 def test_transport_ends() -> None:
     """The table lists our own error codes."""
-    listed = README.table("Log lines", "error_code").names("error_code")
+    listed = PAGES.table("Log lines", "error_code").names("error_code")
     assert [*TransportEnd, "worker_lost"] == listed
 
 
 def test_checks() -> None:
     """The table lists what is checked, and the text each verdict."""
-    assert list(CheckName) == README.table("Before going live", "check").names("check")
-    assert set(CheckVerdict) <= set(README.spans)
+    assert list(CheckName) == PAGES.table("Before going live", "check").names("check")
+    assert set(CheckVerdict) <= set(PAGES.spans)
 
 
 def test_states() -> None:
     """The table lists the states of a batch."""
-    assert set(BatchState) == set(README.table("JSON forms", "state").names("state"))
+    assert set(BatchState) == set(PAGES.table("JSON forms", "state").names("state"))
 
 
 def test_json_forms() -> None:
     """The table lists the keys that the commands print."""
-    submit, status, results, check = README.table("JSON forms", "form", "keys").spans("keys")
+    submit, status, results, check = PAGES.table("JSON forms", "form", "keys").spans("keys")
     submitted = Submitted(batch="b", created=True, total=1, duplicates=0)
     printed = result("b", Entry(1, RESPONSE, Record()))
 

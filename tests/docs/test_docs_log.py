@@ -1,4 +1,4 @@
-"""The README's table of log lines is held to the source, and to lines that were really written."""
+"""The table of log lines is held to the source, and to lines that were really written."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +14,13 @@ from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.rows.response import Action, Response
 from tests.support.docs.log_calls import written_events
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Pages
 from worker.graph.reply import Reply
 from worker.graph.verdict import Verdict
 from worker.slice import log_lines
 
 WRITTEN = written_events()
-TABLE = Readme.load().table("Log lines", "event", "level", "when", "fields")
+TABLE = Pages.load().table("Log lines", "event", "level", "when", "fields")
 LEVELS = dict(zip(TABLE.names("event"), [row[1].split(", ") for row in TABLE.rows], strict=True))
 FIELDS = dict(zip(TABLE.names("event"), TABLE.spans("fields"), strict=True))
 

@@ -1,4 +1,4 @@
-"""What the README says of places holds: hosts, files, clouds, the sandbox, the way of imports."""
+"""What the pages say of places holds: hosts, files, clouds, the sandbox, the way of imports."""
 
 import re
 import subprocess
@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from config.clouds import CLOUDS
 from tests.support import ROOT
-from tests.support.docs.readme import Readme, anchor
+from tests.support.docs.pages import Pages
 from worker.sandbox import control
 from worker.sandbox.calendar.traits import BUSY, EVENT_TRAITS, USER_TRAITS
 
-README = Readme.load()
+PAGES = Pages.load()
 EXAMPLE_HOSTS = {"contoso.com", "localhost:6379", "learn.microsoft.com"}
 HOST = re.compile(
     r"(?://|@|\b)((?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|us|cn|co|sh|cloud)\b|localhost)(:\d+)?"
@@ -31,47 +31,39 @@ def test_clouds() -> None:
         ]
         for cloud in CLOUDS.values()
     ]
-    table = README.table("The clouds", "`BULKRSVP_CLOUD`")
+    table = PAGES.table("The clouds", "`BULKRSVP_CLOUD`")
     assert expected == [[name, *rest] for name, _, *rest in table.rows]
 
 
 def test_sandbox_events() -> None:
     """The table lists the events that behave by their names."""
-    assert list(EVENT_TRAITS) == README.table("The sandbox", "event").names("event")
+    assert list(EVENT_TRAITS) == PAGES.table("The sandbox", "event").names("event")
 
 
 def test_sandbox_users() -> None:
     """The table lists the users that behave by their names."""
-    assert [*USER_TRAITS, BUSY] == README.table("The sandbox", "user").names("user")
+    assert [*USER_TRAITS, BUSY] == PAGES.table("The sandbox", "user").names("user")
 
 
 def test_sandbox_paths() -> None:
     """The table lists the sandbox's own paths."""
     told = re.findall(r"^ +((?:GET|POST|PUT|DELETE) +/\S+)", control.__doc__ or "", re.MULTILINE)
     expected = [" ".join(path.split()) for path in told]
-    assert expected == README.table("The sandbox", "path").names("path")
+    assert expected == PAGES.table("The sandbox", "path").names("path")
 
 
 def test_files() -> None:
     """Every file and folder of ours that is named exists."""
-    named = {span for span in README.spans if FILE.fullmatch(span)}
+    named = {span for span in PAGES.spans if FILE.fullmatch(span)}
     assert "worker/slice/work.py" in named
     assert [] == [name for name in sorted(named) if not (ROOT / name).exists()]
-
-
-def test_links() -> None:
-    """Every link inside the README leads to a heading."""
-    anchors = set(map(anchor, re.findall(r"^#+ (.+)$", README.prose, re.MULTILINE)))
-    linked = set(re.findall(r"\]\(#([^)]+)\)", README.prose))
-    assert linked
-    assert linked <= anchors
 
 
 def test_hosts() -> None:
     """No host is named but Microsoft's, this machine and examples: above all no registry."""
     clouds = CLOUDS.values()
     microsoft = {urlsplit(url).netloc for c in clouds for url in (c.graph_url, c.authority)}
-    named = {host + port for host, port in HOST.findall(README.text)}
+    named = {host + port for host, port in HOST.findall(PAGES.text)}
     assert named == microsoft | EXAMPLE_HOSTS
 
 
@@ -87,5 +79,6 @@ def test_import_direction() -> None:
 
 def test_one_sentence_a_line() -> None:
     """A line of prose holds one sentence."""
-    prose = [line for line in README.prose.splitlines() if not line.startswith(("|", "#"))]
+    lines = [line for page in PAGES for line in page.prose.splitlines()]
+    prose = [line for line in lines if not line.startswith(("|", "#"))]
     assert [] == [line for line in prose if re.search(r"(?<!\d)[.!?] [A-Z`*]", line)]

@@ -20,14 +20,15 @@ from tests.support.docs.log_queries import (
     pipelines,
     shown_expressions,
 )
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Page, Pages
 from tests.support.program import Program
 from tests.support.sandbox_client import SandboxClient
 from worker.graph.verdict import Verdict
 from worker.process.log_sink import _told
 
-README = Readme.load()
-TABLE = README.table("Log lines", "event", "level", "when", "fields")
+PAGES = Pages.load()
+RUNBOOK = Page.load("deploy/monitoring/runbook.md")
+TABLE = PAGES.table("Log lines", "event", "level", "when", "fields")
 LEVELS = dict(zip(TABLE.names("event"), [row[1].split(", ") for row in TABLE.rows], strict=True))
 FIELDS = dict(zip(TABLE.names("event"), TABLE.spans("fields"), strict=True))
 HEAD = {"timestamp", "level", "event", "service"}
@@ -135,14 +136,14 @@ def test_columns_of_microsoft(query: Kql) -> None:
 
 
 def test_files() -> None:
-    """The README lists every query, and every file beside them."""
-    listed = README.table("In Log Analytics", "query").names("query")
+    """The pages list every query, and every file beside them."""
+    listed = PAGES.table("In Log Analytics", "query").names("query")
     assert sorted(listed) == [query.name for query in QUERIES]
-    others = [each for each in FOLDER.rglob("*") if each.is_file() and each.suffix != ".kql"]
+    others = [each for each in FOLDER.rglob("*") if each.suffix in {".json", ".yaml"}]
     assert [] == [
         each.name
         for each in others
-        if f"`deploy/monitoring/{each.relative_to(FOLDER)}`" not in README.text
+        if f"`deploy/monitoring/{each.relative_to(FOLDER)}`" not in PAGES.text
     ]
 
 
@@ -173,17 +174,14 @@ def test_alerts() -> None:
 def test_runbooks(alert: dict[str, dict[str, str]]) -> None:
     """An alert leads to the heading that says what to do, and the text there names it."""
     page, _, anchor = alert["annotations"]["runbook"].partition("#")
-    assert "README.md" == page
-    assert f"`{alert['alert']}`" in README.section("When something is wrong")[anchor]
+    assert RUNBOOK.name == page
+    assert f"`{alert['alert']}`" in RUNBOOK.parts()[anchor]
 
 
 def test_every_runbook_is_led_to() -> None:
     """No heading there tells of an alert that there is not."""
-    named = {
-        name
-        for t in README.section("When something is wrong").values()
-        for name in re.findall(r"`(Bulkrsvp\w+)`", t)
-    }
+    parts = RUNBOOK.parts().values()
+    named = {name for part in parts for name in re.findall(r"`(Bulkrsvp\w+)`", part)}
     assert named == {each["alert"] for each in ALERTS}
 
 

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support import ROOT
 from tests.support.docs.dockerfile import DEPLOY, requirements
+from tests.support.docs.pages import Pages
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RENEW = (ROOT / ".ci" / "renew").read_text()
@@ -45,8 +46,9 @@ def test_what_builds_is_tested() -> None:
 def test_every_install_says_its_versions() -> None:
     """Whatever is installed by a command comes in one version of uv, by it, or by a lock."""
     newest = ROOT / ".ci" / "newest"  # its purpose is to have no versions
-    files = [ROOT / "README.md", *(ROOT / ".ci").iterdir(), *DEPLOY.rglob("*")]
+    files = [*(ROOT / ".ci").iterdir(), *DEPLOY.rglob("*")]
     texts = [path.read_text() for path in files if path.is_file() and path != newest]
+    texts += [page.text for page in Pages.load()]
     lines = [line for text in texts for line in text.splitlines() if "pip install" in line]
     pins = {pin for line in lines for pin in re.findall(r"\buv==[0-9.]+", line)}
     said = re.compile(

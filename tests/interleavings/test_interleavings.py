@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Pages
 
 from .broken import ALL_BROKEN
 from .explorer import Explorer, Found
@@ -91,21 +91,21 @@ def test_what_is_broken_is_found(redis_url: str, name: str, record_property: Fig
         words, wrong = explorer.replay(found.schedule)
     with exploring(redis_url, broken.scenario) as whole:
         _, nothing = whole.replay(found.schedule)
-    table = Readme.load().table("All orders of events", "broken", "steps", "what is wrong then")
+    table = Pages.load().table("All orders of events", "broken", "steps", "what is wrong then")
     assert [f"`{name}`", str(len(words)), found.broken] in table.rows
     assert (wrong, words) == (found.broken, found.words)
     assert not nothing
     record_property("found", f"after {len(words)} steps, {found.states:,} states: {wrong}")
 
 
-def test_the_readme_names_bounds_and_what_is_broken() -> None:
+def test_the_pages_name_bounds_and_what_is_broken() -> None:
     """The tables have each bound with its faults and switches, and each broken product."""
-    readme = Readme.load()
-    table = readme.table("All orders of events", "bound", "faults", "switches")
+    pages = Pages.load()
+    table = pages.table("All orders of events", "bound", "faults", "switches")
     told = {row[0].strip("`"): row[1:3] for row in table.rows}
     assert told == {
         name: [str(each.most), "any" if each.switches is None else str(each.switches)]
         for name, each in (SHORT | LONG).items()
     }
-    broken = readme.table("All orders of events", "broken", "steps")
+    broken = pages.table("All orders of events", "broken", "steps")
     assert list(ALL_BROKEN) == broken.names("broken")

@@ -1,5 +1,5 @@
 """
-Draws the README's pictures of the terminal from a real run against the sandbox.
+Draws the front page's pictures of the terminal from a real run against the sandbox.
 
     uv run python tests/pictures/make.py
 

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from config.errors import SettingsError
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Pages
 from tests.support.program import Program
 from tests.support.redis.own_redis import OwnRedis
 from tests.support.sandbox_client import SandboxClient
@@ -18,11 +18,11 @@ from tests.support.small_ledger import listening
 from tests.support.waiting import wait_until
 from worker.process.liveness import LivenessFile
 
-PROBE = next(block for block in Readme.load().blocks("sh") if "-newermt" in block)
+PROBE = next(block for block in Pages.load().blocks("sh") if "-newermt" in block)
 
 
 def probe(path: Path) -> bool:
-    """Run the probe that the README shows."""
+    """Run the probe that the pages show."""
     environment = {**os.environ, "BULKRSVP_LIVENESS_FILE": str(path)}
     return 0 == subprocess.run(["sh", "-c", PROBE], env=environment, check=False).returncode
 

@@ -102,7 +102,7 @@ async def test_a_user_without_a_command(tmp_path: Path) -> None:
         with Redis.from_url(server.url) as admin:
             admin.execute_command("ACL SETUSER u on >secret ~* +@all -eval")
         redis = connect(server.url.replace("?", "?username=u&password=secret&"))
-        expected = r"redis://x forbids this user a command.*'eval'.*README lists"
+        expected = r"redis://x forbids this user a command.*'eval'.*deploy/redis.md lists"
         with pytest.raises(LedgerUnreachable, match=expected):
             await reach(redis, "redis://x")
         await redis.aclose(close_connection_pool=True)

@@ -1,4 +1,4 @@
-"""The users of Redis that the README describes: what they may do is enough, and no more."""
+"""The users of Redis that the pages describe: what they may do is enough, and no more."""
 
 import re
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from jobs.redis.connection import connect
 from jobs.redis.requirements import ADMINISTRATORS, COMMANDS, WORKERS, check_redis
 from tests.support.awaited import awaited
 from tests.support.chaos.scenario import rows_of
-from tests.support.docs.readme import Readme
+from tests.support.docs.pages import Pages
 from tests.support.program import Program
 from tests.support.redis.own_redis import OwnRedis
 from tests.support.waiting import PATIENCE_S
 from worker.commands import main
 from worker.process.children import child_environment
 
-LINES = re.findall(r"^ACL SETUSER .*$", Readme.load().text, re.MULTILINE)
+LINES = re.findall(r"^ACL SETUSER .*$", Pages.load().text, re.MULTILINE)
 WORKER, ADMINISTRATOR, WATCHER = LINES
 PASSWORD = "never-used-elsewhere"
 SELDOM = {"ping", "select", "psetex", "pexpire", "get", "scan", "del", "discard", "config"}
@@ -35,7 +35,7 @@ ALONE = {"ping", "info", "select", "multi", "exec", "discard"}
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """Run a Redis with the users that the README describes."""
+    """Run a Redis with the users that the pages describe."""
     server = OwnRedis(tmp_path / "own")
     server.start()
     for line in LINES:
@@ -69,7 +69,7 @@ def ask(program: Program, redis: OwnRedis, line: str, *arguments: str) -> Result
 
 
 def test_users(program: Program, own_redis: OwnRedis) -> None:
-    """Whole batches go through under the README's users; nothing is denied, nothing is spare."""
+    """Whole batches go through under the described users; nothing is denied, nothing is spare."""
     as_administrator = {"REDIS_URL": url_of(own_redis, ADMINISTRATOR)}
     desk = Program(program.environment | as_administrator, program.folder)
     program.environment["REDIS_URL"] = url_of(own_redis, WORKER)
@@ -130,7 +130,7 @@ def test_who_watches_changes_nothing(program: Program, own_redis: OwnRedis) -> N
     assert [4] * 10 == [each.exit_code for each in refused]
     for told in (each.stderr for each in refused):
         assert "forbids this user a command or a key" in told
-        assert "the rights that the README lists under Redis" in told
+        assert "the rights that deploy/redis.md lists under Users" in told
         assert PASSWORD not in told
 
 
@@ -142,7 +142,7 @@ def stored(redis: OwnRedis) -> dict[bytes, bytes]:
 @pytest.mark.parametrize(("line", "others"), [(WORKER, ADMINISTRATORS), (ADMINISTRATOR, WORKERS)])
 @awaited
 async def test_the_check_knows_them(own_redis: OwnRedis, line: str, others: frozenset[str]) -> None:
-    """The README lists what the check looks for, and each of the users passes it."""
+    """The pages list what the check looks for, and each of the users passes it."""
     asked = {"config"} if line is WORKER else set[str]()  # whoever may not does without
     assert allowed(line) - asked == {name.lower() for name in COMMANDS.keys() - others} | ALONE
     redis = connect(url_of(own_redis, line))
@@ -170,7 +170,7 @@ def test_something_is_missing(
     refused = program(*command, given=row)
     assert 4 == refused.code
     assert told in refused.err
-    assert "the rights that the README lists under Redis" in refused.err
+    assert "the rights that deploy/redis.md lists under Users" in refused.err
     assert PASSWORD not in refused.err
     assert "Traceback" not in refused.err
     assert [] == own_redis.client.keys("bulkrsvp:batch*")

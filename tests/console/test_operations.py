@@ -1,12 +1,18 @@
 """Batches handled by a program, without a command."""
 
+import subprocess
+import sys
+
 from config.settings import Settings
 from jobs.operations import Choice, Desk, Wishes
 from jobs.outcome import Outcome
 from jobs.rows.response import Action, Response
 from jobs.rows.selection import Events, Selection
 from tests.support.awaited import awaited
+from tests.support.docs.pages import Page
 from tests.support.program import Program
+from tests.support.waiting import PATIENCE_S
+from worker.process.children import child_environment
 
 
 def asked(*events: str) -> list[Response]:
@@ -57,3 +63,31 @@ async def test_a_plan_is_applied(program: Program) -> None:
     assert nothing is None
     assert applied is not None
     assert (True, 1) == (applied.created, applied.total)
+
+
+def test_the_script_on_the_page(program: Program) -> None:
+    """The script that the page shows is short, and does what is said, as it stands."""
+    (script,) = Page.load("jobs/README.md").blocks("python")
+    first = run(program, script)
+    program.burst()
+    again = run(program, script)
+
+    assert len(script.splitlines()) <= 15
+    assert first.startswith("True running [")
+    assert "'outcome': None" in first
+    assert again.startswith("False finished [")
+    assert "'outcome': 'sent'" in again
+
+
+def run(program: Program, script: str) -> str:
+    """Run a script in a process of its own; return what it prints."""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=child_environment(program.environment),
+        cwd=program.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    return ran.stdout

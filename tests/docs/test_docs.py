@@ -15,13 +15,13 @@ from pydantic import BaseModel
 
 from config.clouds import CloudName
 from config.errors import InputError, LedgerUnreachable, SettingsError
-from config.settings import DEFAULT_REDIS_URL, VARIABLES, Settings
+from config.settings import DEFAULT_REDIS_URL, PREFIX, VARIABLES, Settings
 from jobs.check import Check, CheckName, CheckVerdict
 from jobs.console import report
 from jobs.console.common import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
 from jobs.draft.spool import SELECTS
 from jobs.ledger.batches.pauses import NO_PAUSES
-from jobs.ledger.forms.batch import BatchState, read_batch
+from jobs.ledger.forms.batch import VERSIONS, BatchState, read_batch
 from jobs.ledger.forms.entries import Entry
 from jobs.operations.results import result
 from jobs.operations.status import describe
@@ -192,7 +192,7 @@ def choices_in(annotation: Any) -> set[str]:
 def test_no_other_setting() -> None:
     """No variable is named anywhere that is none."""
     named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]*", PAGES.text))
-    assert named == set(VARIABLES.values())
+    assert named - {PREFIX} == set(VARIABLES.values())
 
 
 def test_row_fields() -> None:
@@ -228,7 +228,7 @@ def test_csv_columns() -> None:
 
 def test_passed_over_columns() -> None:
     """The list of what is passed over on input is whole."""
-    line = next(line for line in PAGES.text.splitlines() if "is passed over on input" in line)
+    line = next(line for line in PAGES.text.splitlines() if "is ignored on input" in line)
     assert RESULTS == set(re.findall(r"`(\w+)`", line)) - {"results"}
 
 
@@ -279,6 +279,11 @@ def test_checks() -> None:
 def test_states() -> None:
     """The table lists the states of a batch."""
     assert set(BatchState) == set(PAGES.table("JSON forms", "state").names("state"))
+
+
+def test_stored_forms() -> None:
+    """The table lists the forms of a batch that this program understands."""
+    assert sorted(VERSIONS) == [int(row[0]) for row in PAGES.table("Forms", "form").rows]
 
 
 def test_json_forms() -> None:

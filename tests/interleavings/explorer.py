@@ -111,13 +111,15 @@ class _Points:
 
 
 class Explorer:
-    """Explores one scenario on one Redis."""
+    """Explores one scenario on one Redis; `alike` is whether workers differ by their names only."""
 
-    def __init__(self, url: str, scenario: Scenario, *, merging: bool = True) -> None:
+    def __init__(
+        self, url: str, scenario: Scenario, *, merging: bool = True, alike: bool = True
+    ) -> None:
         self._scenario = scenario
         self.ledger = RealLedger(url)
         self.cast = Cast(scenario.makers(), merging=merging)
-        self._moves = Moves(self.ledger, self.cast, scenario)
+        self._moves = Moves(self.ledger, self.cast, scenario, alike=alike)
         self._claims = Claims(self.ledger.names)
         self._extras: dict[object, int] = {}
 

@@ -1,6 +1,6 @@
 """What may go wrong, one at a time: with an actor, a connection, a call, or Redis."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import partial
 
 from . import calendar as graph
@@ -21,9 +21,11 @@ class Faults:
         self._hands = hands
         self._allowed = hands.scenario.faults
 
-    def moves(self, state: State) -> Iterator[Move]:
-        """Yield them all."""
+    def moves(self, state: State, passed_over: Container[int] = ()) -> Iterator[Move]:
+        """Yield them all, but for those with some of the actors."""
         for number, person in enumerate(state.people):
+            if number in passed_over:
+                continue
             if person.mode == "alive" and not person.node.idle and not person.waits:
                 yield from self._with(state, number, person)
         if Fault.REWIND in self._allowed:

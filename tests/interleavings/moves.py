@@ -28,11 +28,15 @@ _BEATS_MS: Final = (6_000, 400)
 class Moves:
     """The rules of one scenario."""
 
-    def __init__(self, ledger: RealLedger, cast: Cast, scenario: Scenario) -> None:
+    def __init__(
+        self, ledger: RealLedger, cast: Cast, scenario: Scenario, *, alike: bool = True
+    ) -> None:
         self._scenario = scenario
         self._hands = Hands(ledger, cast, scenario)
         self._faults = Faults(self._hands)
         self._passing = Passing(self._hands)
+        self._alike = alike
+        self._begun: dict[int, Person] = {}
 
     def begin(self) -> State:
         """Return the state in which the batch is queued, and all are there."""
@@ -49,6 +53,11 @@ class Moves:
                     state = hands.part(state, number, "beat", "beat")
         submitter = hands.cast.enter("submitter", state.now_ms)
         data, _ = hands.run_out(state.data, submitter, "main", state.now_ms)
+        self._begun = {
+            number: person
+            for number, person in enumerate(state.people)
+            if person.works and person.mode == "alive"
+        }
         return state._replace(data=data, rewound=(), mover=-1, heard=())
 
     def moves(self, state: State, faults: int) -> Iterator[Move]:
@@ -62,7 +71,7 @@ class Moves:
         free = local is None and not self._is_anything_due(state)
         yield from self._passing.moves(state, free=free, faults=faults)
         if faults:
-            yield from self._faults.moves(state)
+            yield from self._faults.moves(state, self._find_alike(state))
 
     def is_over(self, state: State) -> bool:
         """Whether all is done, and nobody has anything to do any more."""
@@ -104,10 +113,23 @@ class Moves:
         return None
 
     def _steps(self, state: State) -> Iterator[Move]:
+        alike = self._find_alike(state)
         for number, person in enumerate(state.people):
+            if number in alike:
+                continue
             for op in person.node.enabled:
                 if self._may(state, person, op):
                     yield self._step(state, number, op)
+
+    def _find_alike(self, state: State) -> set[int]:
+        """
+        Return the workers to whom nothing has happened yet, but for the first of them.
+
+        They differ by their names alone, and a name is a number that chance gives: what one of
+        them could do first, another does in a schedule that is explored, under the other's name.
+        """
+        unmoved = [n for n, person in enumerate(state.people) if person == self._begun.get(n)]
+        return set(unmoved[1:]) if self._alike else set()
 
     def _step(self, state: State, number: int, op: Op) -> Move:
         person = state.people[number].name

@@ -11,7 +11,9 @@ from tests.support.docs.pages import Pages
 
 from .broken import ALL_BROKEN
 from .explorer import Explorer, Found
-from .scenarios import HARD, LONG, SHORT, WIDE, Scenario
+from .ledger import Key
+from .records import entries
+from .scenarios import BATCH, HARD, LONG, SHORT, WIDE, Scenario
 
 BOUND = WIDE if os.environ.get("INTERLEAVINGS") == "wide" else LONG
 LIMIT_S = 12 * 3600 if BOUND is WIDE else 1800
@@ -26,9 +28,11 @@ Figure = Callable[[str, object], None]
 
 
 @contextmanager
-def exploring(url: str, scenario: Scenario, *, merging: bool = True) -> Iterator[Explorer]:
+def exploring(
+    url: str, scenario: Scenario, *, merging: bool = True, alike: bool = True
+) -> Iterator[Explorer]:
     """Explore a scenario for the length of a block."""
-    explorer = Explorer(url, scenario, merging=merging)
+    explorer = Explorer(url, scenario, merging=merging, alike=alike)
     try:
         yield explorer
     finally:
@@ -69,6 +73,28 @@ def test_actors_that_stand_alike_go_on_alike(redis_url: str) -> None:
             finals.append(explorer.explore().finals)
     assert len(finals[0]) > 10
     assert finals[0] == finals[1]
+
+
+def test_workers_differ_by_their_names_only(redis_url: str) -> None:
+    """Whoever of several workers comes first, the others' schedules are the same under its name."""
+    scenario = Scenario(name="pair", workers=2, faults=HARD, most=1, switches=0)
+    ways = []
+    for alike in (True, False):
+        with exploring(redis_url, scenario, alike=alike) as explorer:
+            found = explorer.explore()
+            ends = {ending_of(explorer, keys) for keys in found.finals}
+            ways.append((ends, found.states, len(found.finals)))
+    (ends, states, finals), (all_ends, all_states, all_finals) = ways
+    assert len(ends) == 3
+    assert (ends, 2 * states - 1, 2 * finals) == (all_ends, all_states, all_finals)
+
+
+def ending_of(explorer: Explorer, keys: tuple[Key, ...]) -> tuple[object, ...]:
+    """Return how all responses have ended, without names that were given."""
+    return tuple(
+        (each.row, each.record.ending, each.record.attempts, each.record.seen, each.record.unclear)
+        for each in entries(explorer.ledger.data(keys), BATCH)
+    )
 
 
 @pytest.mark.interleavings

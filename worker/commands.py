@@ -20,15 +20,9 @@ from config.settings import Settings
 from jobs.check import Check
 from jobs.console import report
 from jobs.console.commands import COMMANDS
-from jobs.console.common import (
-    INTERRUPTED,
-    Commands,
-    check_users,
-    exit_code,
-    read_wishes,
-    submit_options,
-    tell_dry_run,
-)
+from jobs.console.group import INTERRUPTED, Commands
+from jobs.console.options import check_users, read_wishes, submit_options
+from jobs.console.submitting import exit_code, tell_dry_run
 from jobs.draft.draft import Draft
 from jobs.ledger.batches.pauses import Pauses
 from jobs.ledger.forms.batch import Batch

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from jobs.console import report
-from jobs.console.common import batch_options, queue_checked, read_wishes, with_ledger
 from jobs.console.completion import offer_batches
+from jobs.console.ledger import with_ledger
+from jobs.console.options import batch_options, read_wishes
+from jobs.console.submitting import queue_checked
 from jobs.operations.plans import read_plan
 
 

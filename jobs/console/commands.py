@@ -1,7 +1,7 @@
 """
-The administrator's commands: submit, status, results, retry, pause, resume, cancel.
+The administrator's commands that submit and ask: submit, status, results.
 
-Each is a thin line from click to the ledger; what they share stands in `jobs/console/common.py`.
+Those that change a batch stand in `jobs/console/flags.py`.
 """
 
 import sys
@@ -14,36 +14,25 @@ from arq.connections import ArqRedis
 from config.settings import Settings
 from jobs.console import report
 from jobs.console.apply import apply
-from jobs.console.common import (
-    UNSUCCESSFUL_EXIT,
-    queue_checked,
-    read_wishes,
-    submit_options,
-    tell_foreign,
-    watch_batch,
-    with_ledger,
-)
 from jobs.console.completion import offer_batches
+from jobs.console.flags import cancel, pause, resume, retry
+from jobs.console.group import tell_foreign
+from jobs.console.ledger import with_ledger
 from jobs.console.offboard import offboard
+from jobs.console.options import read_wishes, submit_options
+from jobs.console.submitting import queue_checked, watch_batch
 from jobs.ledger.batches.pauses import Pauses
 from jobs.ledger.batches.store import Batches
-from jobs.ledger.foreign import WRITTEN_BY_OTHERS
 from jobs.ledger.forms.batch import Batch
 from jobs.ledger.forms.entries import Entry
-from jobs.operations.flags import Flag, cancelling, pausing, resuming
-from jobs.operations.graph_pause import resume_graph
 from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
-from jobs.operations.retry import UNSENT, Choice, queue_again
 from jobs.operations.status import describe, read_status
 from jobs.operations.submit import read_file
-from jobs.outcome import Outcome, Reason
+from jobs.outcome import Outcome
 from jobs.private_files import open_private
 from jobs.times import now_ms
 
 STDOUT: Final = "-"
-
-RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
-"""What `retry` may queue again; the last one only when it is named."""
 
 
 @click.command()
@@ -77,7 +66,14 @@ def submit(
         form=form, batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan
     )
     with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
-        code = queue_checked(checked, wishes, dry_run=dry_run, following=following, as_json=as_json)
+        code = queue_checked(
+            checked,
+            wishes,
+            dry_run=dry_run,
+            following=following,
+            as_json=as_json,
+            settings=settings,
+        )
     ctx.exit(code)
 
 
@@ -187,125 +183,6 @@ def _write_results(stream: IO[str], form: ResultsFormat, found: list[dict[str, A
             stream.writelines(results_jsonl(found))
         case ResultsFormat.CSV:
             stream.writelines(results_csv(found))
-
-
-@click.command()
-@click.argument("batch", shell_complete=offer_batches)
-@click.option(
-    "--outcome",
-    "outcomes",
-    multiple=True,
-    type=click.Choice([each.value for each in RETRIED]),
-    help="Only these; default failed and expired. May be repeated.",
-)
-@click.option(
-    "--reason",
-    "reasons",
-    multiple=True,
-    metavar="REASON",
-    type=click.Choice([each.value for each in Reason]),
-    help="Only with these reasons, like not_found; may be repeated.",
-)
-@click.pass_context
-def retry(
-    ctx: click.Context, batch: str, outcomes: tuple[str, ...], reasons: tuple[str, ...]
-) -> None:
-    """
-    Queue failed and expired responses of BATCH again, in the same batch.
-
-    They have all attempts before them, and the batch's deadline counts from now.
-    A cancel that comes meanwhile wins.
-
-    Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
-    Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
-    """
-    choice = Choice(frozenset(outcomes) or UNSENT.outcomes, frozenset(reasons))
-    retried = with_ledger(lambda redis, batches: queue_again(redis, batches, batch, choice))
-    click.echo(f"queued {retried.count} responses of batch {batch} again", err=True)
-    if retried.paused:
-        _tell_paused(batch)
-    if retried.left:
-        click.echo(
-            f"{retried.left} more have ended, but no worker has logged it yet; "
-            "see that a worker runs, and retry again",
-            err=True,
-        )
-    if retried.cancelled:
-        click.echo(
-            f"batch {batch} was cancelled meanwhile, so nothing more was queued; "
-            "retry the rest when it has ended",
-            err=True,
-        )
-        ctx.exit(UNSUCCESSFUL_EXIT)
-
-
-@click.command()
-@click.argument("batch", shell_complete=offer_batches)
-def pause(batch: str) -> None:
-    """
-    Send nothing more of BATCH until it is resumed; what is in flight finishes.
-
-    It returns when no worker can begin to send any more, after two seconds at most.
-
-    Example: bulkrsvp pause 5f0c9a31d2e84b67
-    """
-    _hold(pausing(batch))
-    _tell_paused(batch)
-
-
-def _tell_paused(batch_id: str) -> None:
-    click.echo(f"batch {batch_id} is paused; go on with: bulkrsvp resume {batch_id}", err=True)
-
-
-@click.command()
-@click.argument("batch", required=False, shell_complete=offer_batches)
-@click.option("--graph", "everything", is_flag=True, help="End the pause of every call instead.")
-def resume(batch: str | None, *, everything: bool) -> None:
-    """
-    Go on with BATCH after a pause, or with all calls after Graph has throttled the application.
-
-    Example: bulkrsvp resume 5f0c9a31d2e84b67
-    Example: bulkrsvp resume --graph
-    """
-    if everything is (batch is not None):
-        raise click.UsageError("name a BATCH, or --graph for a pause of every call")
-    if batch is None:
-        if with_ledger(lambda redis, batches: resume_graph(redis, batches, _tell_deleted)):
-            said = "every batch goes on; mailboxes that Graph has asked to leave alone stay paused"
-        else:
-            said = "Graph is not paused as a whole; nothing was changed"
-        click.echo(said, err=True)
-        return
-    with_ledger(resuming(batch).change)
-    click.echo(f"batch {batch} goes on", err=True)
-
-
-def _tell_deleted(what: str) -> None:
-    click.echo(f"{what}; it is deleted: {WRITTEN_BY_OTHERS}", err=True)
-
-
-@click.command()
-@click.argument("batch", shell_complete=offer_batches)
-def cancel(batch: str) -> None:
-    """
-    End what has not been sent of BATCH; what is in flight finishes.
-
-    It returns when no worker can begin to send any more, after two seconds at most.
-
-    Example: bulkrsvp cancel 5f0c9a31d2e84b67
-    """
-    _hold(cancelling(batch))
-    click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
-
-
-def _hold(flag: Flag) -> None:
-    """Raise a flag and wait until it holds; whoever breaks that off is told that it is raised."""
-    try:
-        with_ledger(flag.hold)
-    except KeyboardInterrupt:
-        if flag.raised:
-            click.echo(flag.broken_off, err=True)
-        raise
 
 
 COMMANDS = (submit, offboard, apply, status, results, retry, pause, resume, cancel)

@@ -13,7 +13,8 @@ import click
 
 from config.errors import InputError
 from config.settings import Settings
-from jobs.console.common import batch_options, plan_option, queue_checked, read_wishes
+from jobs.console.options import batch_options, plan_option, read_wishes
+from jobs.console.submitting import queue_checked
 from jobs.draft.draft import check_batch_id, draft
 from jobs.operations.submit import STDIN, Wishes
 from jobs.quoting import abbreviated
@@ -83,14 +84,21 @@ def offboard(
     Example: bulkrsvp offboard ada@contoso.com --organizer internal --series occurrences
     Example: bulkrsvp offboard - --no-send-response --at 2026-12-01T17:00Z < leavers.txt
     """
-    Settings.load()
+    settings = Settings.load()
     wishes = read_wishes(batch=batch, at=at, deadline=deadline, check_first=check_first, plan=plan)
     if wishes.batch is not None:
         check_batch_id(wishes.batch)
     names = _read_users(users)
     ctx.meta["locate"] = lambda problem: _locate(problem, names)
     with draft(_rows(names, _fields(**asked), wishes), plan=wishes.plan) as checked:
-        code = queue_checked(checked, wishes, dry_run=dry_run, following=following, as_json=as_json)
+        code = queue_checked(
+            checked,
+            wishes,
+            dry_run=dry_run,
+            following=following,
+            as_json=as_json,
+            settings=settings,
+        )
     ctx.exit(code)
 
 

@@ -152,3 +152,17 @@ def looked(clients: list[dict[str, str]], database: str = "0") -> bool:
 def database(redis: Any) -> str:
     """Return the number of a client's database, as the list of clients has it."""
     return str(redis.connection_pool.connection_kwargs["db"])
+
+
+def test_submitting_with_watch_connects_no_more_often(program: Program, redis: Any) -> None:
+    """What is submitted is watched on the connections that submitted it."""
+    file = program.write("rows.jsonl", ROWS)
+    program.submit(ROWS)
+    program.burst()
+
+    def connections(*options: str) -> int:
+        before = redis.info("stats")["total_connections_received"]
+        assert 0 == program.here("submit", file, *options).code
+        return int(redis.info("stats")["total_connections_received"]) - before
+
+    assert 0 < connections("--watch") == connections()

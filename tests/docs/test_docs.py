@@ -18,7 +18,8 @@ from config.errors import InputError, LedgerUnreachable, SettingsError
 from config.settings import DEFAULT_REDIS_URL, PREFIX, VARIABLES, Settings
 from jobs.check import Check, CheckName, CheckVerdict
 from jobs.console import report
-from jobs.console.common import INTERRUPTED, UNSUCCESSFUL_EXIT, _as_json
+from jobs.console.group import INTERRUPTED
+from jobs.console.submitting import UNSUCCESSFUL_EXIT, _as_json
 from jobs.draft.spool import SELECTS
 from jobs.ledger.batches.pauses import NO_PAUSES
 from jobs.ledger.forms.batch import VERSIONS, BatchState, read_batch

@@ -12,7 +12,7 @@ from jobs.ledger.foreign import SharedUnreadable, Unreadable
 from jobs.ledger.forms.batch import VERSIONS, Batch
 from jobs.ledger.queue import Queue
 from jobs.ledger.workers.failover import Change, Recollection
-from worker.slice import log_lines
+from worker.slice.announcement import announce
 from worker.slice.context import Means
 
 ROUND_S = 1.0
@@ -171,13 +171,3 @@ class Rescue:
         await self._queue.restore(batch, sorted(lost))
         for number in sorted(lost):
             self._means.log.warning("slice.rescued", batch=batch.id, slice=number)
-
-
-async def announce(means: Means, batch_id: str) -> None:
-    """Log the end of a batch, and note that it was; one worker at a time does."""
-    if not await means.batches.claim_announcement(batch_id):
-        return
-    batch = await means.batches.find(batch_id)
-    if batch is not None and batch.finished_at_ms and not batch.announced:
-        log_lines.batch_finished(means.log, batch)
-        await means.batches.announce(batch)

@@ -19,8 +19,8 @@ from jobs.outcome import Ending
 from jobs.record import Next, Record, Step, Terms, next_step
 from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
-from worker.process.rescue import announce
 from worker.slice import log_lines
+from worker.slice.announcement import announce
 from worker.slice.context import Means
 from worker.slice.insist import insist
 from worker.slice.lane import Lane

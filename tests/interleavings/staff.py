@@ -32,7 +32,7 @@ from worker.slice.calls.harvest import READERS, Barn
 from worker.slice.clock import Clocks
 from worker.slice.company import Company
 from worker.slice.complaints import Complaints
-from worker.slice.context import Means
+from worker.slice.context import CallSide, Context, LedgerSide, Signals
 from worker.slice.grants import Grants
 from worker.slice.lease import Presence
 from worker.slice.work import work
@@ -77,16 +77,17 @@ class _Authority:
 def worker(name: str, number: int, settles_in_ms: int) -> Actor:
     """Make a worker: it takes a lease, then slice after slice."""
     actor = Actor(name, number)
-    means = _means(actor)
+    context = _context(actor)
     apart = SteppedRedis(actor.park, "rescue")
     batches = Batches(apart)
-    rescue = Rescue(replace(means, batches=batches), Queue(apart, batches))
-    consumer = _Consumer(actor, means)
-    means.presence.settles_in_ms = settles_in_ms
+    ledger = replace(context.ledger, batches=batches)
+    rescue = Rescue(replace(context, ledger=ledger), Queue(apart, batches))
+    consumer = _Consumer(actor, context)
+    context.ledger.worker_lease.settles_in_ms = settles_in_ms
 
     async def beat() -> None:
-        await means.presence.beat()
-        means.grants.forget(means.presence.noted_s)
+        await context.ledger.worker_lease.beat()
+        context.ledger.grants.forget(context.ledger.worker_lease.noted_s)
         await rescue.doubt()
 
     actor.parts = {
@@ -126,7 +127,7 @@ def _kept(act: Callable[[], Awaitable[None]]) -> Any:
     return once
 
 
-def _means(actor: Actor) -> Means:
+def _context(actor: Actor) -> Context:
     redis, beating = SteppedRedis(actor.park, "main"), SteppedRedis(actor.park, "beat")
     log, written, leases = actor.logger(), Written(), Leases(redis)
     clocks, slots = Clocks(NATURE.time_s, NATURE.time_s), Slots(MAX_CALLS)
@@ -145,15 +146,17 @@ def _means(actor: Actor) -> Means:
         random=_Even().random,
         log=log,
     )
-    return Means(
+    ledger = LedgerSide(
         slices=Slices(redis, NATURE.time_ms, written),
         leases=leases,
         batches=Batches(redis),
         crew=Crew(beating),
         home=Home(beating),
         written=written,
-        presence=Presence(Leases(beating), Facts, clocks, log),
+        worker_lease=Presence(Leases(beating), Facts, clocks, log),
         grants=Grants(),
+    )
+    calls = CallSide(
         graph=graph,
         tokens=tokens,
         trial=TokenTrial(NATURE.time_s),
@@ -166,6 +169,11 @@ def _means(actor: Actor) -> Means:
         widths=Widths(WIDTH, NATURE.time_ms),
         company=Company(),
         budget=RetryBudget(),
+        random=_Even(),
+        max_attempts=MAX_ATTEMPTS,
+        settle_ms=SETTLE_MS,
+    )
+    signals = Signals(
         draining=asyncio.Event(),
         log_lost=asyncio.Event(),
         went_back=asyncio.Event(),
@@ -173,10 +181,8 @@ def _means(actor: Actor) -> Means:
         complaints=Complaints(log),
         now_ms=NATURE.time_ms,
         clocks=clocks,
-        random=_Even(),
-        max_attempts=MAX_ATTEMPTS,
-        settle_ms=SETTLE_MS,
     )
+    return Context(ledger=ledger, calls=calls, signals=signals)
 
 
 @dataclass
@@ -184,7 +190,7 @@ class _Consumer:
     """Takes slices as `worker/process/consumer.py` does, one at a time and without arq."""
 
     actor: Actor
-    means: Means
+    context: Context
 
     def __post_init__(self) -> None:
         self._redis = SteppedRedis(self.actor.park, "queue")
@@ -192,12 +198,12 @@ class _Consumer:
 
     async def work_on(self) -> None:
         """Take a lease, then slices for ever."""
-        await self.means.presence.enlist()
+        await self.context.ledger.worker_lease.enlist()
         while True:
             batch_id, number = await self.actor.park("queue", Claim())
-            begun_as = self.means.presence.name
+            begun_as = self.context.ledger.worker_lease.name
             comeback_ms = await self._work(batch_id, number)
-            if not self.means.presence.holds(begun_as):
+            if not self.context.ledger.worker_lease.holds(begun_as):
                 continue  # it has become another worker's
             try:
                 await self._finish(job_id(batch_id, number), comeback_ms)
@@ -205,27 +211,27 @@ class _Consumer:
                 await asyncio.sleep(AWAY_S)
 
     async def _work(self, batch_id: str, number: int) -> int | None:
-        means, now_ms = self.means, self.means.now_ms
+        context, now_ms = self.context, self.context.signals.now_ms
         try:
-            comeback_ms = await work(means.for_slice(number), batch_id, number)
+            comeback_ms = await work(context.for_slice(number), batch_id, number)
         except Unreadable as error:
-            means.complaints.slice(batch_id, number, error)
+            context.signals.complaints.slice(batch_id, number, error)
             return now_ms() + int(UNREADABLE_S * 1000)
         except (RedisError, OSError) as error:
-            means.presence.away(error)
+            context.ledger.worker_lease.away(error)
             return now_ms() + int(AWAY_S * 1000)
         except Exception:
-            means.log.exception("slice.crashed", batch=batch_id, slice=number)
+            context.signals.log.exception("slice.crashed", batch=batch_id, slice=number)
             return now_ms() + int(CRASHED_S * 1000)
         if comeback_ms is None:
             with suppress(RedisError, OSError, Unreadable):
-                batch = await means.batches.find(batch_id)
+                batch = await context.ledger.batches.find(batch_id)
                 if batch is not None:
                     await self._queue.release(batch)
         return comeback_ms
 
     async def _finish(self, name: str, comeback_ms: int | None) -> None:
-        now_ms = self.means.now_ms()
+        now_ms = self.context.signals.now_ms()
         async with self._redis.pipeline(transaction=True) as pipe:
             if comeback_ms is None:
                 pipe.zrem(keys.QUEUE, name)

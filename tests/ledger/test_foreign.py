@@ -104,13 +104,13 @@ async def rounds(rig: Rig, count: int) -> None:
     """Do so many times what a worker does again and again."""
     for _ in range(count):
         try:
-            await rig.means.presence.beat()
-            await rig.means.gate.refresh()
+            await rig.context.ledger.worker_lease.beat()
+            await rig.context.calls.gate.refresh()
             await rig.rescue.doubt()
             await rig.rescue.look_round()
             await rig.rescue.strike_off()
         except Unreadable as error:  # as the process does
-            rig.means.complaints.key(str(error))
+            rig.context.signals.complaints.key(str(error))
         await rig.poll()
 
 
@@ -144,7 +144,7 @@ async def test_nonsense_is_left_alone(
                 await rounds(rig, 4)
             batch = await rig.ledger.batches.get("b")
             listed = [each.id for each in await rig.ledger.batches.all()]
-            await nothing_left(rig.means)
+            await nothing_left(rig.context)
             await rig.ledger.leases.living()
             told = Counter(events(rig.heard))
 
@@ -167,25 +167,22 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
         redis.flushdb()
         async with rigged(redis_url) as rig:
             await rig.ledger.submit(1, batch="b", not_before_ms=now_ms(), allowed_ms=10**9)
-            part = await rig.means.slices.open(rig.means.presence.name, "b", 0)
+            ledger = rig.context.ledger
+            part = await ledger.slices.open(ledger.worker_lease.name, "b", 0)
             assert part is not None
             if value is not None:
                 KEYS[key](redis, key, value)
             else:
                 redis.rpush(key, "x")
             (entry,) = part.entries
-            taken = await rig.means.leases.take(part.worker, part.holder, [MAILBOX], now_ms())
-            answer = await rig.means.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
+            taken = await ledger.leases.take(part.worker, part.holder, [MAILBOX], now_ms())
+            answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
             if answer.word is Word.WENT_BACK:
-                rig.means.went_back.set()
+                rig.context.signals.went_back.set()
                 await rig.rescue.doubt()
-                answer = await rig.means.slices.write(
-                    part, Kind.MARK, entry, entry.record.marked("g")
-                )
+                answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
             until_ms = now_ms() + 1000
-            paused_ms = await rig.means.leases.pause_mailbox(
-                "b", MAILBOX, until_ms, now_ms(), away=1
-            )
+            paused_ms = await ledger.leases.pause_mailbox("b", MAILBOX, until_ms, now_ms(), away=1)
 
         assert (key, name, {MAILBOX: 0}) == (key, name, taken.held)
         assert (key, name, Word.OK) == (key, name, answer.word)
@@ -199,10 +196,11 @@ async def test_a_pause_that_is_nonsense(redis_url: str, redis: Any) -> None:
         for value in VALUES.values():
             redis.set(keys.GRAPH, value)
             redis.set(keys.PROBE, value)  # for ever: no worker has claimed it
-            await rig.means.gate.refresh()
-            name = rig.means.presence.name
-            asked = [await rig.means.gate.ask(name) for _ in range(2)]
-            await rig.means.gate.replied(asked[-1], MAILBOX, None)
+            gate = rig.context.calls.gate
+            await gate.refresh()
+            name = rig.context.ledger.worker_lease.name
+            asked = [await gate.ask(name) for _ in range(2)]
+            await gate.replied(asked[-1], MAILBOX, None)
 
             assert [Leave.CLOSED, Leave.PROBE] == asked
             assert None is redis.get(keys.GRAPH)

@@ -154,10 +154,10 @@ async def test_no_job_is_started_without_room(redis_url: str, redis: "Redis") ->
     """While the slices under way want all calls, and while it drains, nothing is taken."""
     async with rigged(redis_url) as rig:
         await rig.submit(1)
-        rig.means.slots.want("others", 10_000)
+        rig.context.calls.slots.want("others", 10_000)
         await rig.poll()
         full = queued(redis)
-        rig.means.slots.unwant("others")
+        rig.context.calls.slots.unwant("others")
         await rig.consumer.drain(asyncio.Event(), 1)
         await rig.poll()
 
@@ -181,7 +181,7 @@ async def test_slices_are_taken_as_far_as_there_is_room(
 ) -> None:
     """Of many slices only as many are begun as would find calls; a batch's first find more."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        rig.means.slots.want("others", wanted)
+        rig.context.calls.slots.want("others", wanted)
         await rig.submit(*[1] * 8)
         proxy.fail(FIRST_STEP, Failure.HOLD)
         await rig.consumer._poll_iteration()
@@ -197,13 +197,13 @@ async def test_first_slices_do_not_wait_for_what_others_ask(redis_url: str, tmp_
     """While the answer to others' questions is held up, a batch's first slices go on."""
     async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
         await rig.ledger.submit(*[1] * (FIRST_SLICES + 1))
-        name, later = rig.means.presence.name, rig.means.for_slice(FIRST_SLICES)
+        name, later = rig.context.ledger.worker_lease.name, rig.context.for_slice(FIRST_SLICES)
         proxy.fail(keys.batch("another"), Failure.HOLD)
-        held = asyncio.create_task(later.batches.find("another"))
+        held = asyncio.create_task(later.ledger.batches.find("another"))
         await proxy.failing.wait()
-        behind = asyncio.create_task(later.slices.open(name, "b", FIRST_SLICES))
-        ahead = rig.means.for_slice(FIRST_SLICES - 1)
-        first = await asyncio.wait_for(ahead.slices.open(name, "b", 0), PATIENCE_S)
+        behind = asyncio.create_task(later.ledger.slices.open(name, "b", FIRST_SLICES))
+        ahead = rig.context.for_slice(FIRST_SLICES - 1)
+        first = await asyncio.wait_for(ahead.ledger.slices.open(name, "b", 0), PATIENCE_S)
         waited = not behind.done()
         proxy.fail(None)
         last = await behind
@@ -463,12 +463,12 @@ async def test_a_job_that_two_have_had(redis_url: str, redis: Redis) -> None:
     async with rigged(redis_url) as rig:
         await rig.submit(2, not_before_ms=now_ms(), allowed_ms=10**9)
         await rig.ledger.batches.pause("b", paused=True)
-        other = Consumer(rig.consumer.pool, rig.means, rig.queue)
+        other = Consumer(rig.consumer.pool, rig.context, rig.queue)
         name = queued(redis)[0]
         for consumer in (rig.consumer, other):
             ((_, score),) = await consumer._claim([name])
             redis.delete(in_progress_key_prefix + name)
-            consumer._begun[name] = _Begun(rig.means.presence.name, score)
+            consumer._begun[name] = _Begun(rig.context.ledger.worker_lease.name, score)
         for consumer in (rig.consumer, other):
             await consumer.run_job(name, score)
         due_ms: Any = redis.zscore(keys.QUEUE, name)

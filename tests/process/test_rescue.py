@@ -62,12 +62,12 @@ async def test_slices_that_wait_hold_up_none(redis_url: str, redis: "Redis") -> 
         released = [len(queued(redis))]
         for name in queued(redis)[:20]:
             redis.zadd(keys.QUEUE, {name: now_ms() + LATER_MS})
-        await rig.means.leases.pause_graph(now_ms() + LATER_MS)
-        await rig.means.gate.refresh()
+        await rig.context.ledger.leases.pause_graph(now_ms() + LATER_MS)
+        await rig.context.calls.gate.refresh()
         await rig.rescue.look_round()
         released.append(len(queued(redis)))
-        await rig.means.leases.open_graph()
-        await rig.means.gate.refresh()
+        await rig.context.ledger.leases.open_graph()
+        await rig.context.calls.gate.refresh()
         await rig.rescue.look_round()
 
         assert [WINDOW, WINDOW, size] == [*released, len(queued(redis))]
@@ -169,4 +169,4 @@ async def test_more_batches_than_one_round_looks_at(redis_url: str, redis: Any) 
             found.append(queued(redis))
 
         assert [[], [], ["z:0"]] == found
-        assert ([], False) == (events(rig.heard), await nothing_left(rig.means))
+        assert ([], False) == (events(rig.heard), await nothing_left(rig.context))

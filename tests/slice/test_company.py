@@ -77,13 +77,14 @@ async def test_a_long_reading_makes_way(redis_url: str) -> None:
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
         part = await rig.ledger.open()
         clock = [now_ms()]
-        shift = Shift(replace(rig.means, now_ms=lambda: clock[0]), part)
+        signals = replace(rig.context.signals, now_ms=lambda: clock[0])
+        shift = Shift(replace(rig.context, signals=signals), part)
         clock[0] += SHIFT_MS
         calls = [
             PageCall(shift, Lane("m", [], 1), part.entries[0], "https://graph", first=False)
             for _ in range(2)
         ]
-        company = rig.means.company
+        company = rig.context.calls.company
         async with company.joined():
             beside = calls[0]._goes_on()
             async with company.left_alone():

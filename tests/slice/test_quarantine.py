@@ -26,9 +26,10 @@ EXHAUSTED = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
 
 async def reopened(rig: Rig) -> tuple[Shift, OpenSlice]:
     """Open the only slice anew in another process, as after a death; return a shift of it."""
-    part = await rig.means.slices.open(rig.means.presence.name, "b", 0)
+    part = await rig.context.ledger.slices.open(rig.context.ledger.worker_lease.name, "b", 0)
     assert part is not None
-    return Shift(replace(rig.means, company=Company()), part), part
+    calls = replace(rig.context.calls, company=Company())
+    return Shift(replace(rig.context, calls=calls), part), part
 
 
 async def lives(_: Lane, __: Entry) -> None:
@@ -43,7 +44,7 @@ async def dying_in(take: Any, shift: Shift, entry: Entry) -> "asyncio.Task[None]
         begun.set()
         await never.wait()
 
-    shift.means.company._join()  # as a slice that is worked on
+    shift.context.calls.company._join()  # as a slice that is worked on
     task = asyncio.create_task(take(shift, dies, Lane("m", [], 1), entry))
     await begun.wait()
     return task
@@ -56,10 +57,10 @@ async def test_a_drain_begins_nothing(redis_url: str) -> None:
         await rig.submit(3, not_before_ms=now_ms(), allowed_ms=86_400_000)
         for _ in range(DEATHS):
             await rig.ledger.open()
-        rig.means.draining.set()
+        rig.context.signals.draining.set()
         for _ in range(DEATHS):
             await rig.ledger.open()
-            await work(rig.means, "b", 0)
+            await work(rig.context, "b", 0)
 
         assert {} == (await rig.ledger.batches.get("b")).outcomes
         assert {} == (await rig.ledger.open()).suspects
@@ -108,9 +109,9 @@ async def test_who_lives_is_suspected_no_more(redis_url: str) -> None:
     async with rigged(redis_url) as rig:
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
         _, part = await reopened(rig)
-        await rig.means.slices.suspect(part, 1, TRIES - 1)
+        await rig.context.ledger.slices.suspect(part, 1, TRIES - 1)
         shift, part = await reopened(rig)
-        async with shift.means.company.joined():
+        async with shift.context.calls.company.joined():
             await answer_alone(shift, lives, Lane("m", [], 1), part.entries[0])
         _, after = await reopened(rig)
 
@@ -127,7 +128,7 @@ async def test_deaths_count_on(redis_url: str, *, cleared: bool, deaths: int) ->
         await rig.ledger.open()
         part = await rig.ledger.open()
         part.cleared = cleared
-        await rig.means.slices.close(part)
+        await rig.context.ledger.slices.close(part)
         assert deaths == (await rig.ledger.open()).deaths
 
 
@@ -142,7 +143,7 @@ async def test_who_ends_in_order_blames_nobody(
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=86_400_000)
         _, part = await reopened(rig)
         if known is not None:
-            await rig.means.slices.suspect(part, 1, known)
+            await rig.context.ledger.slices.suspect(part, 1, known)
         shift, part = await reopened(rig)
         take = answer_singly if known is None else answer_alone
         dead = await dying_in(take, shift, part.entries[0])
@@ -163,9 +164,9 @@ async def test_what_ended_is_suspected_no_more(redis_url: str) -> None:
     async with rigged(redis_url) as rig:
         await rig.submit(1)
         _, part = await reopened(rig)
-        await rig.means.slices.suspect(part, 1, 0)
+        await rig.context.ledger.slices.suspect(part, 1, 0)
         await rig.ledger.settle(part, part.entries[0], EXHAUSTED)
-        await work(rig.means, "b", 0)
+        await work(rig.context, "b", 0)
 
         assert {} == (await rig.ledger.open()).suspects
 
@@ -175,18 +176,18 @@ async def test_deaths_use_up_no_last_attempt(redis_url: str) -> None:
     """However many workers die while a response is sent beside others, one attempt is left."""
     async with rigged(redis_url) as rig:
         await rig.submit(2, not_before_ms=now_ms(), allowed_ms=86_400_000)
-        for number in range(rig.means.max_attempts + 2):
+        for number in range(rig.context.calls.max_attempts + 2):
             shift, part = await reopened(rig)
             await take_over(shift)
             first, _ = part.entries
             marked = first.record.marked(f"call {number}")
-            await rig.means.slices.write(part, Kind.MARK, first, marked)
+            await rig.context.ledger.slices.write(part, Kind.MARK, first, marked)
         shift, part = await reopened(rig)
         await take_over(shift)
         seen = part.entries[0].record.shown("notResponded")
-        await rig.means.slices.write(part, Kind.NOTE, part.entries[0], seen)
+        await rig.context.ledger.slices.write(part, Kind.NOTE, part.entries[0], seen)
 
-        assert rig.means.max_attempts - 1 == part.entries[0].record.attempts
+        assert rig.context.calls.max_attempts - 1 == part.entries[0].record.attempts
         assert Next(Step.SEND) == shift.next_step(part.entries[0])
 
 
@@ -198,12 +199,12 @@ async def test_who_comes_too_late_blames_and_clears_nobody(redis_url: str) -> No
         _, late = await reopened(rig)
         for _ in range(DEATHS):
             _, part = await reopened(rig)
-        await rig.means.slices.suspect(part, 1, 1)
-        await rig.means.slices.excuse(late, 1)
-        await rig.means.slices.acquit(late, 1)
-        await rig.means.slices.suspect(late, 2, 0)
+        await rig.context.ledger.slices.suspect(part, 1, 1)
+        await rig.context.ledger.slices.excuse(late, 1)
+        await rig.context.ledger.slices.acquit(late, 1)
+        await rig.context.ledger.slices.suspect(late, 2, 0)
         late.cleared = True
-        await rig.means.slices.close(late)
+        await rig.context.ledger.slices.close(late)
         _, after = await reopened(rig)
 
         assert ({"1": 1}, DEATHS + 1) == (after.suspects, after.deaths)

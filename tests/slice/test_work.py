@@ -28,7 +28,7 @@ async def test_a_slice_before_its_time_makes_no_call(
     async with rigged(redis_url, sandbox.environment) as rig:
         due_ms = now_ms() + HOUR_MS
         await rig.ledger.submit(3, not_before_ms=due_ms)
-        comeback_ms = await work(rig.means, "b", 0)
+        comeback_ms = await work(rig.context, "b", 0)
 
         assert due_ms == comeback_ms
         assert 3 == (await rig.ledger.batches.get("b")).open
@@ -44,10 +44,10 @@ async def test_a_slice_of_a_paused_batch_makes_no_call(
         await rig.ledger.submit(3, not_before_ms=now_ms())
         await rig.ledger.batches.pause("b", paused=True)
         before_ms = now_ms()
-        comeback_ms = await work(rig.means, "b", 0)
+        comeback_ms = await work(rig.context, "b", 0)
         during = events(rig.heard)
         await rig.ledger.batches.pause("b", paused=False)
-        await work(rig.means, "b", 0)
+        await work(rig.context, "b", 0)
 
         assert comeback_ms is not None
         assert before_ms < comeback_ms <= now_ms() + Shift.PAUSED_MS
@@ -68,7 +68,7 @@ async def test_what_is_held_back_can_still_be_cancelled(
         await rig.ledger.submit(2, not_before_ms=now_ms() + later_ms)
         await rig.ledger.batches.pause("b", paused=held == "paused")
         await rig.ledger.batches.cancel("b")
-        comeback_ms = await work(rig.means, "b", 0)
+        comeback_ms = await work(rig.context, "b", 0)
 
         assert comeback_ms is None
         assert {Outcome.CANCELLED: 2} == (await rig.ledger.batches.get("b")).outcomes
@@ -82,7 +82,7 @@ async def test_a_pause_holds_nothing_past_the_deadline(redis_url: str) -> None:
         await rig.ledger.submit(2, not_before_ms=now_ms() - HOUR_MS, allowed_ms=1)
         await rig.ledger.batches.pause("b", paused=True)
 
-        assert await work(rig.means, "b", 0) is None
+        assert await work(rig.context, "b", 0) is None
         assert {Outcome.EXPIRED: 2} == (await rig.ledger.batches.get("b")).outcomes
 
 
@@ -95,7 +95,7 @@ async def test_a_retry_before_the_next_opening(redis_url: str) -> None:
         await rig.ledger.settle(part, part.entries[0], FAILED)  # and dies before it has logged it
         (lines,) = [lines async for lines in rig.ledger.batches.lines(batch)]
         reopened = await rig.ledger.retries.reopen(batch, 0, lines, now_ms() - 1)
-        await work(rig.means, "b", 0)
+        await work(rig.context, "b", 0)
         settled: list[Any] = [call.kwargs for call in rig.heard.calls if "outcome" in call.kwargs]
 
         assert (0, 1) == reopened
@@ -119,13 +119,13 @@ async def test_a_probe_at_which_the_program_fails_is_given_back(redis_url: str) 
     """Whatever happens in the one call that may open the gate, another one can be made."""
     async with rigged(redis_url) as rig:
         await rig.submit(1, not_before_ms=now_ms(), allowed_ms=HOUR_MS)
-        part = await rig.means.slices.open(rig.means.presence.name, "b", 0)
+        part = await rig.context.ledger.slices.open(rig.context.ledger.worker_lease.name, "b", 0)
         assert part is not None
         for number in range(STORM_MAILBOXES):
-            await rig.means.gate.replied(Leave.OPEN, f"user{number}", now_ms())
+            await rig.context.calls.gate.replied(Leave.OPEN, f"user{number}", now_ms())
         (entry,) = part.entries
         lane = Lane(entry.given.mailbox, [], 1)
         with pytest.raises(KeyError):
-            await Crashing(Shift(rig.means, part), lane, entry).make()
+            await Crashing(Shift(rig.context, part), lane, entry).make()
 
-        assert Leave.PROBE is await rig.means.gate.ask(rig.means.presence.name)
+        assert Leave.PROBE is await rig.context.calls.gate.ask(rig.context.ledger.worker_lease.name)

@@ -14,9 +14,10 @@ from jobs.ledger import keys
 from jobs.ledger.queue import Queue
 from jobs.redis.connection import connect
 from tests.support.small_ledger import NOW, Ledger, listening
+from worker.process.assemble import assembled
 from worker.process.consumer import MAX_SLICES, Consumer
 from worker.process.rescue import Rescue
-from worker.slice.context import Means, equip
+from worker.slice.context import Context
 
 SECRET = {
     "AZURE_TENANT_ID": "contoso.com",
@@ -30,7 +31,7 @@ class Rig:
     """A consumer, the parts around it, and the ledger that it works on."""
 
     consumer: Consumer
-    means: Means
+    context: Context
     ledger: Ledger
     queue: Queue
     rescue: Rescue
@@ -59,13 +60,13 @@ async def rigged(url: str, environment: Mapping[str, str] = SECRET) -> AsyncIter
     redis = connect(url)
     log, heard = listening()
     try:
-        async with equip(Settings.load(environment), redis, log, asyncio.Event()) as means:
-            await means.presence.enlist()
+        async with assembled(Settings.load(environment), redis, log, asyncio.Event()) as context:
+            await context.ledger.worker_lease.enlist()
             ledger = Ledger(redis)
-            await ledger.redis.persist(keys.worker(means.presence.name))
-            queue = Queue(redis, means.batches)
-            consumer = Consumer(redis, means, queue)
-            yield Rig(consumer, means, ledger, queue, Rescue(means, queue), heard)
+            await ledger.redis.persist(keys.worker(context.ledger.worker_lease.name))
+            queue = Queue(redis, context.ledger.batches)
+            consumer = Consumer(redis, context, queue)
+            yield Rig(consumer, context, ledger, queue, Rescue(context, queue), heard)
     finally:
         await redis.aclose(close_connection_pool=True)
 

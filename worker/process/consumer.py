@@ -27,7 +27,7 @@ from jobs.ledger.forms.batch import VERSIONS
 from jobs.ledger.queue import JOB, Queue, goes_ahead
 from jobs.ledger.workers.leases import LEASE_S
 from jobs.quoting import refusal
-from worker.slice.context import Means
+from worker.slice.context import Context
 from worker.slice.work import work
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Begun(NamedTuple):
 class Consumer(Worker):
     """Takes slices from the queue while there is room for their calls."""
 
-    def __init__(self, redis: ArqRedis, means: Means, queue: Queue) -> None:
+    def __init__(self, redis: ArqRedis, context: Context, queue: Queue) -> None:
         job = cast("WorkerCoroutine", self._work_on_slice)
         super().__init__(
             [func(job, name=JOB, timeout=NEVER_S, keep_result=0, max_tries=2**31)],
@@ -84,7 +84,11 @@ class Consumer(Worker):
             log_results=False,
         )
         self.in_progress_timeout_s = LEASE_S
-        self._means = means
+        self._context = context
+        self._ledger = context.ledger
+        self._calls = context.calls
+        self._signals = context.signals
+        self._log = context.signals.log
         self._queue = queue
         self._begun: dict[str, _Begun] = {}
 
@@ -92,21 +96,21 @@ class Consumer(Worker):
         self, _: dict[Any, Any], version: int, batch_id: str, number: int
     ) -> None:
         if version not in VERSIONS:
-            self._means.log.error("slice.foreign", batch=batch_id, slice=number, version=version)
+            self._log.error("slice.foreign", batch=batch_id, slice=number, version=version)
             raise Retry(defer=60)
         try:
-            comeback_ms = await work(self._means.for_slice(number), batch_id, number)
+            comeback_ms = await work(self._context.for_slice(number), batch_id, number)
         except Unreadable as error:
-            self._means.complaints.slice(batch_id, number, error)
+            self._signals.complaints.slice(batch_id, number, error)
             raise Retry(defer=UNREADABLE_S) from error
         except (RedisError, OSError) as error:
-            self._means.presence.away(error)
+            self._ledger.worker_lease.away(error)
             raise Retry(defer=AWAY_S) from error
         except Exception as error:
-            self._means.log.exception("slice.crashed", batch=batch_id, slice=number)
+            self._log.exception("slice.crashed", batch=batch_id, slice=number)
             raise Retry(defer=CRASHED_S) from error
         if comeback_ms is not None:
-            raise Retry(defer=max(comeback_ms - self._means.now_ms(), 1) / 1000)
+            raise Retry(defer=max(comeback_ms - self._signals.now_ms(), 1) / 1000)
         with suppress(
             RedisError, OSError, Unreadable
         ):  # the rescue releases what is not released here
@@ -118,7 +122,7 @@ class Consumer(Worker):
         return any(not task.done() for task in self.tasks.values())
 
     async def _release_next(self, batch_id: str) -> None:
-        if (batch := await self._means.batches.find(batch_id)) is not None:
+        if (batch := await self._ledger.batches.find(batch_id)) is not None:
             await self._queue.release(batch)
 
     async def poll_until(self, over: asyncio.Event) -> None:
@@ -133,11 +137,11 @@ class Consumer(Worker):
             await super()._poll_iteration()
         except (RedisError, OSError) as error:
             if is_foreign(error):
-                self._means.complaints.key(
+                self._signals.complaints.key(
                     f"{keys.QUEUE} is not as it was stored: {refusal(error)}"
                 )
             else:
-                self._means.presence.away(error)
+                self._ledger.worker_lease.away(error)
             await asyncio.sleep(AWAY_S)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
@@ -149,12 +153,12 @@ class Consumer(Worker):
         forget it, or it would judge deadlines by that clock. So does one in which a response is
         tried alone.
         """
-        if not self._means.presence.settled_in or self._means.company.closed:
+        if not self._ledger.worker_lease.settled_in or self._calls.company.closed:
             return
-        stale_ms = self._means.now_ms() + STALE_MS
+        stale_ms = self._signals.now_ms() + STALE_MS
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}
         waiting = deque(job_id for job_id in job_ids if job_id not in ours)
-        while waiting and self.allow_pick_jobs and self._means.now_ms() <= stale_ms:
+        while waiting and self.allow_pick_jobs and self._signals.now_ms() <= stale_ms:
             ahead = sum(1 for _ in takewhile(goes_ahead, waiting))
             places = max(self._places(), min(ahead, self._places(ahead=True)))
             some = [waiting.popleft() for _ in range(min(places, len(waiting)))]
@@ -164,7 +168,7 @@ class Consumer(Worker):
 
     def _places(self, *, ahead: bool = False) -> int:
         """Return how many more slices would find calls to make."""
-        places = math.ceil(self._means.slots.room(ahead=ahead) / SLICE_ROWS)
+        places = math.ceil(self._calls.slots.room(ahead=ahead) / SLICE_ROWS)
         return min(places, self.max_jobs - self.job_counter)
 
     async def _readable(self, job_ids: list[bytes]) -> list[str]:
@@ -178,7 +182,7 @@ class Consumer(Worker):
         return names
 
     async def _start_some(self, names: list[str]) -> None:
-        begun_as = self._means.presence.name
+        begun_as = self._ledger.worker_lease.name
         for name, score in await self._claim(names):
             await self._start(name, _Begun(begun_as, score))
 
@@ -186,12 +190,12 @@ class Consumer(Worker):
         await self.sem.acquire()
         self.job_counter += 1
         self._begun[name] = begun
-        self._means.slots.want(name, SLICE_ROWS)
+        self._calls.slots.want(name, SLICE_ROWS)
         self.tasks[name] = task = asyncio.create_task(self.run_job(name, begun.score))
         task.add_done_callback(partial(self._ended, name))
 
     def _ended(self, name: str, _: asyncio.Task[None]) -> None:
-        self._means.slots.unwant(name)
+        self._calls.slots.unwant(name)
         self._release_sem_dec_counter_on_complete()
 
     async def _claim(self, names: list[str]) -> list[tuple[str, int]]:
@@ -209,7 +213,7 @@ class Consumer(Worker):
         for name in [name for name, score in taken.items() if score == -math.inf]:
             del taken[name]
             await self._drop(name.encode())  # for arq it would be no number
-        now_ms = self._means.now_ms()
+        now_ms = self._signals.now_ms()
         # Whoever had it has finished it, or put it off, since the queue was read.
         over = [name for name, score in taken.items() if score is None or score > now_ms]
         if over:
@@ -223,7 +227,7 @@ class Consumer(Worker):
         except Exception as error:
             if isinstance(error, (RedisError, OSError)) and not is_foreign(error):
                 raise
-            self._means.log.exception("job.unreadable", job=job_id)
+            self._log.exception("job.unreadable", job=job_id)
             await self._drop(job_id.encode())
 
     async def finish_job(self, job_id: str, *arguments: Any) -> None:
@@ -235,7 +239,7 @@ class Consumer(Worker):
         would put the first slices of a batch off by an hour (`jobs/ledger/queue.py`).
         """
         begun = self._begun.pop(job_id, None)
-        if begun is None or not self._means.presence.holds(begun.name):
+        if begun is None or not self._ledger.worker_lease.holds(begun.name):
             return
         finish, *_, by_ms, _ = arguments
         if finish or not by_ms:
@@ -248,7 +252,7 @@ class Consumer(Worker):
 
     async def _drop(self, job_id: bytes) -> None:
         """Take a job out of the queue; if it stands for a slice, the rescue queues it anew."""
-        self._means.log.error("job.dropped", job=job_id.decode(errors="replace"))
+        self._log.error("job.dropped", job=job_id.decode(errors="replace"))
         async with self.pool.pipeline(transaction=True) as pipe:
             pipe.zrem(self.queue_name, job_id)
             pipe.delete(*(prefix.encode() + job_id for prefix in JOB_KEYS))
@@ -259,7 +263,7 @@ class Consumer(Worker):
 
     async def renew_leases(self) -> None:
         """Renew the in-progress keys of running jobs, which arq sets once and lets run out."""
-        ours = self._means.presence.name
+        ours = self._ledger.worker_lease.name
         running = [
             name
             for name in self.tasks

@@ -22,15 +22,16 @@ from jobs.redis.connection import connected, reach
 from jobs.signals import heeded
 from worker.identity.credential import TokenUnavailable
 from worker.identity.redis_login import log_in
+from worker.process.assemble import VERSION, assembled
 from worker.process.consumer import Consumer
 from worker.process.liveness import LivenessFile
 from worker.process.log_sink import Outlet
 from worker.process.rescue import ROUND_S, STRUCK_OFF_S, Rescue
 from worker.process.tuning import collect_seldom, read_little
-from worker.slice.context import VERSION, Means, equip
+from worker.slice.context import Context
 from worker.slice.lease import BEAT_S
 
-Ended = Callable[[Means], Awaitable[bool]]
+Ended = Callable[[Context], Awaitable[bool]]
 """Says whether there is nothing left to do; asked several times a second."""
 
 ASK_S = 0.2
@@ -53,22 +54,27 @@ async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None
     log = configure_logs(settings, cast("IO[bytes]", outlet))
     async with connected(settings, lambda each: log_in(each, log)) as redis:
         await reach(redis, settings.redis_url_shown)
-        async with equip(settings, redis, log, outlet.lost) as means:
+        async with assembled(settings, redis, log, outlet.lost) as context:
             collect_seldom()
-            return await Process(settings, redis, means).run(ended)
+            return await Process(settings, redis, context).run(ended)
 
 
 class Process:
     """One worker from start to stop."""
 
-    def __init__(self, settings: Settings, redis: ArqRedis, means: Means) -> None:
+    def __init__(self, settings: Settings, redis: ArqRedis, context: Context) -> None:
         self._settings = settings
-        self._means = means
-        self._log = means.log
-        queue = Queue(redis, means.batches)
-        self._consumer = Consumer(redis, means, queue)
-        self._liveness = LivenessFile(settings.liveness_file, means.log)
-        self._rescue = Rescue(means, queue)
+        self._context = context
+        self._ledger = context.ledger
+        self._calls = context.calls
+        self._signals = context.signals
+        self._lease = context.ledger.worker_lease
+        self._draining = context.signals.draining
+        self._log = context.signals.log
+        queue = Queue(redis, context.ledger.batches)
+        self._consumer = Consumer(redis, context, queue)
+        self._liveness = LivenessFile(settings.liveness_file, self._log)
+        self._rescue = Rescue(context, queue)
         self._hurry = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -81,9 +87,9 @@ class Process:
             self._liveness.remove()
 
     async def _work(self, ended: Ended | None) -> int:
-        self._means.presence.settles_in_ms = await self._means.home.settles_in_ms()
-        await self._means.presence.enlist()
-        await self._means.crew.take_in_strangers()
+        self._lease.settles_in_ms = await self._ledger.home.settles_in_ms()
+        await self._lease.enlist()
+        await self._ledger.crew.take_in_strangers()
         await self._beat()
         self._listen_to_signals()
         self._log_started()
@@ -94,8 +100,8 @@ class Process:
         finally:
             await self._end(tasks)
         await self._resign()
-        self._log.info("worker.stopped", worker=self._means.presence.name)
-        return int(broken or self._means.log_lost.is_set())
+        self._log.info("worker.stopped", worker=self._lease.name)
+        return int(broken or self._signals.log_lost.is_set())
 
     def _parts(self, ended: Ended | None) -> list[Coroutine[None, None, None]]:
         parts = [
@@ -112,20 +118,20 @@ class Process:
 
     async def _until_draining(self, tasks: Iterable[asyncio.Task[None]]) -> bool:
         """Wait for the word to drain, or for a part that breaks; return whether one did."""
-        told = asyncio.create_task(self._means.draining.wait())
+        told = asyncio.create_task(self._draining.wait())
         running: set[asyncio.Task[Any]] = {told, *tasks}
         while not told.done():
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) is not None:
                     self._log.critical("worker.broken", exc_info=error)
-                    self._means.draining.set()
+                    self._draining.set()
                     told.cancel()
                     return True
         return False
 
     async def _drain(self) -> None:
-        self._means.draining.set()
+        self._draining.set()
         self._log.info("worker.draining", slices=len(self._consumer.tasks))
         cut_off = await self._consumer.drain(self._hurry, self._settings.drain_s)
         if cut_off:
@@ -133,13 +139,13 @@ class Process:
 
     async def _resign(self) -> None:
         with suppress(RedisError, OSError):
-            await self._means.presence.resign()
+            await self._lease.resign()
 
     async def _beat(self) -> None:
-        await self._means.presence.beat()
-        self._means.grants.forget(self._means.presence.noted_s)
+        await self._lease.beat()
+        self._ledger.grants.forget(self._lease.noted_s)
         await self._consumer.renew_leases()
-        await self._means.gate.refresh()
+        await self._calls.gate.refresh()
         await self._rescue.doubt()
 
     async def _keep_beating(self) -> None:
@@ -147,16 +153,16 @@ class Process:
         try:
             await self._beat()
         except (RedisError, OSError) as error:
-            self._means.presence.away(error)
+            self._lease.away(error)
         else:
-            self._means.presence.back()
+            self._lease.back()
 
     async def _show_life(self) -> None:
         """Touch the file of probes: apart from the heartbeat, which may wait for Redis."""
         self._liveness.touch()
 
     async def _say_alive(self) -> None:
-        name, slices = self._means.presence.name, len(self._consumer.tasks)
+        name, slices = self._lease.name, len(self._consumer.tasks)
         self._log.info("worker.alive", worker=name, slices=slices)
 
     async def _regularly(self, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
@@ -165,7 +171,7 @@ class Process:
             try:
                 await act()
             except Unreadable as error:
-                self._means.complaints.key(str(error))
+                self._signals.complaints.key(str(error))
             except (RedisError, OSError):
                 pass
             with suppress(TimeoutError):
@@ -184,22 +190,22 @@ class Process:
     async def _fetch_first_token(self) -> None:
         """Let a wrong credential be logged at the start, not at the first batch."""
         with suppress(TokenUnavailable):
-            await self._means.tokens.token()
+            await self._calls.tokens.token()
 
     async def _stop_without_log(self) -> None:
         """Call nobody without being able to account for it."""
-        lost = asyncio.create_task(self._means.log_lost.wait())
+        lost = asyncio.create_task(self._signals.log_lost.wait())
         over = asyncio.create_task(self._over.wait())
         await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
         over.cancel()
-        self._means.draining.set()
+        self._draining.set()
 
     async def _watch(self, ended: Ended) -> None:
-        while not self._means.draining.is_set():
+        while not self._draining.is_set():
             with suppress(RedisError, OSError, Unreadable):
-                if not self._consumer.busy and await ended(self._means):
-                    self._means.draining.set()
+                if not self._consumer.busy and await ended(self._context):
+                    self._draining.set()
             await asyncio.sleep(ASK_S)
 
     def _listen_to_signals(self) -> None:
@@ -208,15 +214,15 @@ class Process:
             loop.add_signal_handler(number, self._obey_signal)
 
     def _obey_signal(self) -> None:
-        if self._means.draining.is_set():
+        if self._draining.is_set():
             self._hurry.set()
-        self._means.draining.set()
+        self._draining.set()
 
     def _log_started(self) -> None:
         settings = self._settings
         self._log.info(
             "worker.started",
-            worker=self._means.presence.name,
+            worker=self._lease.name,
             version=VERSION,
             max_calls=settings.max_calls,
             mailbox_concurrency=settings.mailbox_concurrency,
@@ -232,11 +238,12 @@ class Process:
             )
 
 
-async def nothing_left(means: Means) -> bool:
+async def nothing_left(context: Context) -> bool:
     """Say whether every batch is finished, paused, or still to come: the end of `--burst`."""
-    for batch in await means.batches.find_all(await means.batches.active()):
+    batches = context.ledger.batches
+    for batch in await batches.find_all(await batches.active()):
         if not isinstance(batch, Batch) or batch.paused or batch.announced:
             continue
-        if batch.not_before_ms <= means.now_ms():
+        if batch.not_before_ms <= context.signals.now_ms():
             return False
     return True

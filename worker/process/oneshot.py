@@ -20,7 +20,7 @@ from jobs.operations.submit import Wishes, queue_batch
 from jobs.private_files import open_private
 from worker.identity.redis_login import log_in
 from worker.process.main import Ended, run_worker
-from worker.slice.context import Means
+from worker.slice.context import Context
 
 
 async def run_batch(
@@ -56,8 +56,8 @@ async def run_batch(
 
 
 def _announced(batch_id: str) -> Ended:
-    async def ended(means: Means) -> bool:
-        batch = await means.batches.find(batch_id)
+    async def ended(context: Context) -> bool:
+        batch = await context.ledger.batches.find(batch_id)
         return batch is None or batch.announced
 
     return ended

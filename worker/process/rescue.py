@@ -13,7 +13,7 @@ from jobs.ledger.forms.batch import VERSIONS, Batch
 from jobs.ledger.queue import Queue
 from jobs.ledger.workers.failover import Change, Recollection
 from worker.slice.announcement import announce
-from worker.slice.context import Means
+from worker.slice.context import Context
 
 ROUND_S = 1.0
 LOOKED_AT = 500
@@ -38,8 +38,13 @@ EXPIRED_LATE_MS = 60_000
 class Rescue:
     """Looks after all batches that are not finished and announced."""
 
-    def __init__(self, means: Means, queue: Queue) -> None:
-        self._means = means
+    def __init__(self, context: Context, queue: Queue) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._calls = context.calls
+        self._signals = context.signals
+        self._now_ms = context.signals.now_ms
+        self._log = context.signals.log
         self._queue = queue
         self._active = set[str]()
         self._ahead = deque[str]()
@@ -52,25 +57,25 @@ class Rescue:
 
         Where there are more than `LOOKED_AT`, look at the next of them. Raises redis-py's errors.
         """
-        if self._means.presence.astray:
+        if self._ledger.worker_lease.astray:
             return
         if not self._ahead:
             await self._list_active()
         some = [self._ahead.popleft() for _ in range(min(LOOKED_AT, len(self._ahead)))]
-        for batch_id, batch in zip(some, await self._means.batches.find_all(some), strict=True):
+        for batch_id, batch in zip(some, await self._ledger.batches.find_all(some), strict=True):
             try:
                 await self._look_at(batch_id, batch)
             except SharedUnreadable as error:
-                self._means.complaints.key(str(error))
+                self._signals.complaints.key(str(error))
                 return
             except Unreadable as error:
-                self._means.complaints.batch(batch_id, str(error))
+                self._signals.complaints.batch(batch_id, str(error))
 
     async def _list_active(self) -> None:
         try:
-            listed = await self._means.batches.active(self._means.complaints.key)
+            listed = await self._ledger.batches.active(self._signals.complaints.key)
         except Unreadable as error:
-            self._means.complaints.key(str(error))
+            self._signals.complaints.key(str(error))
             return
         active = set(listed)
         await self._miss(self._active - active)
@@ -80,21 +85,21 @@ class Rescue:
     async def _miss(self, inactive: Iterable[str]) -> None:
         """Raise an alarm for what is neither finished nor there: a flushed Redis says nothing."""
         names = sorted(inactive)
-        for batch_id, batch in zip(names, await self._means.batches.find_all(names), strict=True):
+        for batch_id, batch in zip(names, await self._ledger.batches.find_all(names), strict=True):
             if batch is None:
-                self._means.log.critical("batch.gone", batch=batch_id)
+                self._log.critical("batch.gone", batch=batch_id)
 
     async def doubt(self) -> None:
         """When the ledger may have gone back, have what was lost looked at before it is sent."""
-        means, presence = self._means, self._means.presence
-        if presence.forgetful:
-            means.went_back.set()
-        if not means.went_back.is_set():
+        went_back = self._signals.went_back
+        if self._ledger.worker_lease.forgetful:
+            went_back.set()
+        if not went_back.is_set():
             return
-        judgement = await means.home.judge(self._recall, means.now_ms)
+        judgement = await self._ledger.home.judge(self._recall, self._now_ms)
         if judgement is None:  # others have still to say what they have worked on
             return
-        means.went_back.clear()
+        went_back.clear()
         facts = {
             "batches": judgement.batches[:NAMED],
             "batch_count": len(judgement.batches),
@@ -104,35 +109,35 @@ class Rescue:
             case Change.SAME:
                 return
             case Change.WENT_BACK:
-                means.log.critical("redis.went_back", **facts)
+                self._log.critical("redis.went_back", **facts)
             case how:
-                means.log.warning("redis.changed", how=how.value, **facts)
+                self._log.warning("redis.changed", how=how.value, **facts)
 
     def _recall(self) -> Recollection:
-        means, presence = self._means, self._means.presence
-        slices, reached_ms = means.grants.lately(), presence.reached_ms
-        unsure = means.grants.any and reached_ms == 0
-        return Recollection(presence.process, slices, means.written.ms, reached_ms, unsure)
+        ledger, lease = self._ledger, self._ledger.worker_lease
+        slices, reached_ms = ledger.grants.lately(), lease.reached_ms
+        unsure = ledger.grants.any and reached_ms == 0
+        return Recollection(lease.process, slices, ledger.written.ms, reached_ms, unsure)
 
     async def strike_off(self) -> None:
         """Take off the crew who was dead the last time too. Raises redis-py's errors."""
-        dead = await self._means.crew.dead()
-        await self._means.crew.strike_off(dead & self._dead)
+        dead = await self._ledger.crew.dead()
+        await self._ledger.crew.strike_off(dead & self._dead)
         self._dead = dead
 
     async def _look_at(self, batch_id: str, batch: Batch | Unreadable | None) -> None:
         if isinstance(batch, Unreadable):
             raise batch
         if batch is None:
-            await self._means.batches.forget(batch_id)  # the next round tells of it
+            await self._ledger.batches.forget(batch_id)  # the next round tells of it
         elif batch.version not in VERSIONS:
             error = f"this worker does not know its form, {batch.version}"
-            self._means.complaints.batch(batch_id, error)
+            self._signals.complaints.batch(batch_id, error)
         else:
             await self._look_after(batch)
 
     async def _look_after(self, batch: Batch) -> None:
-        now_ms = self._means.now_ms()
+        now_ms = self._now_ms()
         if batch.not_before_ms > now_ms and not batch.cancelled:
             return
         if not batch.finished_at_ms:
@@ -143,13 +148,13 @@ class Rescue:
             await self._restore(batch, frozenset(n for n, due in places.items() if due is None))
         elif batch.announced:
             if batch.expiry_since_ms and batch.expiry_since_ms < now_ms - EXPIRED_LATE_MS:
-                await self._means.batches.expire(batch)
+                await self._ledger.batches.expire(batch)
         elif batch.finished_at_ms < now_ms - ANNOUNCED_LATE_MS:
-            await announce(self._means, batch.id)
+            await announce(self._context, batch.id)
 
     async def _check_end(self, batch: Batch) -> None:
         """Raise `Unreadable` unless a batch of which nothing is left to do has finished by now."""
-        again = await self._means.batches.find(batch.id)
+        again = await self._ledger.batches.find(batch.id)
         if again is not None and not again.finished_at_ms and again.open == batch.open:
             raise Unreadable(f"nothing of it is left to do, and {batch.open} are counted as open")
 
@@ -159,9 +164,9 @@ class Rescue:
 
         While everything waits there are no others.
         """
-        if self._means.gate.closed or not self._means.tokens.available:
+        if self._calls.gate.closed or not self._calls.tokens.available:
             return 0
-        soon_ms = self._means.now_ms() + SOON_MS
+        soon_ms = self._now_ms() + SOON_MS
         return sum(due is not None and due > soon_ms for due in dues_ms)
 
     async def _restore(self, batch: Batch, missing: frozenset[int]) -> None:
@@ -170,4 +175,4 @@ class Rescue:
         self._missing[batch.id] = missing - lost
         await self._queue.restore(batch, sorted(lost))
         for number in sorted(lost):
-            self._means.log.warning("slice.rescued", batch=batch.id, slice=number)
+            self._log.warning("slice.rescued", batch=batch.id, slice=number)

@@ -46,7 +46,7 @@ async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -
     if tries >= TRIES:
         await _give_up(shift, entry, tries)
         return
-    async with shift.means.company.left_alone():
+    async with shift.context.calls.company.left_alone():
         shift.begin_anew()
         await _take_noted(shift, answer, lane, entry, tries + 1)
 
@@ -60,7 +60,7 @@ def _begins(shift: Shift, lane: Lane, entry: Entry) -> bool:
 async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tries: int) -> None:
     if not shift.goes_on(lane):  # meanwhile
         return
-    slices, row = shift.means.slices, entry.row
+    slices, row = shift.context.ledger.slices, entry.row
     shift.trial = row
     await insist(lambda: slices.suspect(shift.part, row, tries))
     try:
@@ -69,8 +69,8 @@ async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tr
         await insist(lambda: slices.acquit(shift.part, row))
         raise
     except Exception:
-        shift.means.log.exception("response.crashed", batch=shift.part.batch.id, row=row)
-        shift.postpone(shift.means.now_ms() + CRASHED_MS)
+        shift.log.exception("response.crashed", batch=shift.part.batch.id, row=row)
+        shift.postpone(shift.now_ms() + CRASHED_MS)
     else:
         await insist(lambda: slices.acquit(shift.part, row))
     shift.trial = None  # not if it is cut off: then the shift takes the note back
@@ -83,4 +83,4 @@ async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
     failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
     record = entry.record._replace(attempts=max(entry.record.attempts, tries))
     await shift.settle(entry, record, Ending(Outcome.UNCERTAIN) if sent else failed)
-    await insist(lambda: shift.means.slices.acquit(shift.part, entry.row))
+    await insist(lambda: shift.context.ledger.slices.acquit(shift.part, entry.row))

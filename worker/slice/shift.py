@@ -21,7 +21,7 @@ from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
 from worker.slice import log_lines
 from worker.slice.announcement import announce
-from worker.slice.context import Means
+from worker.slice.context import Context
 from worker.slice.insist import insist
 from worker.slice.lane import Lane
 from worker.throttle.gate import Leave
@@ -42,25 +42,30 @@ class Shift:
     PAUSED_MS: Final = 60_000
     """When to look again at a batch that is paused; `resume` wakes it earlier."""
 
-    def __init__(self, means: Means, part: OpenSlice) -> None:
-        self.means = means
+    def __init__(self, context: Context, part: OpenSlice) -> None:
+        self.context = context
+        self.log = context.signals.log
+        self.now_ms = context.signals.now_ms
         self.part = part
         self.stopped = False
         self.trial: Number | None = None
+        self._slices = context.ledger.slices
+        self._leases = context.ledger.leases
+        self._settle_ms = context.calls.settle_ms
         self._comeback_ms: int | None = None
-        self._ends_ms = means.now_ms() + SHIFT_MS
+        self._ends_ms = self.now_ms() + SHIFT_MS
         self._terms = Terms(
             deadline_ms=part.batch.deadline_ms,
             cancelled=part.batch.cancelled,
             check_first=part.batch.check_first,
             plan=part.batch.plan,
-            max_attempts=means.max_attempts,
-            settle_ms=means.settle_ms,
+            max_attempts=context.calls.max_attempts,
+            settle_ms=self._settle_ms,
         )
 
     def held_until_ms(self) -> int | None:
         """Return when to ask again, if the batch is paused or its time has not come."""
-        batch, now_ms = self.part.batch, self.means.now_ms()
+        batch, now_ms = self.part.batch, self.now_ms()
         if batch.cancelled or now_ms >= batch.deadline_ms:
             return None
         if batch.not_before_ms > now_ms:
@@ -69,10 +74,9 @@ class Shift:
 
     async def lease(self, mailboxes: list[str]) -> Taken:
         """Lease mailboxes; return what came of it. For those that are not held it comes back."""
-        means, part = self.means, self.part
-        now_ms = means.now_ms()
+        part, now_ms = self.part, self.now_ms()
         taken = await insist(
-            lambda: means.leases.take(part.worker, part.holder, mailboxes, now_ms, means.settle_ms)
+            lambda: self._leases.take(part.worker, part.holder, mailboxes, now_ms, self._settle_ms)
         )
         for until_ms in taken.paused_until_ms.values():
             self.postpone(until_ms)
@@ -84,22 +88,21 @@ class Shift:
 
     async def count_unended(self, marked: Iterable[Entry]) -> None:
         """Count calls against their mailboxes that may be under way, and for which nobody waits."""
-        means = self.means
         calls = [
             (entry.given.mailbox, entry.record.client_request_id)
             for entry in marked
             if entry.record.client_request_id is not None
         ]
         if calls:
-            await insist(lambda: means.leases.count_unended(calls, means.now_ms(), means.settle_ms))
+            await insist(lambda: self._leases.count_unended(calls, self.now_ms(), self._settle_ms))
 
     async def give_back(self, mailboxes: list[str]) -> None:
         """Let other slices have them."""
-        await insist(lambda: self.means.leases.give_back(self.part.holder, mailboxes))
+        await insist(lambda: self._leases.give_back(self.part.holder, mailboxes))
 
     def next_step(self, entry: Entry) -> Next:
         """Say what is to be done next for a response."""
-        following = next_step(entry.record, self._terms, self.means.now_ms())
+        following = next_step(entry.record, self._terms, self.now_ms())
         if entry.ahead is not None and following.step is not Step.NOTHING:
             return Next(Step.SETTLE, ending=entry.ahead)
         return following
@@ -108,11 +111,9 @@ class Shift:
         self, lane: Lane, entry: Entry, selection: Selection, found: list[Found]
     ) -> None:
         """Put what a selection has found into its place, and go on with it."""
-        entries = await insist(
-            lambda: self.means.slices.keep_found(self.part, entry, selection, found)
-        )
+        entries = await insist(lambda: self._slices.keep_found(self.part, entry, selection, found))
         if entries is None:  # another worker has found it: opening the slice again will tell
-            self.stop(self.means.now_ms() + RETAKEN_MS)
+            self.stop(self.now_ms() + RETAKEN_MS)
         else:
             lane.add(entries)
 
@@ -123,7 +124,7 @@ class Shift:
     async def settle(self, entry: Entry, record: Record, ending: Ending) -> None:
         """Write the end of a response, then log it."""
         kind = Kind.UNFOUND if entry.finds else Kind.SETTLE
-        if await self._write(kind, entry, record.settled(ending, self.means.now_ms())):
+        if await self._write(kind, entry, record.settled(ending, self.now_ms())):
             self.log_settled(entry)
 
     async def pause_mailbox(self, mailbox: str, until_ms: int, *, away: int = 0) -> int:
@@ -133,15 +134,15 @@ class Shift:
         `away` is how often in a row it has said by now that it cannot be used.
         """
         return await insist(
-            lambda: self.means.leases.pause_mailbox(
-                self.part.batch.id, mailbox, until_ms, self.means.now_ms(), away=away
+            lambda: self._leases.pause_mailbox(
+                self.part.batch.id, mailbox, until_ms, self.now_ms(), away=away
             )
         )
 
     async def come_back(self, lane: Lane) -> None:
         """Note that the mailbox of a lane is no longer away, for all workers."""
         lane.come_back()
-        await insist(lambda: self.means.leases.come_back(lane.mailbox))
+        await insist(lambda: self._leases.come_back(lane.mailbox))
 
     async def replied(
         self, leave: Leave, mailbox: str, throttled_until_ms: int | None, *, went_through: bool
@@ -149,8 +150,8 @@ class Shift:
         """Count one reply, and let the gate learn from it."""
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
-        self.means.budget.earn()
-        gate = self.means.gate
+        self.context.calls.budget.earn()
+        gate = self.context.calls.gate
         await insist(
             lambda: gate.replied(leave, mailbox, throttled_until_ms, went_through=went_through)
         )
@@ -158,15 +159,16 @@ class Shift:
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
         # worker that has lost its lease. A conflict means that somebody else has found out.
-        answer = await insist(lambda: self.means.slices.write(self.part, kind, entry, record))
+        answer = await insist(lambda: self._slices.write(self.part, kind, entry, record))
         if answer.word is not Word.OK:
-            self.stop(self.means.now_ms() + RETAKEN_MS)
+            self.stop(self.now_ms() + RETAKEN_MS)
         return answer.word is Word.OK
 
     def log_settled(self, entry: Entry) -> None:
         """Log the end of a response, and have the ledger told so with the next write."""
-        log_lines.response_settled(self.means.log, self.part, entry)
-        if not self.means.log_lost.is_set():  # else the next worker that opens the slice logs it
+        log_lines.response_settled(self.log, self.part, entry)
+        # Without a log, the next worker that opens the slice logs it.
+        if not self.context.signals.log_lost.is_set():
             self.part.note_logged(entry)
 
     def goes_on(self, lane: Lane, *, begun: bool = False) -> bool:
@@ -176,8 +178,9 @@ class Shift:
         What was begun, and would have to begin anew, may take longer than a shift, unless another
         response waits until nothing is under way beside it.
         """
-        now_ms, may_take_long = self.means.now_ms(), begun and not self.means.company.closed
-        if self.means.draining.is_set() or self.means.log_lost.is_set():
+        now_ms, may_take_long = self.now_ms(), begun and not self.context.calls.company.closed
+        signals = self.context.signals
+        if signals.draining.is_set() or signals.log_lost.is_set():
             self.stop(now_ms)
         elif now_ms >= self._ends_ms and not may_take_long:
             self.end_lane(lane, now_ms)
@@ -185,12 +188,12 @@ class Shift:
 
     def begin_anew(self) -> None:
         """Have a shift's time again, after a wait that was none of its responses'."""
-        self._ends_ms = self.means.now_ms() + SHIFT_MS
+        self._ends_ms = self.now_ms() + SHIFT_MS
 
     def end_lane(self, lane: Lane, until_ms: int) -> None:
         """Begin nothing more in this lane; its mailbox may go on at `until_ms`."""
         lane.close()
-        ahead = self._terms.deadline_ms > self.means.now_ms()
+        ahead = self._terms.deadline_ms > self.now_ms()
         self.postpone(min(until_ms, self._terms.deadline_ms) if ahead else until_ms)
 
     def stop(self, until_ms: int) -> None:
@@ -201,7 +204,7 @@ class Shift:
     @property
     def overdue(self) -> bool:
         """Whether the batch's deadline has passed: what may have been sent is still looked at."""
-        return self._terms.deadline_ms <= self.means.now_ms()
+        return self._terms.deadline_ms <= self.now_ms()
 
     def cancel(self) -> None:
         """Go on as a batch that was cancelled meanwhile."""
@@ -215,20 +218,20 @@ class Shift:
     async def excuse(self) -> None:
         """Note that this worker ends in order, whatever becomes of it now."""
         self.part.cleared = True
-        await insist(lambda: self.means.slices.excuse(self.part, self.trial))
+        await insist(lambda: self._slices.excuse(self.part, self.trial))
 
     async def abandon(self) -> None:
         """Close the slice as it is, cut off: what is marked is looked at by who opens it next."""
         await self.excuse()
-        await insist(lambda: self.means.slices.close(self.part))
+        await insist(lambda: self._slices.close(self.part))
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""
-        match await insist(lambda: self.means.slices.close(self.part)):
+        match await insist(lambda: self._slices.close(self.part)):
             case Closed.OPEN:
-                return self._comeback_ms or self.means.now_ms()
+                return self._comeback_ms or self.now_ms()
             case Closed.WOKEN:
-                return self.means.now_ms()
+                return self.now_ms()
             case Closed.FINISHED:
-                await announce(self.means, self.part.batch.id)
+                await announce(self.context, self.part.batch.id)
         return None

@@ -20,20 +20,20 @@ UNREADABLE_MS: Final = 60_000
 
 async def take_over(shift: Shift) -> None:
     """Put right what was left in the slice of a shift that begins."""
-    means, part = shift.means, shift.part
+    slices, part = shift.context.ledger.slices, shift.part
     for entry in part.unreadable:
-        means.complaints.record(part, entry)
-        shift.postpone(means.now_ms() + UNREADABLE_MS)
+        shift.context.signals.complaints.record(part, entry)
+        shift.postpone(shift.now_ms() + UNREADABLE_MS)
     for entry in part.unlogged:
         if entry.record.ending is not None:
             shift.log_settled(entry)
     if ended := part.suspects.keys() - {str(entry.row) for entry in part.entries}:
-        await insist(lambda: means.slices.acquit(part, *ended))
+        await insist(lambda: slices.acquit(part, *ended))
     orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
     for entry in orphans:
-        log_lines.call_lost(means.log, part, entry)
+        log_lines.call_lost(shift.log, part, entry)
     await shift.count_unended(orphans)
-    now_ms = means.now_ms()
+    now_ms = shift.now_ms()
     await asyncio.gather(*(shift.note(e, _orphaned(shift, e, now_ms)) for e in orphans))
     doubted_ms = part.doubted_ms
     doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
@@ -44,4 +44,4 @@ def _orphaned(shift: Shift, entry: Entry, now_ms: int) -> Record:
     """Return what becomes of a mark whose worker died: of this response, if it was tried alone."""
     if shift.part.suspects.get(str(entry.row), 0) > 0:
         return entry.record.unknown(now_ms)
-    return entry.record.orphaned(now_ms, shift.means.max_attempts)
+    return entry.record.orphaned(now_ms, shift.context.calls.max_attempts)

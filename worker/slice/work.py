@@ -22,7 +22,7 @@ from jobs.rows.selection import Selection
 from worker.slice import log_lines
 from worker.slice.calls.event_call import Looking, Sending
 from worker.slice.calls.finding import Finding
-from worker.slice.context import Means
+from worker.slice.context import Context
 from worker.slice.lane import Lane, all_of
 from worker.slice.quarantine import answer_alone, answer_singly
 from worker.slice.shift import Shift
@@ -32,22 +32,23 @@ DEATHS: Final = 3
 """After so many deaths over a slice its responses are tried one by one."""
 
 
-async def work(means: Means, batch_id: str, number: int) -> int | None:
+async def work(context: Context, batch_id: str, number: int) -> int | None:
     """
     Take one slice as far as it goes now.
 
     Returns the moment (ms since the epoch) to come back at, or None when there is nothing left.
     Raises redis-py's errors while Redis is away, and `ValueError` if what it holds is not ours.
     """
-    async with means.company.joined():
-        part = await means.slices.open(means.presence.name, batch_id, number)
+    ledger, log = context.ledger, context.signals.log
+    async with context.calls.company.joined():
+        part = await ledger.slices.open(ledger.worker_lease.name, batch_id, number)
         if part is None:
-            means.log.critical("batch.gone", batch=batch_id, slice=number)
+            log.critical("batch.gone", batch=batch_id, slice=number)
             return None
         if part.starts:
-            log_lines.batch_submitted(means.log, part.batch)
-        with means.grants.noted(part):
-            return await _work_on(Shift(means, part))
+            log_lines.batch_submitted(log, part.batch)
+        with ledger.grants.noted(part):
+            return await _work_on(Shift(context, part))
 
 
 async def _work_on(shift: Shift) -> int | None:
@@ -65,7 +66,7 @@ async def _work_on(shift: Shift) -> int | None:
 
 async def _excuse_when_draining(shift: Shift) -> None:
     """Say at once that this worker ends in order: it may be killed before it comes to its end."""
-    await shift.means.draining.wait()
+    await shift.context.signals.draining.wait()
     await shift.excuse()
 
 
@@ -74,7 +75,7 @@ class Walk:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
-        self._means = shift.means
+        self._calls = shift.context.calls
         self._part = shift.part
         self._job = job_id(shift.part.batch.id, shift.part.number)
 
@@ -94,7 +95,7 @@ class Walk:
             trusted, suspected = self._tell_apart(entries.pop(name))
             lanes.append(Lane(name, trusted, most, away=away))
             suspects += [(lanes[-1], entry) for entry in suspected]
-        self._means.slots.want(self._job, sum(lane.width for lane in lanes))
+        self._calls.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await self._walk_all(lanes)
             await self._try_alone(suspects)
@@ -110,9 +111,9 @@ class Walk:
     def _width(self, mailbox: str, entries: list[Entry], unended: Unended | None) -> int:
         """Return how many calls a lane may have in flight now; with none it comes back."""
         # Graph may still be at a call that was given up: it is counted until that must be over.
-        over_ms = self._means.now_ms() - self._means.settle_ms
+        over_ms = self._shift.now_ms() - self._calls.settle_ms
         unknown = sum(1 for entry in entries if entry.record.unknown_since_ms > over_ms)
-        full = self._means.widths.of(mailbox)
+        full = self._calls.widths.of(mailbox)
         most = max(1, full - unknown)
         if unended is not None and (most := min(most, full - unended.calls)) < 1:
             self._shift.postpone(unended.ends_ms)
@@ -123,7 +124,7 @@ class Walk:
             await all_of(lane.walk(self.answer, self._changed) for lane in lanes)
             return
         where = {"batch": self._part.batch.id, "slice": self._part.number}
-        self._means.log.error("slice.poisoned", deaths=self._part.deaths, **where)
+        self._shift.log.error("slice.poisoned", deaths=self._part.deaths, **where)
         for lane in lanes:
             lane.most = 1
             await lane.walk(partial(answer_singly, self._shift, self.answer), self._changed)
@@ -143,12 +144,12 @@ class Walk:
         return trusted, [entry for entry in entries if str(entry.row) in suspects]
 
     def _changed(self, calls: int) -> None:
-        self._means.slots.change(self._job, calls)
+        self._calls.slots.change(self._job, calls)
 
     async def _end_unsent(self, entries: Iterable[Entry]) -> None:
         """End what is over in a mailbox that may not be called: that takes no call."""
         for entry in entries:
-            if self._means.log_lost.is_set():
+            if self._shift.context.signals.log_lost.is_set():
                 return
             following = self._shift.next_step(entry)
             if following.ending is not None:

@@ -51,7 +51,9 @@ class Call(ABC):
     def __init__(self, shift: Shift, lane: Lane, entry: Entry) -> None:
         self.id = str(uuid4())
         self._shift = shift
-        self._means = shift.means
+        self._ledger = shift.context.ledger
+        self._calls = shift.context.calls
+        self._signals = shift.context.signals
         self._lane = lane
         self._entry = entry
         self._before = entry.record
@@ -68,7 +70,7 @@ class Call(ABC):
         except TokenUnavailable as unavailable:
             return await_token(self._shift, self._lane, unavailable)
         try:
-            async with self._means.ready:
+            async with self._calls.ready:
                 reply = await self._admitted_exchange(token) if self._goes_on() else None
             if reply is None:
                 return not (self._shift.stopped or self._lane.closed)
@@ -78,28 +80,28 @@ class Call(ABC):
 
     async def _find_token(self) -> str:
         """Return a token for this mailbox; raises `TokenUnavailable`."""
-        token = await self._means.tokens.token()
-        if self._means.trial.refuses(self._lane.mailbox, token):
-            return await self._means.tokens.renew(token)
+        token = await self._calls.tokens.token()
+        if self._calls.trial.refuses(self._lane.mailbox, token):
+            return await self._calls.tokens.renew(token)
         return token
 
     async def _admitted_exchange(self, token: str) -> Reply | None:
         """Make the request in a slot, under a mark not long ago; return None if it may not be."""
         marked = over = False
         while not over:
-            self._asked_s = self._means.clocks.unstopped()
+            self._asked_s = self._signals.clocks.unstopped()
             if not await self._admitted():
                 break
             marked = self.kind is Kind.MARK
-            async with self._means.slot:
+            async with self._calls.slot:
                 over = self._overtaken()
                 if not over and self._timely():
-                    self._means.gate.begun(self._lane.mailbox)
-                    self._begun_s = self._means.trial.begun(self._lane.mailbox)
+                    self._calls.gate.begun(self._lane.mailbox)
+                    self._begun_s = self._calls.trial.begun(self._lane.mailbox)
                     try:
                         reply = await self._exchange(token)
                     finally:
-                        self._means.trial.ended(self._lane.mailbox)
+                        self._calls.trial.ended(self._lane.mailbox)
                     if not self._was_late(reply):
                         return reply
             self._give_back()
@@ -109,7 +111,7 @@ class Call(ABC):
 
     def _timely(self) -> bool:
         """Whether the call may still begin on the strength of its mark."""
-        return self._means.clocks.unstopped() - self._asked_s < MARK_GOOD_S
+        return self._signals.clocks.unstopped() - self._asked_s < MARK_GOOD_S
 
     def _was_late(self, reply: Reply) -> bool:
         """Whether no byte was sent, only because it took too long to connect."""
@@ -117,7 +119,7 @@ class Call(ABC):
 
     def _permitted(self) -> bool:
         """Whether the mark still holds: who stood still for too long must not send on it."""
-        return self._means.presence.holds(self._shift.part.worker)
+        return self._ledger.worker_lease.holds(self._shift.part.worker)
 
     @abstractmethod
     async def _exchange(self, token: str) -> Reply:
@@ -141,9 +143,9 @@ class Call(ABC):
     async def _admitted(self) -> bool:
         """Pass the gate and write the mark. While Redis is away nobody passes."""
         try:
-            self._leave = await self._means.gate.ask(self._shift.part.worker)
+            self._leave = await self._calls.gate.ask(self._shift.part.worker)
             if self._leave is Leave.CLOSED:
-                self._shift.end_lane(self._lane, self._means.gate.reopens_ms())
+                self._shift.end_lane(self._lane, self._calls.gate.reopens_ms())
                 return False
             answer = await self._mark()
         except (RedisError, OSError):
@@ -157,21 +159,21 @@ class Call(ABC):
 
     def _give_back(self) -> None:
         """Give the leave back, if it is still to be answered for: else nobody probes any more."""
-        self._means.gate.give_back(self._leave)
+        self._calls.gate.give_back(self._leave)
         self._leave = Leave.OPEN
 
     def _overtaken(self) -> bool:
         """Whether it was over while its mark was written, or while it waited for a slot."""
-        if self._shift.stopped or self._means.log_lost.is_set():
+        if self._shift.stopped or self._signals.log_lost.is_set():
             return True
         if self._leave is Leave.PROBE:
             # The gate closes a lane to all but its probe: the others beside it have asked in vain.
             return self._lane.refused
-        return self._lane.closed or self._means.gate.closed
+        return self._lane.closed or self._calls.gate.closed
 
     async def _mark(self) -> Answer:
         """Ask for leave to make the call; under a mark, if it sends."""
-        return await self._means.slices.write(
+        return await self._ledger.slices.write(
             self._shift.part, self.kind, self._entry, self._before
         )
 
@@ -181,19 +183,19 @@ class Call(ABC):
             case Word.CANCELLED:
                 self._shift.cancel()
             case Word.LATER:
-                self._shift.end_lane(self._lane, self._means.now_ms() + answer.wait_ms)
+                self._shift.end_lane(self._lane, self._signals.now_ms() + answer.wait_ms)
             case Word.PAUSED:
-                self._shift.stop(self._means.now_ms() + self._shift.PAUSED_MS)
+                self._shift.stop(self._signals.now_ms() + self._shift.PAUSED_MS)
             case word:  # not ours any more, gone, or in doubt: opening it again will tell
                 if word is Word.WENT_BACK:
-                    self._means.went_back.set()
-                self._shift.stop(self._means.now_ms() + UNREACHED_MS)
+                    self._signals.went_back.set()
+                self._shift.stop(self._signals.now_ms() + UNREACHED_MS)
 
     async def _conclude(self, reply: Reply, token: str) -> bool:
         """Judge the reply, log it, write down what it has shown, and do what it wants."""
         judgement = self._judge(reply)
         blame = find_blame(
-            self._means, self._lane, judgement, reply, token=token, begun_s=self._begun_s
+            self._calls, self._lane, judgement, reply, token=token, begun_s=self._begun_s
         )
         if blame is Blame.MAILBOX:
             judgement = judge_lone_token(self._before)
@@ -227,7 +229,7 @@ class Call(ABC):
         return await self._go_on(self._going_on(record, reply, judgement))
 
     async def _come_back(self) -> None:
-        log_lines.mailbox_back(self._means.log, self._shift.part, self._entry)
+        log_lines.mailbox_back(self._signals.log, self._shift.part, self._entry)
         await self._shift.come_back(self._lane)
 
     async def _tell_gate(
@@ -245,7 +247,7 @@ class Call(ABC):
 
     def _log(self, reply: Reply, judgement: Judgement) -> None:
         log_lines.call_finished(
-            self._means.log,
+            self._signals.log,
             self._shift.part,
             self._entry,
             attempt=self._before.attempts + (self.kind is Kind.MARK),
@@ -260,7 +262,7 @@ class Call(ABC):
         if away and first:
             self._lane.away += 1
         times = self._lane.away if away else 0
-        until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled, away=times)
+        until_ms = self._until_ms(reply, away=times)
         await self._tell_gate(reply, None if away else until_ms, went_through=False)
         record = record.waiting(until_ms, throttled=True)
         if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
@@ -273,19 +275,23 @@ class Call(ABC):
 
     async def _heed(self, reply: Reply, *, first: bool) -> None:
         """Leave the mailbox alone as long as a reply wants that means no `wait` itself."""
-        until_ms = until_ms_of(self._means, reply, throttled=self._before.throttled)
+        until_ms = self._until_ms(reply)
         await leave_alone(
             self._shift, self._lane, self._entry, reply, until_ms=until_ms, told=first
         )
 
+    def _until_ms(self, reply: Reply, *, away: int = 0) -> int:
+        random, throttled = self._calls.random, self._before.throttled
+        return until_ms_of(random, reply, throttled=throttled, away=away)
+
     def _again_ms(self, attempt: int) -> int:
         """Return when to try again after a failure; later while the retry budget is used up."""
-        random = self._means.random.random
-        if self._means.budget.spend():
+        random = self._calls.random.random
+        if self._calls.budget.spend():
             backoff = backoff_s(attempt, random)
         else:
             backoff = (0.5 + random() / 2) * SPARING_S
-        return self._means.now_ms() + int(backoff * 1000)
+        return self._signals.now_ms() + int(backoff * 1000)
 
 
 class EventCall(Call):
@@ -308,15 +314,15 @@ class Sending(EventCall):
         part, record = self._shift.part, self._before.marked(self.id)
         part.asking += 1
         try:
-            answer = await self._means.slices.write(part, self.kind, self._entry, record)
+            answer = await self._ledger.slices.write(part, self.kind, self._entry, record)
             if answer.word is Word.OK:
-                part.marked_s = self._means.clocks.unstopped()
+                part.marked_s = self._signals.clocks.unstopped()
         finally:
             part.asking -= 1
         return answer
 
     async def _exchange(self, token: str) -> Reply:
-        return await self._means.graph.send(
+        return await self._calls.graph.send(
             self._response,
             token=token,
             client_request_id=self.id,
@@ -339,7 +345,7 @@ class Sending(EventCall):
         if judgement.refusal is not None:
             return record.refused(judgement.refusal)
         if judgement.verdict is Verdict.LOOK:
-            return record.unknown(self._means.now_ms())
+            return record.unknown(self._signals.now_ms())
         return record.waiting(self._again_ms(record.attempts + 1))
 
 
@@ -364,7 +370,7 @@ class Looking(Reading, EventCall):
     """The call that reads the event."""
 
     async def _exchange(self, token: str) -> Reply:
-        return await self._means.graph.look(
+        return await self._calls.graph.look(
             self._response,
             token=token,
             client_request_id=self.id,

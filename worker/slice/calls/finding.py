@@ -63,6 +63,7 @@ class Finding:
 
     def __init__(self, shift: Shift, lane: Lane, entry: Entry, selection: Selection) -> None:
         self._shift = shift
+        self._calls = shift.context.calls
         self._lane = lane
         self._entry = entry
         self._selection = selection
@@ -81,11 +82,11 @@ class Finding:
         if window is None:
             await self._keep([])
             return False
-        async with self._shift.means.readers:
+        async with self._calls.readers:
             return await self._read_and_keep(window)
 
     async def _read_and_keep(self, window: Window) -> bool:
-        harvest, barn = Harvest(window), self._shift.means.barn
+        harvest, barn = Harvest(window), self._calls.barn
         barn.enter(harvest)
         try:
             found = await self._find(window, harvest)
@@ -111,7 +112,7 @@ class Finding:
         """Read all of the calendar that matters, and choose; None if it was not read to its end."""
         size = page_size(self._entry.record.failed_looks)
         for path in view_paths(self._selection, widened(window), size):
-            if not await self._read_on(self._shift.means.graph.address(path), harvest):
+            if not await self._read_on(self._calls.graph.address(path), harvest):
                 return None
         events = harvest.events
         names = series_within(events, self._selection, window)
@@ -147,13 +148,13 @@ class Finding:
         return masters
 
     def _may_fail_again(self, record: Record) -> bool:
-        return record.failed_looks < self._shift.means.max_attempts
+        return record.failed_looks < self._calls.max_attempts
 
     def _page_call(self, url: str, *, first: bool) -> PageCall:
         return PageCall(self._shift, self._lane, self._entry, url, first=first)
 
     def _master_call(self, series: str, *, first: bool) -> MasterCall:
-        url = self._shift.means.graph.address(master_path(self._selection, series))
+        url = self._calls.graph.address(master_path(self._selection, series))
         return MasterCall(self._shift, self._lane, self._entry, url, first=first, series=series)
 
     async def _read_on(self, url: str | None, harvest: Harvest) -> bool:
@@ -168,7 +169,7 @@ class Finding:
                 await self._fail(Reason.TOO_MANY_EVENTS)
                 return False
             if stale == STALE_PAGES and page.next_link is not None:
-                log_lines.stale_pages(self._shift.means.log, self._shift.part, self._entry, stale)
+                log_lines.stale_pages(self._shift.log, self._shift.part, self._entry, stale)
                 return True
             is_last = not page.events and page.next_link == url
             url = None if is_last else page.next_link
@@ -176,7 +177,7 @@ class Finding:
 
     async def _has_room(self, harvest: Harvest) -> bool:
         """Wait until there is room for another page; false if it may not be read any more."""
-        while not self._shift.means.barn.has_room(harvest):
+        while not self._calls.barn.has_room(harvest):
             self._may_go_on = self._shift.goes_on(self._lane, begun=True)
             if not self._may_go_on or self._shift.next_step(self._entry).ending is not None:
                 return False
@@ -184,8 +185,8 @@ class Finding:
         return True
 
     async def _read_page(self, url: str) -> "Page | None":
-        if url in self._read or not self._shift.means.graph.is_ours(url):
-            log_lines.bad_link(self._shift.means.log, self._shift.part, self._entry, _origin(url))
+        if url in self._read or not self._calls.graph.is_ours(url):
+            log_lines.bad_link(self._shift.log, self._shift.part, self._entry, _origin(url))
             await self._fail(Reason.BAD_LINK)
             return None
         call = await self._read_out(partial(self._page_call, url))
@@ -221,7 +222,7 @@ class Finding:
             new += self._new(found[at : at + AT_ONCE])
             await asyncio.sleep(0)  # the heartbeat must not wait for tens of thousands
         log_lines.selection_found(
-            shift.means.log, part, self._entry, new, duplicates=len(found) - len(new)
+            shift.log, part, self._entry, new, duplicates=len(found) - len(new)
         )
         if new:
             await shift.keep_found(self._lane, self._entry, self._selection, new)
@@ -235,7 +236,7 @@ class Finding:
         new = [each for each in found if part.is_new(self._selection.mailbox, each.event)]
         for each in new:
             if each.ending == UNREADABLE:
-                log_lines.event_unreadable(self._shift.means.log, part, self._entry, each.event)
+                log_lines.event_unreadable(self._shift.log, part, self._entry, each.event)
         return [each.planned() if part.batch.plan else each.discreet() for each in new]
 
 

@@ -59,7 +59,7 @@ class PageCall(Reading):
             super()._obey(answer)
 
     async def _exchange(self, token: str) -> Reply:
-        return await self._means.graph.read(
+        return await self._calls.graph.read(
             self._url, token=token, client_request_id=self.id, timely=self._timely
         )
 

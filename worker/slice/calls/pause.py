@@ -5,27 +5,27 @@ A pause is kept in the ledger, so it holds for all workers, and it ends the lane
 means is `worker/graph/verdict.py`'s; how long a wait is chosen, `worker/throttle/backoff.py`'s.
 """
 
+from random import Random
+
 from jobs.ledger.forms.entries import Entry
 from worker.graph.reply import Reply
 from worker.slice import log_lines
-from worker.slice.context import Means
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
 from worker.throttle.backoff import away_s, wait_s
 
 
-def until_ms_of(means: Means, reply: Reply, *, throttled: int, away: int = 0) -> int:
+def until_ms_of(random: Random, reply: Reply, *, throttled: int, away: int = 0) -> int:
     """
     Return until when a reply wants its mailbox to be left alone (ms since the epoch).
 
     `throttled` is how often its response was told so before; `away` is how often in a row the
     mailbox was away, this time included, if that is what the reply says.
     """
-    random = means.random.random
     if away:
-        wait = max(away_s(away, random), reply.retry_after_s or 0.0)
+        wait = max(away_s(away, random.random), reply.retry_after_s or 0.0)
     else:
-        wait = wait_s(reply.retry_after_s, random, throttled=throttled + 1)
+        wait = wait_s(reply.retry_after_s, random.random, throttled=throttled + 1)
     # Rounded up, and one more for the moment of arrival: never early.
     return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
 
@@ -47,12 +47,12 @@ async def leave_alone(
     """
     paused_until_ms = await shift.pause_mailbox(lane.mailbox, until_ms, away=away)
     shift.end_lane(lane, paused_until_ms)
-    log, part = shift.means.log, shift.part
+    log, part = shift.log, shift.part
     if not told:
         return
     if away:
         log_lines.mailbox_away(log, part, entry, reply, times=away, until_ms=paused_until_ms)
         return
     if "concurrency" in (reply.message or "").lower():
-        shift.means.widths.narrow(lane.mailbox)
+        shift.context.calls.widths.narrow(lane.mailbox)
     log_lines.mailbox_paused(log, part, entry, reply.retry_after_s, paused_until_ms)

@@ -12,7 +12,7 @@ from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement, Verdict
 from worker.identity.credential import TokenUnavailable
 from worker.identity.token_trial import Blame
-from worker.slice.context import Means
+from worker.slice.context import CallSide
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
 
@@ -21,7 +21,7 @@ RECHECK_MS: Final = 2_000
 
 
 def find_blame(
-    means: Means,
+    calls: CallSide,
     lane: Lane,
     judgement: Judgement,
     reply: Reply,
@@ -36,16 +36,16 @@ def find_blame(
     a call that was begun at `begun_s` (monotonic).
     """
     if judgement.token:
-        return means.trial.judge(
+        return calls.trial.judge(
             lane.mailbox,
             token,
-            renewed=means.tokens.is_renewed(token),
+            renewed=calls.tokens.is_renewed(token),
             of_token=reply.claims is not None or (reply.code or "").casefold() in codes.TOKEN,
             rests_s=reply.retry_after_s or 0.0,
         )
     if _was_let_in(reply, judgement):
-        means.trial.accepted(lane.mailbox, begun_s)
-        means.tokens.accepted(token)
+        calls.trial.accepted(lane.mailbox, begun_s)
+        calls.tokens.accepted(token)
     return None
 
 
@@ -58,11 +58,11 @@ def _was_let_in(reply: Reply, judgement: Judgement) -> bool:
 
 async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Blame) -> bool:
     """Do what a 401 wants that settles nothing; return whether its response may go on now."""
-    tokens = shift.means.tokens
+    tokens = shift.context.calls.tokens
     match blame:
         case Blame.WAIT:
-            pause_s = shift.means.trial.pause_s(lane.mailbox)
-            shift.end_lane(lane, shift.means.now_ms() + int(pause_s * 1000))
+            pause_s = shift.context.calls.trial.pause_s(lane.mailbox)
+            shift.end_lane(lane, shift.now_ms() + int(pause_s * 1000))
             return False
         case Blame.APPLICATION:
             refused = tokens.refuse(token, reply.code or "401", reply.claims)
@@ -78,6 +78,6 @@ def await_token(shift: Shift, lane: Lane, unavailable: TokenUnavailable) -> bool
     """End a lane until there may be a token; return that nothing goes on before."""
     until_ms = int(unavailable.retry_at * 1000) + 1
     if unavailable.refusal.revocable:
-        until_ms = min(until_ms, shift.means.now_ms() + RECHECK_MS)
+        until_ms = min(until_ms, shift.now_ms() + RECHECK_MS)
     shift.end_lane(lane, until_ms)
     return False

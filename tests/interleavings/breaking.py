@@ -21,6 +21,7 @@ from jobs.outcome import Ending, Outcome
 from jobs.record import Next, Record, Step, Terms, next_step
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement
+from worker.slice.calls.admission import Admission
 
 Patch = Callable[[], AbstractContextManager[object]]
 
@@ -71,10 +72,8 @@ def no_takeover() -> AbstractContextManager[object]:
 def no_permission() -> AbstractContextManager[object]:
     """Send on a mark of whatever age, with whatever lease."""
     patches = ExitStack()
-    for name in ("_permitted", "_timely"):
-        patches.enter_context(
-            patch.object(worker.slice.calls.event_call.Call, name, lambda _: True)
-        )
+    for name in ("is_permitted", "is_timely"):
+        patches.enter_context(patch.object(Admission, name, lambda _: True))
     return patches
 
 

@@ -86,8 +86,8 @@ async def test_a_long_reading_makes_way(redis_url: str) -> None:
         ]
         company = rig.context.calls.company
         async with company.joined():
-            beside = calls[0]._goes_on()
+            beside = calls[0]._may_begin()
             async with company.left_alone():
-                meanwhile = calls[1]._goes_on()
+                meanwhile = calls[1]._may_begin()
 
         assert (True, False) == (beside, meanwhile)

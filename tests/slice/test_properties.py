@@ -3,7 +3,7 @@ The promise against every order of events: one response, a model of Graph, and a
 
 The model of Graph says what is true: how often it has taken the response, and what the calendar
 shows. The worker's side is the real tables and the real record; only what
-`worker/slice/calls/event_call.py` does with a judgement is said again here. Two broken workers show
+`worker/slice/calls/call.py` does with a judgement is said again here. Two broken workers show
 that the machine would notice.
 """
 
@@ -198,7 +198,7 @@ class OneResponse(RuleBasedStateMachine):
         self.late_until_ms: int | None = None
         self.disturbed = answer == ANSWERS[action]
 
-    # What the worker does with a judgement, as `worker/slice/calls/event_call.py` does it.
+    # What the worker does with a judgement, as `worker/slice/calls/call.py` does it.
 
     def mark(self) -> None:
         """Write the mark of a call that sends."""

@@ -93,6 +93,11 @@ class Reply:
     arrived_at: datetime
     duration_ms: float
 
+    @property
+    def graph_code(self) -> str | None:
+        """Graph's own code; None where `code` is a word of ours that says how the call ended."""
+        return self.code if self.status is not None else None
+
 
 def read_reply(
     status: int,

@@ -5,7 +5,7 @@ Three tables, for a call that sends, for a look, and for a page of a calendar. O
 word about this event is believed: an error in Graph's JSON whose code says something, or a 202
 without a body. What a front door, a proxy or a broken connection says proves nothing, and is
 looked at before anything is sent again. The module does not wait, write or log;
-`worker/slice/calls/event_call.py` does what a judgement says.
+`worker/slice/calls/call.py` does what a judgement says.
 """
 
 import re

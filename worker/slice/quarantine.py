@@ -54,11 +54,11 @@ async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -
 def _begins(shift: Shift, lane: Lane, entry: Entry) -> bool:
     """Whether more is to be done for it now than to wait, or to write down its end."""
     step = shift.next_step(entry).step
-    return step in {Step.SEND, Step.LOOK} and shift.goes_on(lane)
+    return step in {Step.SEND, Step.LOOK} and shift.may_begin(lane)
 
 
 async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tries: int) -> None:
-    if not shift.goes_on(lane):  # meanwhile
+    if not shift.may_begin(lane):  # meanwhile
         return
     slices, row = shift.context.ledger.slices, entry.row
     shift.trial = row

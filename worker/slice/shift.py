@@ -171,14 +171,14 @@ class Shift:
         if not self.context.signals.log_lost.is_set():
             self.part.note_logged(entry)
 
-    def goes_on(self, lane: Lane, *, begun: bool = False) -> bool:
+    def may_begin(self, lane: Lane, *, continuing: bool = False) -> bool:
         """
         Whether another call may be begun; if not, see to it that the slice comes back.
 
         What was begun, and would have to begin anew, may take longer than a shift, unless another
         response waits until nothing is under way beside it.
         """
-        now_ms, may_take_long = self.now_ms(), begun and not self.context.calls.company.closed
+        now_ms, may_take_long = self.now_ms(), continuing and not self.context.calls.company.closed
         signals = self.context.signals
         if signals.draining.is_set() or signals.log_lost.is_set():
             self.stop(now_ms)

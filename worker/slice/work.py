@@ -3,7 +3,7 @@ One slice from start to end: the way of its responses, in order. Read this first
 
 A slice is opened under a new epoch. What a dead worker left is put right. Its mailboxes are leased,
 and each mailbox's responses walk down a lane. For each the next step is asked for
-(`jobs/record.py`) and taken: a call is made (`worker/slice/calls/event_call.py`), or it is settled,
+(`jobs/record.py`) and taken: a call is made (`worker/slice/calls/call.py`), or it is settled,
 or it waits. Nobody sleeps here: when nothing in the slice can go on, it says when to come back.
 """
 

@@ -20,7 +20,6 @@ from unittest.mock import patch
 import worker.graph.codes
 import worker.graph.transport
 import worker.graph.verdict
-import worker.slice.calls.event_call
 import worker.slice.calls.pause
 import worker.slice.shift
 from jobs.ledger.script import Script
@@ -30,6 +29,8 @@ from jobs.record import next_step
 from worker.commands import main
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement
+from worker.slice.calls.admission import Admission
+from worker.slice.calls.call import Call
 from worker.slice.grants import Grants
 
 
@@ -84,7 +85,7 @@ def no_fence() -> None:
             (r"if current ~= expected then", "if false then"),
         ]
     )
-    patch.object(worker.slice.calls.event_call.Sending, "_permitted", lambda *_: True).start()
+    patch.object(Admission, "is_permitted", lambda *_: True).start()
     patch.object(worker.slice.shift, "SHIFT_MS", 600_000).start()
 
 
@@ -135,7 +136,7 @@ def heeds_throttling_only() -> None:
     async def heedless(*_: Any, **__: Any) -> None:
         pass
 
-    patch.object(worker.slice.calls.event_call.Call, "_heed", heedless).start()
+    patch.object(Call, "_heed", heedless).start()
 
 
 def remembers_nothing() -> None:

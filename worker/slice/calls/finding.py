@@ -178,7 +178,7 @@ class Finding:
     async def _has_room(self, harvest: Harvest) -> bool:
         """Wait until there is room for another page; false if it may not be read any more."""
         while not self._calls.barn.has_room(harvest):
-            self._may_go_on = self._shift.goes_on(self._lane, begun=True)
+            self._may_go_on = self._shift.may_begin(self._lane, continuing=True)
             if not self._may_go_on or self._shift.next_step(self._entry).ending is not None:
                 return False
             await asyncio.sleep(LATER_MS / 1000)

@@ -15,7 +15,7 @@ from jobs.rows.choosing import Invitation, Item, Master, Unreadable
 from worker.graph import codes
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement, Verdict, judge_page
-from worker.slice.calls.event_call import Reading
+from worker.slice.calls.reading import Reading
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
 
@@ -47,9 +47,9 @@ class PageCall(Reading):
         """Whether it has brought what it was made for."""
         return self.page is not None
 
-    def _goes_on(self) -> bool:
+    def _may_begin(self) -> bool:
         # A long calendar may take longer than a shift, and would else never come to its end.
-        return self._shift.goes_on(self._lane, begun=not self._first)
+        return self._shift.may_begin(self._lane, continuing=not self._first)
 
     def _obey(self, answer: Answer) -> None:
         # To come back later would be to begin anew, and to use up the allowance again and again.
@@ -60,7 +60,7 @@ class PageCall(Reading):
 
     async def _exchange(self, token: str) -> Reply:
         return await self._calls.graph.read(
-            self._url, token=token, client_request_id=self.id, timely=self._timely
+            self._url, token=token, client_request_id=self.id, timely=self._admission.is_timely
         )
 
     def _judge(self, reply: Reply) -> Judgement:
@@ -71,8 +71,8 @@ class PageCall(Reading):
             self.page = reply.page
         return judgement
 
-    async def _go_on(self, record: Record) -> bool:
-        return True if self.done else await super()._go_on(record)
+    async def _note(self, record: Record) -> bool:
+        return True if self.done else await super()._note(record)
 
 
 class MasterCall(PageCall):
@@ -117,7 +117,7 @@ class MasterCall(PageCall):
         its_own = isinstance(event, Invitation) and event.series is None
         return event if its_own and event.id == self._series else Unreadable(self._series)
 
-    async def _go_on(self, record: Record) -> bool:
+    async def _note(self, record: Record) -> bool:
         if not self.done and record.failed_looks > self._before.failed_looks:
             self.failure = record
-        return await super()._go_on(record)
+        return await super()._note(record)

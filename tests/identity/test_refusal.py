@@ -1,6 +1,8 @@
 """What an error of azure-identity means."""
 
 import logging
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,8 @@ from azure.identity import CredentialUnavailableError
 
 from worker.identity import aadsts
 from worker.identity.refusal import Refusal, judge_refusal
+
+NOW = datetime(2026, 10, 21, 7, 27, 30, tzinfo=UTC)
 
 NAMED = {
     "AZURE_CLIENT_SECRET": [7000215, 7000222, 7000232],
@@ -54,6 +58,11 @@ NAMED = {
     "waits": [50033, 50196, 90006, 90012, 90024, 90033, 90055, 90090],
 }
 """What an administrator has to be told, and the numbers of Entra ID that come to that."""
+
+
+def judged(error: Exception) -> Refusal:
+    """Return what an error means that comes now."""
+    return judge_refusal(error, now=NOW)
 
 
 def answered(status: int, text: str = "", **headers: str) -> ClientAuthenticationError:
@@ -98,7 +107,7 @@ def entra(code: str, oauth: str = "invalid_client") -> str:
 )
 def test_judgement(error: Exception, code: str, *, lasting: bool) -> None:
     """A refusal lasts when only a person can change it, and goes by its code otherwise."""
-    refusal = judge_refusal(error)
+    refusal = judged(error)
     level = logging.CRITICAL if lasting else logging.WARNING
     assert (refusal.error_code, refusal.lasting, refusal.level) == (code, lasting, level)
 
@@ -107,12 +116,12 @@ def test_a_reply_inside() -> None:
     """Managed identity wraps the error that holds the reply; its status is found all the same."""
     wrapped = CredentialUnavailableError("No identity has been assigned to this resource.")
     wrapped.__cause__ = answered(400)
-    assert (judge_refusal(wrapped).error_code, judge_refusal(wrapped).lasting) == ("http_400", True)
+    assert (judged(wrapped).error_code, judged(wrapped).lasting) == ("http_400", True)
 
 
 def test_nothing_of_the_text() -> None:
     """Of the authority's text only the code is kept."""
-    refusal = judge_refusal(answered(401, entra("AADSTS7000215")))
+    refusal = judged(answered(401, entra("AADSTS7000215")))
     assert refusal == Refusal(
         "AADSTS7000215",
         "set AZURE_CLIENT_SECRET to the secret's value, not to its id",
@@ -120,10 +129,11 @@ def test_nothing_of_the_text() -> None:
     )
 
 
-def test_retry_after() -> None:
-    """The authority's wish to be left alone is kept as it came."""
-    headers = {"Retry-After": "30"}
-    assert judge_refusal(answered(429, **headers)).retry_after == "30"
+def test_the_wait_that_the_authority_asks_for_is_a_number() -> None:
+    """The authority may ask in all shapes; from the reading on it is a number of seconds."""
+    date = format_datetime(NOW + timedelta(seconds=30), usegmt=True)
+    asked = [judged(answered(429, **{"Retry-After": each})) for each in ("30", date, "soon")]
+    assert [30.0, 30.0, None] == [refusal.retry_after_s for refusal in asked]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_retry_after() -> None:
 )
 def test_hints(number: int, named: str) -> None:
     """The hint for a number of Entra ID names what is to be changed."""
-    hint = judge_refusal(answered(401, entra(f"AADSTS{number}"))).hint
+    hint = judged(answered(401, entra(f"AADSTS{number}"))).hint
     assert named in hint
     assert "look up" not in hint
 
@@ -145,7 +155,7 @@ def test_each_number_has_one_hint() -> None:
 def test_two_numbers() -> None:
     """Of two numbers the one counts that says more."""
     text = entra("AADSTS70002: Error validating credentials. AADSTS50012")
-    assert "AADSTS50012" == judge_refusal(answered(401, text)).error_code
+    assert "AADSTS50012" == judged(answered(401, text)).error_code
 
 
 @pytest.mark.parametrize(
@@ -159,5 +169,5 @@ def test_two_numbers() -> None:
 )
 def test_a_number_beside_a_name(number: int, oauth: str, *, lasting: bool) -> None:
     """The number of Entra ID wins over OAuth's name for it; only an unknown one says nothing."""
-    refusal = judge_refusal(answered(400, entra(f"AADSTS{number}", oauth)))
+    refusal = judged(answered(400, entra(f"AADSTS{number}", oauth)))
     assert (f"AADSTS{number}", lasting) == (refusal.error_code, refusal.lasting)

@@ -93,7 +93,7 @@ class Course:
         try:
             token = await request_token(credential, self._settings.scope)
         except MISSED as error:
-            return None, refused(judge_refusal(error))
+            return None, refused(judge_refusal(error, now=datetime.now(UTC)))
         finally:
             await credential.close()
         return token.token, issued(read_claims(token.token), token.expires_on)

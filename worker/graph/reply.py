@@ -18,7 +18,7 @@ import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from worker.graph.page import Page, read_page, read_showing
-from worker.throttle.backoff import retry_after_s
+from worker.graph.retry_after import retry_after_s
 
 MAX_CODE = 128
 MAX_CLAIMS = 4_096

@@ -25,7 +25,7 @@ from structlog.typing import FilteringBoundLogger
 from config.errors import BulkrsvpError, SettingsError
 from config.settings import CredentialKind, Settings
 from worker.identity.refusal import MISSED, Refusal, judge_refusal
-from worker.throttle.backoff import backoff_s, retry_after_s
+from worker.throttle.backoff import backoff_s
 
 _FETCH_LIMIT_S: Final = 30.0
 _EARLY_S: Final = 300.0
@@ -239,7 +239,7 @@ class TokenSource:
         try:
             token = await request_token(self._credential, self._scope, claims)
         except MISSED as error:
-            self._miss(judge_refusal(error), claims)
+            self._miss(judge_refusal(error, now=datetime.fromtimestamp(self._clock(), UTC)), claims)
         except Exception as error:  # noqa: BLE001  # whatever the authority has said, nobody crashes
             self._miss(Refusal.unexpected(error), claims)
         else:
@@ -289,11 +289,10 @@ class TokenSource:
         self._failures = self._failures + 1 if now - self._failed_at < _QUIET_S else 1
         self._failed_at = now
         least_s = 5.0 if refusal.lasting else 1.0
-        asked_s = retry_after_s(refusal.retry_after, now=datetime.fromtimestamp(now, UTC))
         chosen_s = backoff_s(
             self._failures, self._random, base_s=2 * least_s, cap_s=_LONGEST_WAIT_S
         )
-        return max(least_s, chosen_s, asked_s or 0.0)
+        return max(least_s, chosen_s, refusal.retry_after_s or 0.0)
 
     @property
     def available(self) -> bool:

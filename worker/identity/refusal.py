@@ -8,6 +8,7 @@ ids, and stays out of the log.
 import logging
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from azure.core.exceptions import (
@@ -20,6 +21,7 @@ from azure.core.exceptions import (
 from azure.identity import CredentialUnavailableError
 
 from worker.graph.codes import NO_ORGANIZATION
+from worker.graph.retry_after import retry_after_s
 from worker.identity.aadsts import HINTS, NOT_SPECIFIC, TRANSIENT
 
 _OURS = range(400, 500)
@@ -59,14 +61,15 @@ class Refusal:
     """
     Why there is no token.
 
-    `lasting`: only a person can change it. `retry_after`: that header of the authority's reply.
-    `revocable`: it is Graph that refused the token, to some mailboxes; another may take it yet.
+    `lasting`: only a person can change it. `retry_after_s`: the wait that the authority asks for,
+    None if it asks for none. `revocable`: it is Graph that refused the token, to some mailboxes;
+    another may take it yet.
     """
 
     error_code: str
     hint: str
     lasting: bool
-    retry_after: str | None = None
+    retry_after_s: float | None = None
     revocable: bool = False
 
     @property
@@ -109,8 +112,8 @@ class Refusal:
         return cls("closed", "the worker is stopping", lasting=False)
 
 
-def judge_refusal(error: Exception) -> Refusal:
-    """Return what an error out of `MISSED` means."""
+def judge_refusal(error: Exception, *, now: datetime) -> Refusal:
+    """Return what an error out of `MISSED` means, which came at `now` (aware)."""
     if isinstance(error, TimeoutError):
         return Refusal("unreachable", _UNREACHABLE, lasting=False)
     if isinstance(error, OSError):
@@ -119,7 +122,7 @@ def judge_refusal(error: Exception) -> Refusal:
     answered = _answered(error)
     if answered is None:
         return _without_answer(error)
-    return _by_answer(answered, answered.status_code or 0)
+    return _by_answer(answered, answered.status_code or 0, now)
 
 
 def _answered(error: BaseException | None) -> HttpResponseError | None:
@@ -142,14 +145,14 @@ def _without_answer(error: Exception) -> Refusal:
     return Refusal(type(error).__name__, _BY_STATUS, lasting=True)
 
 
-def _by_answer(error: HttpResponseError, status: int) -> Refusal:
+def _by_answer(error: HttpResponseError, status: int, now: datetime) -> Refusal:
     text = str(error.message)
     oauth = _OAUTH.search(text)
     name = _aadsts(text) or (oauth[1] if oauth else f"http_{status}")
     lasting = status in _OURS and status not in _ASK_AGAIN and not _passes(name, oauth)
     hint = HINTS.get(name, _BY_STATUS if lasting else _WAIT)
     headers = getattr(error.response, "headers", {})
-    return Refusal(name, hint, lasting, headers.get("Retry-After"))
+    return Refusal(name, hint, lasting, retry_after_s(headers.get("Retry-After"), now=now))
 
 
 def _aadsts(text: str) -> str | None:

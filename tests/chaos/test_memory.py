@@ -32,7 +32,7 @@ from tests.support.network.heavy_graph import (
 from tests.support.program import Program, Worker
 from tests.support.sandbox_client import SandboxClient
 from tests.support.small_ledger import NOW, SENT, ledger_at
-from worker.slice.calls.harvest import READERS
+from worker.slice.calls.events_read import READERS
 
 MIB: Final = 1 << 20
 LIMIT_MIB: Final = 256

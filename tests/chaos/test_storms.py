@@ -21,7 +21,7 @@ from tests.support.sandbox_client import SandboxClient
 from tests.support.small_ledger import NOW, Ledger, events, ledger_at, listening
 from tests.support.waiting import wait_until
 from worker.sandbox import Entry
-from worker.throttle.gate import STORM_MAILBOXES, Gate, Leave
+from worker.throttle.gate import STORM_MAILBOXES, Gate, Permission
 
 ABSURD: Final = {
     "none@contoso.com": "",
@@ -305,7 +305,7 @@ class Gates:
     async def refuse(self, mailboxes: Iterable[str]) -> None:
         """Let one call of each of these be throttled, at the first worker."""
         for mailbox in mailboxes:
-            await self.one.replied(Leave.OPEN, mailbox, self.now_ms + LATER_MS)
+            await self.one.replied(Permission.OPEN, mailbox, self.now_ms + LATER_MS)
 
     async def call(self, mailboxes: Iterable[str], *, throttled: bool) -> None:
         """Call these mailboxes, at the first worker, and have all of them reply."""
@@ -314,7 +314,7 @@ class Gates:
             self.one.begun(mailbox)
         until_ms = self.now_ms + LATER_MS if throttled else None
         for mailbox in named:
-            await self.one.replied(Leave.OPEN, mailbox, until_ms)
+            await self.one.replied(Permission.OPEN, mailbox, until_ms)
 
     async def close(self) -> None:
         """Pause everything, let both workers hear of it, and let the pause go by."""
@@ -333,7 +333,7 @@ async def test_refusals_that_outrun_answers(redis_url: str) -> None:
             gates.one.begun(mailbox)
         await gates.refuse(everybody[::50])
 
-        assert Leave.OPEN == await gates.one.ask("one")
+        assert Permission.OPEN == await gates.one.ask("one")
     assert [] == events(gates.heard)
 
 
@@ -351,7 +351,7 @@ async def test_a_storm_amid_unanswered_calls(redis_url: str) -> None:
             gates.one.begun(mailbox)
         await gates.refuse(late)
 
-        assert Leave.CLOSED == await gates.one.ask("one")
+        assert Permission.CLOSED == await gates.one.ask("one")
     assert ["graph.paused"] == events(gates.heard)
 
 
@@ -371,7 +371,7 @@ async def test_mailboxes_refused_again(redis_url: str) -> None:
         gates.now_ms += LATER_MS
         await gates.call(shut_ones, throttled=True)
 
-        assert (Leave.OPEN, Leave.CLOSED) == (again, await gates.one.ask("one"))
+        assert (Permission.OPEN, Permission.CLOSED) == (again, await gates.one.ask("one"))
     assert ["graph.paused"] == events(gates.heard)
 
 
@@ -384,7 +384,7 @@ async def test_a_storm_after_a_pause(redis_url: str) -> None:
         await gates.one.replied(await gates.one.ask("one"), "ada", None)
         await gates.call(people(STORM_MAILBOXES), throttled=True)
 
-        assert Leave.CLOSED == await gates.one.ask("one")
+        assert Permission.CLOSED == await gates.one.ask("one")
     assert ["graph.paused", "graph.resumed", "graph.paused"] == events(gates.heard)
 
 
@@ -399,7 +399,7 @@ async def test_nobody_probes_after_a_probe_unheard(redis_url: str) -> None:
         unheard = await gates.other.ask("other")
         gates.now_ms += LATER_MS
 
-        expected = (Leave.PROBE, Leave.CLOSED, Leave.PROBE)
+        expected = (Permission.PROBE, Permission.CLOSED, Permission.PROBE)
         assert expected == (probe, unheard, await gates.other.ask("other"))
 
 
@@ -411,7 +411,7 @@ async def test_nobody_probes_what_is_open(redis_url: str) -> None:
         await gates.close()
         await gates.one.replied(await gates.one.ask("one"), "ada", None)
 
-        assert Leave.OPEN == await gates.other.ask("other")
+        assert Permission.OPEN == await gates.other.ask("other")
         assert await ledger.leases.graph_paused_until_ms() is None
 
 

@@ -24,7 +24,7 @@ from tests.support.network.raw_peer import (
     send,
 )
 from worker.graph.client import Graph, Reply, TransportEnd
-from worker.graph.transport import MAX_BODY, READ_BYTES, Wire
+from worker.graph.transport import MAX_BODY, READ_BYTES, Transport
 
 UNKNOWN = [
     ("cut", saying(), TransportEnd.DISCONNECTED),
@@ -108,15 +108,15 @@ def test_a_call_that_breaks_off_arrived_at_its_end(said: bytes) -> None:
 
     async def scenario() -> None:
         async with peer_that(saying(said, then_hang=True)) as peer:
-            wire = Wire(
+            transport = Transport(
                 peer.url,
                 max_calls=1,
                 timeout_s=0.3,
                 headers={},
                 clock=lambda: later if peer.arrived.is_set() else NOW,
             )
-            incoming = await wire.call("GET", "/", {}, permitted=lambda: True)
-            await wire.close()
+            incoming = await transport.call("GET", "/", {}, permitted=lambda: True)
+            await transport.close()
         assert later == incoming.arrived_at
 
     asyncio.run(scenario())
@@ -205,9 +205,9 @@ def test_a_target_that_cannot_stand_in_a_request_is_not_sent(target: str) -> Non
 
     async def scenario() -> None:
         async with peer_that(saying(ACCEPTED)) as peer:
-            wire = Wire(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
-            incoming = await wire.call("GET", target, {}, permitted=lambda: True)
-            await wire.close()
+            transport = Transport(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
+            incoming = await transport.call("GET", target, {}, permitted=lambda: True)
+            await transport.close()
         assert (incoming.end, incoming.reached) == ("bad_url", False)
         assert not peer.received
 
@@ -220,10 +220,10 @@ def test_a_header_cannot_bring_another(value: str) -> None:
 
     async def scenario() -> None:
         async with peer_that(saying(ACCEPTED)) as peer:
-            wire = Wire(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
+            transport = Transport(peer.url, max_calls=1, timeout_s=5, headers={}, clock=lambda: NOW)
             with pytest.raises(ValueError, match="line break"):
-                await wire.call("GET", "/", {"X-Name": value}, permitted=lambda: True)
-            await wire.close()
+                await transport.call("GET", "/", {"X-Name": value}, permitted=lambda: True)
+            await transport.close()
         assert not peer.received
 
     asyncio.run(scenario())
@@ -287,12 +287,14 @@ def test_waiting_for_a_free_connection_reaches_nobody() -> None:
 
     async def scenario() -> None:
         async with peer_that(saying(then_hang=True)) as peer:
-            wire = Wire(peer.url, max_calls=1, timeout_s=0.1, headers={}, clock=lambda: NOW)
-            held = await wire._connect()
-            waiting = await wire.call("GET", "/", {}, permitted=lambda: True)
+            transport = Transport(
+                peer.url, max_calls=1, timeout_s=0.1, headers={}, clock=lambda: NOW
+            )
+            held = await transport._connect()
+            waiting = await transport.call("GET", "/", {}, permitted=lambda: True)
             assert (waiting.end, waiting.reached) == ("connect_timeout", False)
             held.close()
-            await wire.close()
+            await transport.close()
         assert peer.received == []
 
     asyncio.run(scenario())
@@ -465,16 +467,16 @@ def test_a_long_reply_comes_whole(*, over_tls: bool) -> None:
 
     async def scenario() -> None:
         async with peer_that(script, tls=server if over_tls else None) as peer:
-            wire = Wire(
+            transport = Transport(
                 peer.url, max_calls=2, timeout_s=60, headers={}, clock=lambda: NOW, tls=client
             )
             replies = await asyncio.gather(
                 *(
-                    wire.call("GET", path, {}, permitted=lambda: True, limit=1 << 20)
+                    transport.call("GET", path, {}, permitted=lambda: True, limit=1 << 20)
                     for path in bodies
                 )
             )
-            await wire.close()
+            await transport.close()
         assert [(200, content) for content in bodies.values()] == [
             (reply.status, reply.body) for reply in replies
         ]

@@ -12,7 +12,7 @@ from typing import Final
 from unittest.mock import patch
 
 import jobs.ledger.script
-from worker.slice.grants import Grants
+from worker.slice.recent_marks import RecentMarks
 
 from .breaking import (
     Patch,
@@ -194,7 +194,7 @@ ALL_BROKEN: Final = {
         Broken(
             name="remembers-nothing",
             scenario=_LOSS,
-            python=lambda: patch.object(Grants, "lately", lambda _: []),
+            python=lambda: patch.object(RecentMarks, "lately", lambda _: []),
         ),
         Broken(
             name="counts-a-try-early",

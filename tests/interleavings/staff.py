@@ -28,22 +28,23 @@ from worker.identity.credential import TokenSource
 from worker.identity.token_trial import TokenTrial
 from worker.process.consumer import AWAY_S, CRASHED_S, UNREADABLE_S
 from worker.process.rescue import Rescue
-from worker.slice.calls.harvest import READERS, Barn
+from worker.slice.calls.events_read import READERS, ReadMemory
 from worker.slice.clock import Clocks
-from worker.slice.company import Company
-from worker.slice.complaints import Complaints
 from worker.slice.context import CallSide, Context, LedgerSide, Signals
-from worker.slice.grants import Grants
-from worker.slice.lease import Presence
+from worker.slice.lease import WorkerLease
+from worker.slice.recent_marks import RecentMarks
+from worker.slice.shared_lock import SharedLock
+from worker.slice.unreadable import UnreadableLog
 from worker.slice.work import work
 from worker.throttle.backoff import RetryBudget
-from worker.throttle.gate import Gate, Slots, Widths
-from worker.throttle.slots import Places
+from worker.throttle.gate import Gate
+from worker.throttle.slots import SlotPool, Slots
+from worker.throttle.widths import Widths
 
 from .actors import Actor, Begin, Claim
 from .client import SteppedRedis
 from .nature import NATURE
-from .wire import SteppedWire
+from .transport import SteppedTransport
 
 SETTLE_MS: Final = 4_000
 CALL_TIMEOUT_MS: Final = 2_000
@@ -87,7 +88,7 @@ def worker(name: str, number: int, settles_in_ms: int) -> Actor:
 
     async def beat() -> None:
         await context.ledger.worker_lease.beat()
-        context.ledger.grants.forget(context.ledger.worker_lease.noted_s)
+        context.ledger.recent_marks.forget(context.ledger.worker_lease.noted_s)
         await rescue.doubt()
 
     actor.parts = {
@@ -138,7 +139,7 @@ def _context(actor: Actor) -> Context:
         timeout_s=CALL_TIMEOUT_MS / 1000,
         clock=lambda: datetime.fromtimestamp(NATURE.time_s(), UTC),
     )
-    graph._wire, graph._intake = SteppedWire(actor), Intake()  # type: ignore[assignment]
+    graph._transport, graph._intake = SteppedTransport(actor), Intake()  # type: ignore[assignment]
     tokens = TokenSource(
         _Authority(),  # type: ignore[arg-type]
         "scope",
@@ -153,8 +154,8 @@ def _context(actor: Actor) -> Context:
         crew=Crew(beating),
         home=Home(beating),
         written=written,
-        worker_lease=Presence(Leases(beating), Facts, clocks, log),
-        grants=Grants(),
+        worker_lease=WorkerLease(Leases(beating), Facts, clocks, log),
+        recent_marks=RecentMarks(),
     )
     calls = CallSide(
         graph=graph,
@@ -164,10 +165,10 @@ def _context(actor: Actor) -> Context:
         slots=slots,
         ready=slots.ready.behind,
         slot=slots.free.behind,
-        readers=Places(READERS).behind,
-        barn=Barn(),
+        readers=SlotPool(READERS).behind,
+        read_memory=ReadMemory(),
         widths=Widths(WIDTH, NATURE.time_ms),
-        company=Company(),
+        process_lock=SharedLock(),
         budget=RetryBudget(),
         random=_Even(),
         max_attempts=MAX_ATTEMPTS,
@@ -178,7 +179,7 @@ def _context(actor: Actor) -> Context:
         log_lost=asyncio.Event(),
         went_back=asyncio.Event(),
         log=log,
-        complaints=Complaints(log),
+        unreadable=UnreadableLog(log),
         now_ms=NATURE.time_ms,
         clocks=clocks,
     )
@@ -215,7 +216,7 @@ class _Consumer:
         try:
             comeback_ms = await work(context.for_slice(number), batch_id, number)
         except Unreadable as error:
-            context.signals.complaints.slice(batch_id, number, error)
+            context.signals.unreadable.slice(batch_id, number, error)
             return now_ms() + int(UNREADABLE_S * 1000)
         except (RedisError, OSError) as error:
             context.ledger.worker_lease.away(error)

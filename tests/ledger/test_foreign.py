@@ -12,11 +12,11 @@ from jobs.ledger.foreign import Unreadable
 from jobs.ledger.slices.writes import Kind, Word
 from jobs.times import now_ms
 from tests.support.awaited import awaited
-from tests.support.harness import Rig, rigged
+from tests.support.harness import Harness, harnessed
 from tests.support.program import Program
 from tests.support.small_ledger import NOW, events, ledger_at, order, slices
 from worker.process.main import nothing_left
-from worker.throttle.gate import Leave
+from worker.throttle.gate import Permission
 
 MAILBOX = "user0@contoso.com"
 VALUES: dict[str, bytes] = {
@@ -100,18 +100,18 @@ CALM = {*TOLD, "batch.submitted", "batch.finished", "response.settled", "slice.r
 CALM |= {"batch.gone", "worker.lease_lost", "graph.resumed"}
 
 
-async def rounds(rig: Rig, count: int) -> None:
+async def rounds(harness: Harness, count: int) -> None:
     """Do so many times what a worker does again and again."""
     for _ in range(count):
         try:
-            await rig.context.ledger.worker_lease.beat()
-            await rig.context.calls.gate.refresh()
-            await rig.rescue.doubt()
-            await rig.rescue.look_round()
-            await rig.rescue.strike_off()
+            await harness.context.ledger.worker_lease.beat()
+            await harness.context.calls.gate.refresh()
+            await harness.rescue.doubt()
+            await harness.rescue.look_round()
+            await harness.rescue.strike_off()
         except Unreadable as error:  # as the process does
-            rig.context.signals.complaints.key(str(error))
-        await rig.poll()
+            harness.context.signals.unreadable.key(str(error))
+        await harness.poll()
 
 
 OFTEN = ["no UTF-8", "another type"]
@@ -128,25 +128,25 @@ async def test_nonsense_is_left_alone(
     for name in names:
         value = VALUES.get(name)
         redis.flushdb()
-        async with rigged(redis_url) as rig:
-            await rig.submit(2, batch="a")
-            await rig.submit(2, batch="b")
+        async with harnessed(redis_url) as harness:
+            await harness.submit(2, batch="a")
+            await harness.submit(2, batch="b")
             if value is not None:
                 KEYS[key](redis, key, value)
             else:
                 redis.delete(key)
                 redis.rpush(key, "x")
-            await rounds(rig, 4)
+            await rounds(harness, 4)
             if value is None and key in STOPS_ALL:
                 redis.delete(key)
                 redis.sadd(keys.ACTIVE, "b")
                 redis.zadd(keys.BATCHES, {"b": 1})
-                await rounds(rig, 4)
-            batch = await rig.ledger.batches.get("b")
-            listed = [each.id for each in await rig.ledger.batches.all()]
-            await nothing_left(rig.context)
-            await rig.ledger.leases.living()
-            told = Counter(events(rig.heard))
+                await rounds(harness, 4)
+            batch = await harness.ledger.batches.get("b")
+            listed = [each.id for each in await harness.ledger.batches.all()]
+            await nothing_left(harness.context)
+            await harness.ledger.leases.living()
+            told = Counter(events(harness.heard))
 
         assert (key, name, 0, True) == (key, name, batch.open, batch.finished_at_ms > 0)
         assert "b" in listed
@@ -165,9 +165,9 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
         if key == keys.HOME and value is None:
             continue  # `home.lua` has to say
         redis.flushdb()
-        async with rigged(redis_url) as rig:
-            await rig.ledger.submit(1, batch="b", not_before_ms=now_ms(), allowed_ms=10**9)
-            ledger = rig.context.ledger
+        async with harnessed(redis_url) as harness:
+            await harness.ledger.submit(1, batch="b", not_before_ms=now_ms(), allowed_ms=10**9)
+            ledger = harness.context.ledger
             part = await ledger.slices.open(ledger.worker_lease.name, "b", 0)
             assert part is not None
             if value is not None:
@@ -178,8 +178,8 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
             taken = await ledger.leases.take(part.worker, part.holder, [MAILBOX], now_ms())
             answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
             if answer.word is Word.WENT_BACK:
-                rig.context.signals.went_back.set()
-                await rig.rescue.doubt()
+                harness.context.signals.went_back.set()
+                await harness.rescue.doubt()
                 answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
             until_ms = now_ms() + 1000
             paused_ms = await ledger.leases.pause_mailbox("b", MAILBOX, until_ms, now_ms(), away=1)
@@ -192,17 +192,17 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
 @awaited
 async def test_a_pause_that_is_nonsense(redis_url: str, redis: Any) -> None:
     """A pause of everything that cannot be read is tried out by one call, and ends with it."""
-    async with rigged(redis_url) as rig:
+    async with harnessed(redis_url) as harness:
         for value in VALUES.values():
             redis.set(keys.GRAPH, value)
             redis.set(keys.PROBE, value)  # for ever: no worker has claimed it
-            gate = rig.context.calls.gate
+            gate = harness.context.calls.gate
             await gate.refresh()
-            name = rig.context.ledger.worker_lease.name
+            name = harness.worker
             asked = [await gate.ask(name) for _ in range(2)]
             await gate.replied(asked[-1], MAILBOX, None)
 
-            assert [Leave.CLOSED, Leave.PROBE] == asked
+            assert [Permission.CLOSED, Permission.PROBE] == asked
             assert None is redis.get(keys.GRAPH)
 
 

@@ -16,7 +16,7 @@ from jobs.storable import FIRST_MS, LAST_MS
 from tests.ledger.test_foreign import rounds
 from tests.ledger.test_unreadable import open_again
 from tests.support.awaited import awaited
-from tests.support.harness import Rig, rigged
+from tests.support.harness import Harness, harnessed
 from tests.support.program import Program
 from tests.support.rarely import first_always
 from tests.support.small_ledger import NOW, events
@@ -144,12 +144,12 @@ OF_BATCHES: dict[str, Callable[[Any], object]] = {
 @awaited
 async def test_a_batch_is_named_once(redis_url: str, redis: Any, name: str) -> None:
     """A batch with nonsense in it is named once and left alone, and nothing goes on without end."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(2, batch="a")
-        await rig.submit(2, batch="b")
+    async with harnessed(redis_url) as harness:
+        await harness.submit(2, batch="a")
+        await harness.submit(2, batch="b")
         OF_BATCHES[name](redis)
-        await rounds(rig, 5)
-        told, batch = Counter(events(rig.heard)), await rig.ledger.batches.get("b")
+        await rounds(harness, 5)
+        told, batch = Counter(events(harness.heard)), await harness.ledger.batches.get("b")
 
     assert (1, True) == (told["batch.unreadable"], batch.finished_at_ms > 0)
     assert not told.keys() & (CRASHES | NAMES - {"batch.unreadable"}), told
@@ -173,38 +173,38 @@ OF_ONE_SLICE = {
 async def test_a_slice_is_named_once(redis_url: str, redis: Any, field: str) -> None:
     """A slice with nonsense in it is named once, shown, and done as usual when it is put right."""
     records = keys.slice_records("a", 0)
-    async with rigged(redis_url) as rig:
-        await rig.submit(2, batch="a")
-        await rig.submit(2, batch="b")
+    async with harnessed(redis_url) as harness:
+        await harness.submit(2, batch="a")
+        await harness.submit(2, batch="b")
         redis.hset(records, field.strip(), OF_ONE_SLICE[field])
-        await rounds(rig, 2)
+        await rounds(harness, 2)
         for _ in range(4):
             redis.zadd(keys.QUEUE, {job_id("a", 0): 1})
-            await rig.poll()
-        told = Counter(events(rig.heard))
-        shown = (await rig.ledger.batches.get("a")).unreadable
-        good = await rig.ledger.batches.get("b")
+            await harness.poll()
+        told = Counter(events(harness.heard))
+        shown = (await harness.ledger.batches.get("a")).unreadable
+        good = await harness.ledger.batches.get("b")
         redis.hdel(records, field.strip())
         redis.zadd(keys.QUEUE, {job_id("a", 0): 1})
-        await rig.poll()
-        mended = await rig.ledger.batches.get("a")
+        await harness.poll()
+        mended = await harness.ledger.batches.get("a")
 
     assert (1, True) == (told["slice.unreadable"], good.finished_at_ms > 0)
     assert not told.keys() & (CRASHES | NAMES - {"slice.unreadable"}), told
     assert {0: 1} == shown
     assert ({}, 0, True) == (mended.unreadable, mended.open, mended.finished_at_ms > 0)
-    assert "slice.poisoned" not in events(rig.heard)
+    assert "slice.poisoned" not in events(harness.heard)
 
 
 @awaited
 async def test_a_record_is_named_once(redis_url: str, redis: Any) -> None:
     """A response that would wait for ever is named."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(4)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(4)
         redis.hset(keys.slice_records("b", 0), "2", record_with(9, 2**63))
-        await rig.poll()
-        await open_again(rig, redis)
-        told, batch = Counter(events(rig.heard)), await rig.ledger.batches.get("b")
+        await harness.poll()
+        await open_again(harness, redis)
+        told, batch = Counter(events(harness.heard)), await harness.ledger.batches.get("b")
 
     assert (1, 1, {0: 1}) == (told["record.unreadable"], batch.open, batch.unreadable)
 
@@ -213,11 +213,11 @@ async def test_a_record_is_named_once(redis_url: str, redis: Any) -> None:
 @awaited
 async def test_a_job_that_is_due_at_no_time(redis_url: str, redis: Any, due: float) -> None:
     """A slice whose job would never be due, or at no time at all, is queued anew."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(2)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(2)
         redis.zadd(keys.QUEUE, {job_id("b", 0): due})
-        await rounds(rig, 4)
-        batch = await rig.ledger.batches.get("b")
+        await rounds(harness, 4)
+        batch = await harness.ledger.batches.get("b")
 
     assert (0, True) == (batch.open, batch.finished_at_ms > 0)
 
@@ -319,14 +319,14 @@ met = st.one_of(
 )
 
 
-async def meets(rig: Rig, redis: Any, key: str, field: str, value: bytes) -> None:
+async def meets(harness: Harness, redis: Any, key: str, field: str, value: bytes) -> None:
     """Let a worker meet it, and hold it to what is promised."""
-    await rig.submit(2, batch="a")
-    await rig.submit(2, batch="b")
+    await harness.submit(2, batch="a")
+    await harness.submit(2, batch="b")
     redis.hset(key, field, value)
-    await rounds(rig, 4)
-    told = Counter(events(rig.heard))
-    (bad, good) = await rig.ledger.batches.find_all(["a", "b"])
+    await rounds(harness, 4)
+    told = Counter(events(harness.heard))
+    (bad, good) = await harness.ledger.batches.find_all(["a", "b"])
 
     assert isinstance(good, Batch)
     assert good.finished_at_ms
@@ -343,8 +343,8 @@ def workers_meet(redis_url: str, redis: Any, examples: int) -> None:
     @awaited
     async def meet(planted: tuple[str, str, bytes]) -> None:
         redis.flushdb()
-        async with rigged(redis_url) as rig:
-            await meets(rig, redis, *planted)
+        async with harnessed(redis_url) as harness:
+            await meets(harness, redis, *planted)
 
     meet()
 

@@ -25,7 +25,7 @@ from jobs.outcome import Ending, Outcome
 from jobs.redis.connection import connect
 from tests.ledger.test_retry import LATER, expires, pass_days
 from tests.support.awaited import awaited
-from tests.support.harness import rigged
+from tests.support.harness import harnessed
 from tests.support.small_ledger import FAILED, NOW, SENT, Ledger, ledger_at
 
 ALL_FAILED = Choice(frozenset({Outcome.FAILED.value}), frozenset())
@@ -124,15 +124,15 @@ async def test_a_mailbox_too_big_for_one_step(redis_url: str, redis: Redis) -> N
 @awaited
 async def test_a_retry_that_dies_between_two_steps(redis_url: str, redis: Redis) -> None:
     """What it had queued goes on, the rest stays failed, and another retry takes it up."""
-    async with rigged(redis_url) as rig:
-        ledger = rig.ledger
+    async with harnessed(redis_url) as harness:
+        ledger = harness.ledger
         batch = await big_batch(ledger)
         first, *_ = await steps_of(ledger, batch)
         await ledger.retries.reopen(batch, 0, first, LATER)
         pass_days(redis)
         between = await counted(ledger)
         for _ in range(2):
-            await rig.rescue.look_round()
+            await harness.rescue.look_round()
         queued = redis.zrange(keys.QUEUE, 0, -1)
         closed = await settle_all(ledger, await ledger.open(), SENT)
         retried = await queue_again(ledger.redis, ledger.batches, "b", ALL_FAILED)
@@ -247,8 +247,8 @@ MOMENTS = [4, 5, 6, 7, 8]
 @awaited
 async def test_a_retry_that_dies_anywhere(redis_url: str, redis: Redis, commands: int) -> None:
     """After whichever command a retry dies, the batch is whole, and goes to its end."""
-    async with rigged(redis_url) as rig:
-        ledger = rig.ledger
+    async with harnessed(redis_url) as harness:
+        ledger = harness.ledger
         await big_batch(ledger)
         async with mortal(redis_url, commands) as dying:
             await queue_again(dying, Batches(dying), "b", ALL_FAILED)
@@ -256,7 +256,7 @@ async def test_a_retry_that_dies_anywhere(redis_url: str, redis: Redis, commands
         if goes_on.open:
             pass_days(redis)
             for _ in range(2):
-                await rig.rescue.look_round()
+                await harness.rescue.look_round()
             assert [b"b:0"] == redis.zrange(keys.QUEUE, 0, -1)
             assert Closed.FINISHED == await settle_all(ledger, await ledger.open(), SENT)
         rest = (await counted(ledger)).get(Outcome.FAILED, 0)
@@ -296,33 +296,33 @@ async def test_a_worker_that_dies_while_slices_are_made_to_expire(
     redis_url: str, redis: Redis, commands: int
 ) -> None:
     """Whoever finishes a batch may die at any step: another lets the rest expire."""
-    async with rigged(redis_url) as rig:
-        batch = await many_slices(rig.ledger, redis)
+    async with harnessed(redis_url) as harness:
+        batch = await many_slices(harness.ledger, redis)
         async with mortal(redis_url, commands) as dying:
             await Batches(dying).announce(batch)
-        died = (lasting(redis), await rig.ledger.batches.active())
-        await rig.rescue.look_round()
+        died = (lasting(redis), await harness.ledger.batches.active())
+        await harness.rescue.look_round()
 
         assert ({"slices"}, ["b"]) == died
-        assert (set(), []) == (lasting(redis), await rig.ledger.batches.active())
-        assert (await rig.ledger.batches.get("b")).announced
+        assert (set(), []) == (lasting(redis), await harness.ledger.batches.active())
+        assert (await harness.ledger.batches.get("b")).announced
 
 
 @awaited
 async def test_a_retry_that_dies_while_slices_are_kept(redis_url: str, redis: Any) -> None:
     """What it keeps of a batch that does not go on expires all the same, if somewhat later."""
-    async with rigged(redis_url) as rig:
-        ledger = rig.ledger
+    async with harnessed(redis_url) as harness:
+        ledger = harness.ledger
         batch = await many_slices(ledger, redis)
         await ledger.batches.announce(batch)
         async with mortal(redis_url, 2) as dying:
             await Expiry(dying).keep(batch)
         died = lasting(redis)
-        await rig.rescue.look_round()
+        await harness.rescue.look_round()
         soon = lasting(redis)
         expiry = redis.hget(keys.batch("b"), "expiry").decode()
         redis.hset(keys.batch("b"), "expiry", f"{expiry.rpartition(' ')[0]} {NOW}")
-        await rig.rescue.look_round()
+        await harness.rescue.look_round()
 
         assert ({"slices"}, {"slices"}, set()) == (died, soon, lasting(redis))
         assert [] == await ledger.batches.active()

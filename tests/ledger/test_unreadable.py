@@ -10,7 +10,7 @@ from jobs.ledger.queue import job_id
 from jobs.operations.results import read_results
 from jobs.operations.status import describe
 from tests.support.awaited import awaited
-from tests.support.harness import Rig, rigged
+from tests.support.harness import Harness, harnessed
 from tests.support.program import Program
 from tests.support.rarely import first_always
 from tests.support.small_ledger import events
@@ -26,30 +26,30 @@ NONSENSE = [
 ]
 
 
-async def open_again(rig: Rig, redis: Any) -> None:
+async def open_again(harness: Harness, redis: Any) -> None:
     """Have the slice opened now, whenever it wanted to come back."""
     redis.zadd(keys.QUEUE, {job_id("b", 0): 1})
-    await rig.poll()
+    await harness.poll()
 
 
 @pytest.mark.parametrize("text", first_always(NONSENSE))
 @awaited
 async def test_the_others_go_on(redis_url: str, redis: Any, text: bytes) -> None:
     """All others end; the one is named once, and shown; put right, it ends as well."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(4)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(4)
         redis.hset(keys.slice_records("b", 0), "2", text)
-        await rig.poll()
+        await harness.poll()
         for _ in range(3):
-            await open_again(rig, redis)
-        told, batch = events(rig.heard), await rig.ledger.batches.get("b")
+            await open_again(harness, redis)
+        told, batch = events(harness.heard), await harness.ledger.batches.get("b")
         unread = list[Any]()
-        results = await read_results(rig.ledger.batches, "b", tell=unread.append)
-        status = describe(batch, await rig.ledger.batches.pauses("b", 0))
+        results = await read_results(harness.ledger.batches, "b", tell=unread.append)
+        status = describe(batch, await harness.ledger.batches.pauses("b", 0))
         due = redis.zscore(keys.QUEUE, job_id("b", 0))
         redis.hdel(keys.slice_records("b", 0), "2")
-        await open_again(rig, redis)
-        mended = await rig.ledger.batches.get("b")
+        await open_again(harness, redis)
+        mended = await harness.ledger.batches.get("b")
 
     assert ["expired", None, "expired", "expired"] == [each["outcome"] for each in results]
     assert [None, "unreadable_record", None, None] == [each["reason"] for each in results]

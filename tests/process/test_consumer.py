@@ -32,13 +32,13 @@ from jobs.ledger.workers.leases import LEASE_S
 from jobs.outcome import Outcome
 from jobs.times import now_ms
 from tests.support.awaited import awaited
-from tests.support.harness import queued, rigged
+from tests.support.harness import harnessed, queued
 from tests.support.redis.redis_proxy import Failure, redis_proxy
 from tests.support.small_ledger import NOW, events
 from tests.support.waiting import PATIENCE_S
 from worker.process.consumer import READ_LIMIT, SLICE_ROWS, Consumer, _Begun
 from worker.slice.shift import Shift
-from worker.throttle.gate import AHEAD_OVERBOOKED, OVERBOOKED
+from worker.throttle.slots import AHEAD_OVERBOOKED, OVERBOOKED
 
 MAX_CALLS = Settings().max_calls
 
@@ -79,13 +79,13 @@ def test_what_is_overridden_is_there(name: str) -> None:
 @awaited
 async def test_what_is_leaned_on_is_there(redis_url: str) -> None:
     """The fields and steps of arq's worker that we lean on are there."""
-    async with rigged(redis_url) as rig:
-        bare = bare_worker(rig.consumer.pool)
+    async with harnessed(redis_url) as harness:
+        bare = bare_worker(harness.consumer.pool)
         names = ["in_progress_timeout_s", "job_counter", "sem", "tasks", "allow_pick_jobs"]
 
         assert [] == [name for name in names if name not in vars(bare)]
-        assert LEASE_S == rig.consumer.in_progress_timeout_s
-        assert READ_LIMIT == rig.consumer.queue_read_limit
+        assert LEASE_S == harness.consumer.in_progress_timeout_s
+        assert READ_LIMIT == harness.consumer.queue_read_limit
         before = bare.job_counter
         await bare.sem.acquire()
         bare.job_counter += 1
@@ -96,15 +96,16 @@ async def test_what_is_leaned_on_is_there(redis_url: str) -> None:
 @awaited
 async def test_a_slice_is_worked_off(redis_url: str, redis: "Redis") -> None:
     """A job takes its slice to the end, leaves the queue, and leaves nothing of arq's behind."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(3, 2)
-        await rig.poll()
-        batch = await rig.ledger.batches.get("b")
+    async with harnessed(redis_url) as harness:
+        await harness.submit(3, 2)
+        await harness.poll()
+        batch = await harness.ledger.batches.get("b")
 
         assert {Outcome.EXPIRED: 5} == batch.outcomes
-        assert (0, 0) == rig.slots_taken
+        assert (0, 0) == harness.slots_taken
         assert ["batch.submitted", *["response.settled"] * 5, "batch.finished"] == sorted(
-            events(rig.heard), key=["batch.submitted", "response.settled", "batch.finished"].index
+            events(harness.heard),
+            key=["batch.submitted", "response.settled", "batch.finished"].index,
         )
     left: Any = redis.keys("arq:*")
     assert ([], []) == (left, queued(redis))
@@ -115,20 +116,20 @@ async def test_a_job_is_leased_for_a_short_time(
     redis_url: str, redis: "Redis", tmp_path: Path
 ) -> None:
     """A running job is marked as such for as long as a worker's lease, and renewed with it."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        await rig.submit(1)
-        rig.consumer.in_progress_timeout_s = 1000 * LEASE_S  # arq's own part, on a slow machine
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        await harness.submit(1)
+        harness.consumer.in_progress_timeout_s = 1000 * LEASE_S  # arq's own part, on a slow machine
         proxy.fail(FIRST_STEP, Failure.HOLD)
-        await rig.consumer._poll_iteration()
+        await harness.consumer._poll_iteration()
         key = in_progress_key_prefix + "b:0"
         begun: Any = redis.pttl(key)
         redis.persist(key)
-        await rig.consumer.renew_leases()
+        await harness.consumer.renew_leases()
         renewed: Any = redis.pttl(key)
-        busy = [rig.consumer.busy]
+        busy = [harness.consumer.busy]
         proxy.fail(None)
-        await rig.poll()
-        busy.append(rig.consumer.busy)
+        await harness.poll()
+        busy.append(harness.consumer.busy)
 
     lease_ms = int(1000 * LEASE_S)
     assert 0 < begun <= 1000 * lease_ms
@@ -140,29 +141,29 @@ async def test_a_job_is_leased_for_a_short_time(
 @awaited
 async def test_what_runs_elsewhere_is_not_started(redis_url: str, redis: "Redis") -> None:
     """A job that another worker runs is passed over, and takes no slot."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1, 1)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1, 1)
         redis.set(in_progress_key_prefix + "b:0", 1)
-        await rig.poll()
+        await harness.poll()
 
-        assert (["b:0"], (0, 0)) == (queued(redis), rig.slots_taken)
-        assert 1 == (await rig.ledger.batches.get("b")).open
+        assert (["b:0"], (0, 0)) == (queued(redis), harness.slots_taken)
+        assert 1 == (await harness.ledger.batches.get("b")).open
 
 
 @awaited
 async def test_no_job_is_started_without_room(redis_url: str, redis: "Redis") -> None:
     """While the slices under way want all calls, and while it drains, nothing is taken."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1)
-        rig.context.calls.slots.want("others", 10_000)
-        await rig.poll()
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1)
+        harness.context.calls.slots.want("others", 10_000)
+        await harness.poll()
         full = queued(redis)
-        rig.context.calls.slots.unwant("others")
-        await rig.consumer.drain(asyncio.Event(), 1)
-        await rig.poll()
+        harness.context.calls.slots.unwant("others")
+        await harness.consumer.drain(asyncio.Event(), 1)
+        await harness.poll()
 
         assert ["b:0"] == full == queued(redis)
-        assert (0, 0) == rig.slots_taken
+        assert (0, 0) == harness.slots_taken
 
 
 @pytest.mark.parametrize(
@@ -180,14 +181,14 @@ async def test_slices_are_taken_as_far_as_there_is_room(
     redis_url: str, tmp_path: Path, wanted: int, expected: int
 ) -> None:
     """Of many slices only as many are begun as would find calls; a batch's first find more."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        rig.context.calls.slots.want("others", wanted)
-        await rig.submit(*[1] * 8)
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        harness.context.calls.slots.want("others", wanted)
+        await harness.submit(*[1] * 8)
         proxy.fail(FIRST_STEP, Failure.HOLD)
-        await rig.consumer._poll_iteration()
-        begun = len(rig.consumer.tasks)
+        await harness.consumer._poll_iteration()
+        begun = len(harness.consumer.tasks)
         proxy.fail(None)
-        await rig.poll()
+        await harness.poll()
 
         assert expected == begun
 
@@ -195,14 +196,17 @@ async def test_slices_are_taken_as_far_as_there_is_room(
 @awaited
 async def test_first_slices_do_not_wait_for_what_others_ask(redis_url: str, tmp_path: Path) -> None:
     """While the answer to others' questions is held up, a batch's first slices go on."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        await rig.ledger.submit(*[1] * (FIRST_SLICES + 1))
-        name, later = rig.context.ledger.worker_lease.name, rig.context.for_slice(FIRST_SLICES)
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        await harness.ledger.submit(*[1] * (FIRST_SLICES + 1))
+        name, later = (
+            harness.worker,
+            harness.context.for_slice(FIRST_SLICES),
+        )
         proxy.fail(keys.batch("another"), Failure.HOLD)
         held = asyncio.create_task(later.ledger.batches.find("another"))
         await proxy.failing.wait()
         behind = asyncio.create_task(later.ledger.slices.open(name, "b", FIRST_SLICES))
-        ahead = rig.context.for_slice(FIRST_SLICES - 1)
+        ahead = harness.context.for_slice(FIRST_SLICES - 1)
         first = await asyncio.wait_for(ahead.ledger.slices.open(name, "b", 0), PATIENCE_S)
         waited = not behind.done()
         proxy.fail(None)
@@ -215,50 +219,50 @@ async def test_first_slices_do_not_wait_for_what_others_ask(redis_url: str, tmp_
 @awaited
 async def test_a_paused_batch_comes_back_later(redis_url: str, redis: "Redis") -> None:
     """A slice that cannot go on stands in the queue for later, and holds no slot meanwhile."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1, not_before_ms=now_ms(), allowed_ms=3_600_000)
-        await rig.ledger.batches.pause("b", paused=True)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1, not_before_ms=now_ms(), allowed_ms=3_600_000)
+        await harness.ledger.batches.pause("b", paused=True)
         before = now_ms()
-        await rig.poll()
+        await harness.poll()
         score: Any = redis.zscore(keys.QUEUE, "b:0")
 
         assert before + Shift.PAUSED_MS // 2 < score < before + 3_600_000
-        assert (0, 0) == rig.slots_taken
+        assert (0, 0) == harness.slots_taken
 
 
 @awaited
 async def test_a_job_of_another_version_waits(redis_url: str, redis: "Redis") -> None:
     """A job of another version is left for who understands it, and nothing of its batch changes."""
-    async with rigged(redis_url) as rig:
-        await rig.ledger.submit(1)
+    async with harnessed(redis_url) as harness:
+        await harness.ledger.submit(1)
         before = {key: redis.dump(key) for key in redis.scan_iter("bulkrsvp:batch:*")}
-        await rig.consumer.pool.enqueue_job(JOB, max(VERSIONS) + 1, "b", 0, _job_id="b:0")
-        await rig.poll()
+        await harness.consumer.pool.enqueue_job(JOB, max(VERSIONS) + 1, "b", 0, _job_id="b:0")
+        await harness.poll()
 
         assert ["b:0"] == queued(redis)
         assert before == {key: redis.dump(key) for key in redis.scan_iter("bulkrsvp:batch:*")}
-        assert ["slice.foreign"] == events(rig.heard)
+        assert ["slice.foreign"] == events(harness.heard)
 
 
 @awaited
 async def test_a_job_of_a_batch_that_is_gone(redis_url: str, redis: "Redis") -> None:
     """A job whose batch is gone is told once and done with."""
-    async with rigged(redis_url) as rig:
-        await rig.consumer.pool.enqueue_job(JOB, PLAIN, "b", 0, _job_id="b:0")
-        await rig.poll()
+    async with harnessed(redis_url) as harness:
+        await harness.consumer.pool.enqueue_job(JOB, PLAIN, "b", 0, _job_id="b:0")
+        await harness.poll()
 
-        assert ([], ["batch.gone"]) == (queued(redis), events(rig.heard))
+        assert ([], ["batch.gone"]) == (queued(redis), events(harness.heard))
 
 
 @awaited
 async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> None:
     """Each slice that is done makes room in the window for the next one."""
-    async with rigged(redis_url) as rig:
-        await rig.ledger.submit(1, 1, 1, not_before_ms=NOW - 100_000_000_000, allowed_ms=1)
-        await rig.ledger.batches.release("b", 1)
-        await rig.queue.restore(await rig.ledger.batches.get("b"), [0])
+    async with harnessed(redis_url) as harness:
+        await harness.ledger.submit(1, 1, 1, not_before_ms=NOW - 100_000_000_000, allowed_ms=1)
+        await harness.ledger.batches.release("b", 1)
+        await harness.queue.restore(await harness.ledger.batches.get("b"), [0])
         before = queued(redis)
-        await rig.poll()
+        await harness.poll()
 
         assert (["b:0"], ["b:1", "b:2"]) == (before, queued(redis))
 
@@ -270,25 +274,25 @@ async def test_done_slices_release_the_next(redis_url: str, redis: "Redis") -> N
 @awaited
 async def test_a_poll_survives_redis(redis_url: str, tmp_path: Path, command: str) -> None:
     """Wherever in a poll Redis fails, no slot is lost, and the next poll goes on."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        await rig.submit(1)
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        await harness.submit(1)
         proxy.fail(command)
-        await rig.poll()
-        away = rig.slots_taken
+        await harness.poll()
+        away = harness.slots_taken
         proxy.fail(None)
-        await rig.poll()
+        await harness.poll()
 
-        assert (1, (0, 0), (0, 0)) == (proxy.failed, away, rig.slots_taken)
-        assert 0 == (await rig.ledger.batches.get("b")).open
-    assert ["redis.away"] == [e for e in events(rig.heard) if "redis" in e]
+        assert (1, (0, 0), (0, 0)) == (proxy.failed, away, harness.slots_taken)
+        assert 0 == (await harness.ledger.batches.get("b")).open
+    assert ["redis.away"] == [e for e in events(harness.heard) if "redis" in e]
 
 
 @awaited
 async def test_arq_alone_loses_the_slot(redis_url: str, tmp_path: Path) -> None:
     """The control: a bare worker's poll ends in the same error, and its slot is gone for good."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        await rig.submit(1)
-        bare = bare_worker(rig.consumer.pool)
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        await harness.submit(1)
+        bare = bare_worker(harness.consumer.pool)
         proxy.fail("ZSCORE")
         with pytest.raises(RedisError):
             await bare._poll_iteration()
@@ -299,15 +303,15 @@ async def test_arq_alone_loses_the_slot(redis_url: str, tmp_path: Path) -> None:
 @awaited
 async def test_a_slice_survives_redis(redis_url: str, tmp_path: Path, redis: "Redis") -> None:
     """A slice that Redis fails comes back soon, and its job is not lost."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(proxy.url) as rig:
-        await rig.submit(1)
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(proxy.url) as harness:
+        await harness.submit(1)
         proxy.fail("EVALSHA")
-        await rig.poll()
+        await harness.poll()
         score: Any = redis.zscore(keys.QUEUE, "b:0")
 
-        assert (1, (0, 0)) == (proxy.failed, rig.slots_taken)
+        assert (1, (0, 0)) == (proxy.failed, harness.slots_taken)
         assert score < now_ms() + 5_000
-    assert ["redis.away"] == events(rig.heard)
+    assert ["redis.away"] == events(harness.heard)
 
 
 @awaited
@@ -315,20 +319,20 @@ async def test_silence_before_a_job_is_started(
     redis_url: str, redis: "Redis", tmp_path: Path
 ) -> None:
     """A Redis that falls silent while jobs are claimed costs no slot, and they start later."""
-    async with redis_proxy(redis_url, tmp_path) as proxy, rigged(redis_url) as rig:
-        await rig.submit(1)
-        direct = rig.consumer._pool
+    async with redis_proxy(redis_url, tmp_path) as proxy, harnessed(redis_url) as harness:
+        await harness.submit(1)
+        direct = harness.consumer._pool
         proxy.fail("ZSCORE", Failure.SILENCE)
         async with impatient(proxy.url) as pool:
-            rig.consumer._pool = pool
+            harness.consumer._pool = pool
             with pytest.raises(RedisError):
-                await rig.consumer.start_jobs([b"b:0"])
+                await harness.consumer.start_jobs([b"b:0"])
             gc.collect()
-        silent = rig.slots_taken
-        rig.consumer._pool = direct
-        await rig.poll()
+        silent = harness.slots_taken
+        harness.consumer._pool = direct
+        await harness.poll()
 
-        assert [(0, 0), (0, 0)] == [silent, rig.slots_taken]
+        assert [(0, 0), (0, 0)] == [silent, harness.slots_taken]
         assert [] == queued(redis)
 
 
@@ -338,18 +342,18 @@ async def test_a_job_that_is_not_due_any_more(
     redis_url: str, redis: "Redis", *, later: bool
 ) -> None:
     """What was put off or finished since the queue was read is not started, nor held."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1, 1)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1, 1)
         if later:
             redis.zadd(keys.QUEUE, {"b:0": now_ms() + 3_600_000})
         else:
             redis.zrem(keys.QUEUE, "b:0")
-        await rig.consumer.start_jobs([b"b:0", b"b:1"])
-        begun = list(rig.consumer.tasks)
+        await harness.consumer.start_jobs([b"b:0", b"b:1"])
+        begun = list(harness.consumer.tasks)
         held = redis.exists(in_progress_key_prefix + "b:0")
-        await rig.poll()
+        await harness.poll()
 
-        assert (["b:1"], 0, (0, 0)) == (begun, held, rig.slots_taken)
+        assert (["b:1"], 0, (0, 0)) == (begun, held, harness.slots_taken)
 
 
 @asynccontextmanager
@@ -369,10 +373,10 @@ async def impatient(url: str) -> AsyncIterator[ArqRedis]:
 @awaited
 async def test_our_heart_beats_elsewhere(redis_url: str, redis: "Redis") -> None:
     """A poll of ours leaves no health check behind, which a bare worker does."""
-    async with rigged(redis_url) as rig:
-        await rig.poll()
+    async with harnessed(redis_url) as harness:
+        await harness.poll()
         ours: Any = redis.keys("*health-check")
-        await bare_worker(rig.consumer.pool)._poll_iteration()
+        await bare_worker(harness.consumer.pool)._poll_iteration()
         theirs: Any = redis.keys("*health-check")
 
         assert (0, 1) == (len(ours), len(theirs))
@@ -412,31 +416,31 @@ HOSTILE: list[bytes] = [
 @awaited
 async def test_a_body_that_is_no_job(redis_url: str, redis: "Redis", body: bytes) -> None:
     """Whatever stands in the place of a job does not end the worker, and the slice comes back."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(1, 1)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1, 1)
         redis.set(job_key_prefix + "b:0", body)
-        await rig.poll()
-        await rig.poll()
-        after_hostility = (await rig.ledger.batches.get("b")).open
+        await harness.poll()
+        await harness.poll()
+        after_hostility = (await harness.ledger.batches.get("b")).open
         for _ in range(2):
-            await rig.rescue.look_round()
-        await rig.poll()
+            await harness.rescue.look_round()
+        await harness.poll()
 
-        assert (1, 0) == (after_hostility, (await rig.ledger.batches.get("b")).open)
-        assert (0, 0) == rig.slots_taken
+        assert (1, 0) == (after_hostility, (await harness.ledger.batches.get("b")).open)
+        assert (0, 0) == harness.slots_taken
 
 
 @awaited
 async def test_an_id_that_is_no_text(redis_url: str, redis: "Redis") -> None:
     """Bytes in the queue that are no id are dropped, told, and hide no job behind them."""
-    async with rigged(redis_url) as rig:
+    async with harnessed(redis_url) as harness:
         redis.zadd(keys.QUEUE, {b"\xff": 1})
-        await rig.submit(1)
-        await rig.poll()
+        await harness.submit(1)
+        await harness.poll()
 
-        assert ([], (0, 0)) == (redis.zrange(keys.QUEUE, 0, -1), rig.slots_taken)
-        assert 0 == (await rig.ledger.batches.get("b")).open
-    assert 1 == events(rig.heard).count("job.dropped")
+        assert ([], (0, 0)) == (redis.zrange(keys.QUEUE, 0, -1), harness.slots_taken)
+        assert 0 == (await harness.ledger.batches.get("b")).open
+    assert 1 == events(harness.heard).count("job.dropped")
 
 
 @awaited
@@ -445,13 +449,13 @@ async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: 
     bomb = pickle.dumps(
         {"t": None, "f": JOB, "a": (1, "b", 0), "k": {}, "et": Bomb(tmp_path / "x")}
     )
-    async with rigged(redis_url) as rig:
-        await rig.submit(1)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(1)
         redis.set(job_key_prefix + "b:0", bomb)
-        await rig.poll()
+        await harness.poll()
 
         assert (False, []) == ((tmp_path / "x").exists(), queued(redis))
-        assert [0] == await rig.ledger.batches.released("b")
+        assert [0] == await harness.ledger.batches.released("b")
     with pytest.raises(KeyError):
         pickle.loads(bomb)["nothing"]
     assert (tmp_path / "x").exists()
@@ -460,16 +464,16 @@ async def test_a_pickle_is_not_obeyed(redis_url: str, redis: "Redis", tmp_path: 
 @awaited
 async def test_a_job_that_two_have_had(redis_url: str, redis: Redis) -> None:
     """A slice whose lease Redis has forgotten comes back when it wants to, not an hour later."""
-    async with rigged(redis_url) as rig:
-        await rig.submit(2, not_before_ms=now_ms(), allowed_ms=10**9)
-        await rig.ledger.batches.pause("b", paused=True)
-        other = Consumer(rig.consumer.pool, rig.context, rig.queue)
+    async with harnessed(redis_url) as harness:
+        await harness.submit(2, not_before_ms=now_ms(), allowed_ms=10**9)
+        await harness.ledger.batches.pause("b", paused=True)
+        other = Consumer(harness.consumer.pool, harness.context, harness.queue)
         name = queued(redis)[0]
-        for consumer in (rig.consumer, other):
+        for consumer in (harness.consumer, other):
             ((_, score),) = await consumer._claim([name])
             redis.delete(in_progress_key_prefix + name)
-            consumer._begun[name] = _Begun(rig.context.ledger.worker_lease.name, score)
-        for consumer in (rig.consumer, other):
+            consumer._begun[name] = _Begun(harness.worker, score)
+        for consumer in (harness.consumer, other):
             await consumer.run_job(name, score)
         due_ms: Any = redis.zscore(keys.QUEUE, name)
 

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from worker.process.log_sink import Outlet
+from worker.process.log_sink import LogSink
 
 LINE = b'{"event": "worker.started"}\n'
 
@@ -29,42 +29,42 @@ def pipe_without_reader(buffering: int) -> Iterator[IO[bytes]]:
 def test_lines_arrive() -> None:
     """What is written to a stream of bytes or of text arrives as it is, and nothing is lost."""
     for kept in (BytesIO(), BytesIO()):
-        outlet = Outlet(kept)
-        written = outlet.write(LINE)
-        outlet.flush()
+        sink = LogSink(kept)
+        written = sink.write(LINE)
+        sink.flush()
 
-        assert (len(LINE), LINE, False) == (written, kept.getvalue(), outlet.lost.is_set())
+        assert (len(LINE), LINE, False) == (written, kept.getvalue(), sink.lost.is_set())
     behind = BytesIO()
     text = TextIOWrapper(behind)
-    outlet = Outlet(text)
-    outlet.write(LINE)
-    outlet.flush()
+    sink = LogSink(text)
+    sink.write(LINE)
+    sink.flush()
 
-    assert (LINE, False) == (behind.getvalue(), outlet.lost.is_set())
+    assert (LINE, False) == (behind.getvalue(), sink.lost.is_set())
 
 
 @pytest.mark.parametrize("buffering", [0, -1])
 def test_a_reader_that_left_is_noticed(buffering: int) -> None:
     """A closed pipe raises nothing and is known at the latest when its buffer is flushed."""
     with pipe_without_reader(buffering) as stream:
-        outlet = Outlet(stream)
-        before = outlet.lost.is_set()
-        written = outlet.write(LINE)
-        outlet.flush()
+        sink = LogSink(stream)
+        before = sink.lost.is_set()
+        written = sink.write(LINE)
+        sink.flush()
 
-        assert (False, len(LINE), True) == (before, written, outlet.lost.is_set())
-        assert len(LINE) == outlet.write(LINE)
+        assert (False, len(LINE), True) == (before, written, sink.lost.is_set())
+        assert len(LINE) == sink.write(LINE)
 
 
 def test_a_stream_that_was_closed_is_noticed() -> None:
     """A stream that was closed under the log raises nothing, and is known."""
-    for use in (lambda outlet: outlet.write(LINE), Outlet.flush):
+    for use in (lambda sink: sink.write(LINE), LogSink.flush):
         stream = BytesIO()
-        outlet = Outlet(stream)
+        sink = LogSink(stream)
         stream.close()
-        use(outlet)
+        use(sink)
 
-        assert outlet.lost.is_set()
+        assert sink.lost.is_set()
 
 
 def test_what_is_lost_stays_lost() -> None:
@@ -83,19 +83,19 @@ def test_what_is_lost_stays_lost() -> None:
             return super().write(data)  # type: ignore[arg-type]  # whatever bytes are
 
     stream = Hiccup()
-    outlet = Outlet(stream)
-    outlet.write(LINE)
-    outlet.write(LINE)
-    outlet.flush()
+    sink = LogSink(stream)
+    sink.write(LINE)
+    sink.write(LINE)
+    sink.flush()
 
-    assert (LINE, True) == (stream.getvalue(), outlet.lost.is_set())
+    assert (LINE, True) == (stream.getvalue(), sink.lost.is_set())
 
 
 def test_who_reads_along() -> None:
     """A terminal is told apart from what no person reads."""
     other, terminal = os.openpty()
     with os.fdopen(terminal, "wb", 0) as stream:
-        shown = Outlet(stream).isatty()
+        shown = LogSink(stream).isatty()
     os.close(other)
 
-    assert (True, False) == (shown, Outlet(BytesIO()).isatty())
+    assert (True, False) == (shown, LogSink(BytesIO()).isatty())

@@ -7,7 +7,7 @@ from asyncio.sslproto import SSLProtocol
 import pytest
 
 from tests.support.network.raw_peer import NOW, certificates, peer_that, saying
-from worker.graph.transport import Wire
+from worker.graph.transport import Transport
 from worker.process.tuning import read_little
 
 CONNECTIONS = 20
@@ -23,7 +23,7 @@ def test_connections_with_tls_hold_little(monkeypatch: pytest.MonkeyPatch) -> No
 
     async def scenario() -> int:
         async with peer_that(saying(then_hang=True), tls=server) as peer:
-            wire = Wire(
+            transport = Transport(
                 peer.url,
                 max_calls=CONNECTIONS,
                 timeout_s=60,
@@ -32,12 +32,12 @@ def test_connections_with_tls_hold_little(monkeypatch: pytest.MonkeyPatch) -> No
                 tls=client,
             )
             tracemalloc.start()
-            connections = [await wire._connect() for _ in range(CONNECTIONS)]
+            connections = [await transport._connect() for _ in range(CONNECTIONS)]
             held, _ = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             for connection in connections:
                 connection.close()
-            await wire.close()
+            await transport.close()
         return held
 
     assert asyncio.run(scenario()) < CONNECTIONS * UNTOUCHED

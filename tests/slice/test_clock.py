@@ -12,7 +12,7 @@ from jobs.ledger.workers.leases import LEASE_S, NO_FACTS
 from tests.support.awaited import awaited
 from tests.support.small_ledger import Ledger, events, ledger_at, listening
 from worker.slice.clock import Clocks, unstopped_s
-from worker.slice.lease import SAFETY_S, Presence
+from worker.slice.lease import SAFETY_S, WorkerLease
 
 HOUR_S = 3600.0
 GOOD_S = LEASE_S - SAFETY_S - 0.01
@@ -61,26 +61,26 @@ class Holder:
     def __init__(self, ledger: Ledger) -> None:
         self.watch = Watch()
         log, self.heard = listening()
-        self.presence = Presence(ledger.leases, lambda: NO_FACTS, self.watch.clocks, log)
+        self.lease = WorkerLease(ledger.leases, lambda: NO_FACTS, self.watch.clocks, log)
         self._redis = ledger.redis
 
     @property
     def held(self) -> bool:
         """Whether the worker believes that it has its lease."""
-        return self.presence.holds(self.presence.name)
+        return self.lease.holds(self.lease.name)
 
     async def beat(self, ahead_s: float) -> None:
         """Beat with a time of day that is so far ahead."""
         self.watch.wall_s = time.time() + ahead_s
-        await self.presence.beat()
+        await self.lease.beat()
 
     async def lives(self) -> bool:
         """Whether Redis knows the lease."""
-        return bool(await self._redis.exists(keys.worker(self.presence.name)))
+        return bool(await self._redis.exists(keys.worker(self.lease.name)))
 
     async def lose(self) -> None:
         """End the lease in Redis."""
-        await self._redis.delete(keys.worker(self.presence.name))
+        await self._redis.delete(keys.worker(self.lease.name))
 
 
 @asynccontextmanager
@@ -88,8 +88,8 @@ async def enlisted(redis_url: str) -> AsyncIterator[Holder]:
     """Take a lease for the length of a block."""
     async with ledger_at(redis_url) as ledger:
         holder = Holder(ledger)
-        await holder.presence.enlist()
-        await ledger.redis.persist(keys.worker(holder.presence.name))
+        await holder.lease.enlist()
+        await ledger.redis.persist(keys.worker(holder.lease.name))
         yield holder
 
 
@@ -121,32 +121,32 @@ async def test_how_long_a_lease_is_believed_in(
 async def test_a_new_worker_beats_before_it_opens_a_slice(redis_url: str) -> None:
     """When it is known for long enough it notes a moment first: by that a loss is measured."""
     async with enlisted(redis_url) as holder:
-        holder.presence.settles_in_ms = 1_000
-        await holder.presence.beat()
-        settled_in = [holder.presence.settled_in]
+        holder.lease.settles_in_ms = 1_000
+        await holder.lease.beat()
+        settled_in = [holder.lease.settled_in]
         holder.watch.go_on(1.5, 1.5)
-        settled_in.append(holder.presence.settled_in)
-        await holder.presence.beat()
-        settled_in.append(holder.presence.settled_in)
+        settled_in.append(holder.lease.settled_in)
+        await holder.lease.beat()
+        settled_in.append(holder.lease.settled_in)
 
         assert [False, False, True] == settled_in
-        assert holder.presence.noted_ms > 0
+        assert holder.lease.noted_ms > 0
 
 
 @awaited
 async def test_after_a_jump_redis_has_the_word(redis_url: str) -> None:
     """After a jump of the time of day nothing is held until Redis says that the lease lives."""
     async with enlisted(redis_url) as holder:
-        first = holder.presence.name
+        first = holder.lease.name
         holder.watch.go_on(0.1, OVER_S)
         before = holder.held
-        await holder.presence.beat()
-        renewed = holder.presence.name, holder.held
+        await holder.lease.beat()
+        renewed = holder.lease.name, holder.held
         await holder.lose()
-        await holder.presence.beat()
+        await holder.lease.beat()
 
         assert (False, (first, True)) == (before, renewed)
-        assert (False, True) == (holder.presence.holds(first), holder.held)
+        assert (False, True) == (holder.lease.holds(first), holder.held)
         assert ["worker.lease_lost"] == events(holder.heard)
 
 
@@ -154,7 +154,7 @@ async def test_after_a_jump_redis_has_the_word(redis_url: str) -> None:
 async def test_a_lease_that_was_given_back(redis_url: str) -> None:
     """What was given back is not held."""
     async with enlisted(redis_url) as holder:
-        await holder.presence.resign()
+        await holder.lease.resign()
         assert not holder.held
 
 
@@ -163,7 +163,7 @@ async def test_a_lease_that_was_given_back(redis_url: str) -> None:
 async def test_a_clock_that_is_wrong(redis_url: str, off_s: float) -> None:
     """A worker whose clock is off has no lease until it is right, and says so once."""
     async with enlisted(redis_url) as holder:
-        first = holder.presence.name
+        first = holder.lease.name
         for _ in range(2):
             await holder.beat(off_s)
         without = holder.held, await holder.lives()
@@ -171,7 +171,7 @@ async def test_a_clock_that_is_wrong(redis_url: str, off_s: float) -> None:
 
         assert (False, False) == without
         assert (True, True) == (holder.held, await holder.lives())
-        assert first != holder.presence.name
+        assert first != holder.lease.name
         wrong, _ = (call.kwargs for call in holder.heard.calls)
         assert ["worker.clock_wrong", "worker.clock_right"] == events(holder.heard)
         assert ("error", first) == (holder.heard.calls[0].method_name, wrong["worker"])

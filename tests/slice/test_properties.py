@@ -221,7 +221,7 @@ class OneResponse(RuleBasedStateMachine):
             case Verdict.LOOK if judgement.refusal is not None:
                 self.record = told.refused(judgement.refusal)
             case Verdict.LOOK:
-                self.leave_alone(told)
+                self.pause_mailbox(told)
             case Verdict.AGAIN if judgement.token:
                 self.record = told
             case Verdict.AGAIN:
@@ -229,7 +229,7 @@ class OneResponse(RuleBasedStateMachine):
             case Verdict.SEEN:
                 raise AssertionError("nothing was looked at")
 
-    def leave_alone(self, record: Record) -> None:
+    def pause_mailbox(self, record: Record) -> None:
         """Note a call of unknown outcome; what of it is still under way may arrive until then."""
         self.record = record.unknown(self.now_ms)
         if not self.looks:
@@ -299,7 +299,7 @@ class OneResponse(RuleBasedStateMachine):
     @rule()
     def take_over(self) -> None:
         """Another worker opens the slice and finds a mark without an end."""
-        self.leave_alone(self.record)
+        self.pause_mailbox(self.record)
 
     @precondition(lambda self: self.late_until_ms is not None)
     @rule()

@@ -27,7 +27,7 @@ SECRET = {
 
 
 @dataclass
-class Rig:
+class Harness:
     """A consumer, the parts around it, and the ledger that it works on."""
 
     consumer: Consumer
@@ -49,13 +49,18 @@ class Rig:
         await asyncio.gather(*self.consumer.tasks.values(), return_exceptions=True)
 
     @property
+    def worker(self) -> str:
+        """The name of the worker's lease."""
+        return self.context.ledger.worker_lease.name
+
+    @property
     def slots_taken(self) -> tuple[int, int]:
         """How many of arq's slots are taken, by both of its ways of counting."""
         return self.consumer.job_counter, MAX_SLICES + 1 - self.consumer.sem._value
 
 
 @asynccontextmanager
-async def rigged(url: str, environment: Mapping[str, str] = SECRET) -> AsyncIterator[Rig]:
+async def harnessed(url: str, environment: Mapping[str, str] = SECRET) -> AsyncIterator[Harness]:
     """Put a worker together, but let the test drive it."""
     redis = connect(url)
     log, heard = listening()
@@ -66,7 +71,7 @@ async def rigged(url: str, environment: Mapping[str, str] = SECRET) -> AsyncIter
             await ledger.redis.persist(keys.worker(context.ledger.worker_lease.name))
             queue = Queue(redis, context.ledger.batches)
             consumer = Consumer(redis, context, queue)
-            yield Rig(consumer, context, ledger, queue, Rescue(context, queue), heard)
+            yield Harness(consumer, context, ledger, queue, Rescue(context, queue), heard)
     finally:
         await redis.aclose(close_connection_pool=True)
 

@@ -11,18 +11,9 @@ from jobs.ledger import keys
 from tests.support.awaited import awaited
 from tests.support.redis.redis_proxy import redis_proxy
 from tests.support.small_ledger import NOW, Ledger, events, ledger_at, listening
-from worker.throttle.gate import (
-    AHEAD_OVERBOOKED,
-    NARROW_MS,
-    NARROWED_KEPT,
-    OVERBOOKED,
-    PROBE_AGAIN_MS,
-    STORM_MAILBOXES,
-    Gate,
-    Leave,
-    Slots,
-    Widths,
-)
+from worker.throttle.gate import PROBE_AGAIN_MS, STORM_MAILBOXES, Gate, Permission
+from worker.throttle.slots import AHEAD_OVERBOOKED, OVERBOOKED, Slots
+from worker.throttle.widths import NARROW_MS, NARROWED_KEPT, Widths
 
 UNTIL = NOW + 30_000
 
@@ -110,11 +101,11 @@ class Gates:
         for gate in self.all:
             await gate.refresh()
 
-    async def ask(self) -> list[Leave]:
+    async def ask(self) -> list[Permission]:
         """Have every worker ask for leave, in turn."""
         return [await gate.ask(f"worker {number}") for number, gate in enumerate(self.all)]
 
-    async def try_all(self) -> list[Leave]:
+    async def try_all(self) -> list[Permission]:
         """Let all hearts beat and all workers ask, but none of them call."""
         await self.beat()
         leaves = await self.ask()
@@ -125,9 +116,9 @@ class Gates:
     async def storm(self, gate: Gate, mailboxes: int = STORM_MAILBOXES) -> None:
         """Let one call of each of so many mailboxes be throttled."""
         for number in range(mailboxes):
-            await gate.replied(Leave.OPEN, f"user{number}", UNTIL)
+            await gate.replied(Permission.OPEN, f"user{number}", UNTIL)
 
-    async def probe(self) -> list[Leave]:
+    async def probe(self) -> list[Permission]:
         """Close all gates, let the pause go by, and have all workers ask."""
         await self.storm(self.all[0])
         self.now_ms = UNTIL
@@ -145,9 +136,9 @@ async def test_a_storm_closes_for_all(redis_url: str) -> None:
         at_once = await gates.ask()
         after = await gates.try_all()
 
-        assert [Leave.OPEN] * 3 == before
-        assert [Leave.CLOSED, Leave.OPEN, Leave.OPEN] == at_once
-        assert [Leave.CLOSED] * 3 == after
+        assert [Permission.OPEN] * 3 == before
+        assert [Permission.CLOSED, Permission.OPEN, Permission.OPEN] == at_once
+        assert [Permission.CLOSED] * 3 == after
         assert [UNTIL] * 3 == [gate.reopens_ms() for gate in gates.all]
     assert ["graph.paused"] == events(gates.heard)
 
@@ -159,9 +150,9 @@ async def test_a_storm_is_told_once(redis_url: str) -> None:
         gates = Gates(ledger, 1)
         (gate,) = gates.all
         replies = [(f"user{number}", UNTIL) for number in range(3 * STORM_MAILBOXES)]
-        await asyncio.gather(*(gate.replied(Leave.OPEN, *reply) for reply in replies))
+        await asyncio.gather(*(gate.replied(Permission.OPEN, *reply) for reply in replies))
 
-        assert [Leave.CLOSED] == await gates.try_all()
+        assert [Permission.CLOSED] == await gates.try_all()
     assert ["graph.paused"] == events(gates.heard)
 
 
@@ -173,16 +164,16 @@ async def test_what_is_no_storm(redis_url: str) -> None:
         few, one, slow, good = gates.all
         await gates.storm(few, STORM_MAILBOXES - 1)
         for _ in range(3 * STORM_MAILBOXES):
-            await one.replied(Leave.OPEN, "ada", UNTIL)
+            await one.replied(Permission.OPEN, "ada", UNTIL)
         for number in range(3 * STORM_MAILBOXES):
             gates.now_ms += 200
-            await slow.replied(Leave.OPEN, f"user{number}", UNTIL)
+            await slow.replied(Permission.OPEN, f"user{number}", UNTIL)
         for number in range(3 * STORM_MAILBOXES):
-            await good.replied(Leave.OPEN, "ada", None)
-            await good.replied(Leave.OPEN, "ada", None)
-            await good.replied(Leave.OPEN, f"user{number}", UNTIL)
+            await good.replied(Permission.OPEN, "ada", None)
+            await good.replied(Permission.OPEN, "ada", None)
+            await good.replied(Permission.OPEN, f"user{number}", UNTIL)
 
-        assert [Leave.OPEN] * 4 == await gates.try_all()
+        assert [Permission.OPEN] * 4 == await gates.try_all()
     assert [] == events(gates.heard)
 
 
@@ -199,10 +190,10 @@ async def test_one_probe_goes_first(redis_url: str) -> None:
         first, second = await gates.ask(), await gates.ask()
         await gates.all[0].replied(first[0], "ada", None)
 
-        assert [Leave.CLOSED] * 3 == early
-        assert [Leave.PROBE, Leave.CLOSED, Leave.CLOSED] == first
-        assert [Leave.CLOSED] * 3 == second
-        assert [Leave.OPEN] * 3 == await gates.try_all()
+        assert [Permission.CLOSED] * 3 == early
+        assert [Permission.PROBE, Permission.CLOSED, Permission.CLOSED] == first
+        assert [Permission.CLOSED] * 3 == second
+        assert [Permission.OPEN] * 3 == await gates.try_all()
         assert await ledger.leases.graph_paused_until_ms() is None
     assert ["graph.paused", "graph.resumed"] == events(gates.heard)
 
@@ -218,8 +209,8 @@ async def test_a_probe_that_is_throttled(redis_url: str) -> None:
         gates.now_ms = UNTIL + 5_000
         again = await gates.try_all()
 
-        assert [Leave.PROBE, Leave.CLOSED] == leaves == again
-        assert [Leave.CLOSED] * 2 == closed
+        assert [Permission.PROBE, Permission.CLOSED] == leaves == again
+        assert [Permission.CLOSED] * 2 == closed
     assert ["graph.paused"] * 2 == events(gates.heard)
 
 
@@ -235,8 +226,8 @@ async def test_a_probe_that_shows_nothing(redis_url: str) -> None:
         await gates.beat()
         again = await gates.ask()
 
-        assert [Leave.PROBE, Leave.CLOSED] == leaves == again
-        assert [Leave.CLOSED] * 2 == at_once
+        assert [Permission.PROBE, Permission.CLOSED] == leaves == again
+        assert [Permission.CLOSED] * 2 == at_once
     assert ["graph.paused"] * 2 == events(gates.heard)
 
 
@@ -246,9 +237,9 @@ async def test_a_probe_that_was_not_made(redis_url: str) -> None:
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 2)
         before = await gates.probe()
-        gates.all[0].give_back(Leave.PROBE)
+        gates.all[0].give_back(Permission.PROBE)
 
-        assert [Leave.PROBE, Leave.CLOSED] == before == await gates.ask()
+        assert [Permission.PROBE, Permission.CLOSED] == before == await gates.ask()
 
 
 @awaited
@@ -257,10 +248,10 @@ async def test_only_the_probe_gives_a_probe_back(redis_url: str) -> None:
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger, 1)
         await gates.probe()
-        for leave in (Leave.OPEN, Leave.CLOSED):
+        for leave in (Permission.OPEN, Permission.CLOSED):
             gates.all[0].give_back(leave)
 
-        assert [Leave.CLOSED] == await gates.ask()
+        assert [Permission.CLOSED] == await gates.ask()
 
 
 @awaited
@@ -275,7 +266,7 @@ async def test_only_who_asks_claims_the_probe(redis_url: str, redis: "Redis") ->
         unclaimed = redis.exists(keys.PROBE)
         leave = await gates.all[1].ask("busy")
 
-        assert (0, Leave.PROBE, b"busy") == (unclaimed, leave, redis.get(keys.PROBE))
+        assert (0, Permission.PROBE, b"busy") == (unclaimed, leave, redis.get(keys.PROBE))
 
 
 @awaited
@@ -287,8 +278,8 @@ async def test_a_prober_that_died(redis_url: str, redis: "Redis") -> None:
         redis.delete(keys.PROBE)  # its lease has run out
         heirs = await gates.ask()
 
-        assert [Leave.PROBE, Leave.CLOSED, Leave.CLOSED] == [dead, *living]
-        assert [Leave.CLOSED, Leave.PROBE, Leave.CLOSED] == heirs
+        assert [Permission.PROBE, Permission.CLOSED, Permission.CLOSED] == [dead, *living]
+        assert [Permission.CLOSED, Permission.PROBE, Permission.CLOSED] == heirs
 
 
 @awaited
@@ -301,8 +292,8 @@ async def test_a_claim_that_ran_out_is_not_used(redis_url: str, redis: "Redis") 
         redis.delete(keys.PROBE)  # its lease has run out
         other = await gates.all[1].ask("worker 1")
 
-        assert (Leave.PROBE, Leave.PROBE) == (before[0], other)
-        assert [Leave.CLOSED] * 2 == await gates.ask()
+        assert (Permission.PROBE, Permission.PROBE) == (before[0], other)
+        assert [Permission.CLOSED] * 2 == await gates.ask()
 
 
 @awaited
@@ -315,7 +306,7 @@ async def test_calls_that_ask_together_make_one_probe(redis_url: str) -> None:
         gates.now_ms = UNTIL
         leaves = await asyncio.gather(*(gate.ask("w") for _ in range(9)))
 
-        assert [Leave.CLOSED] * 8 + [Leave.PROBE] == sorted(leaves)
+        assert [Permission.CLOSED] * 8 + [Permission.PROBE] == sorted(leaves)
 
 
 @awaited
@@ -326,11 +317,11 @@ async def test_replies_to_older_calls_do_not_open(redis_url: str) -> None:
         await gates.storm(gates.all[0])
         await gates.beat()
         for gate in gates.all:
-            await gate.replied(Leave.OPEN, "ada", None)
+            await gate.replied(Permission.OPEN, "ada", None)
             await gates.storm(gate)
-            await gate.replied(Leave.OPEN, "bob", UNTIL + 1)
+            await gate.replied(Permission.OPEN, "bob", UNTIL + 1)
 
-        assert [Leave.CLOSED] * 2 == await gates.try_all()
+        assert [Permission.CLOSED] * 2 == await gates.try_all()
         assert [UNTIL, UNTIL] == [gate.reopens_ms() for gate in gates.all]
     assert ["graph.paused"] == events(gates.heard)
 
@@ -342,13 +333,13 @@ async def test_replies_to_older_calls_do_not_end_a_probe(redis_url: str) -> None
         gates = Gates(ledger, 2)
         leaves = await gates.probe()
         for gate in gates.all:
-            await gate.replied(Leave.OPEN, "ada", None)
-            await gate.replied(Leave.OPEN, "bob", UNTIL + 1)
+            await gate.replied(Permission.OPEN, "ada", None)
+            await gate.replied(Permission.OPEN, "bob", UNTIL + 1)
         meanwhile = await gates.ask()
         await gates.all[0].replied(leaves[0], "ada", None)
 
-        assert [Leave.CLOSED] * 2 == meanwhile
-        assert [Leave.OPEN] * 2 == await gates.try_all()
+        assert [Permission.CLOSED] * 2 == meanwhile
+        assert [Permission.OPEN] * 2 == await gates.try_all()
 
 
 @awaited
@@ -360,20 +351,20 @@ async def test_a_closing_that_redis_did_not_hear(redis_url: str, tmp_path: Path)
         await gates.storm(gate, STORM_MAILBOXES - 1)
         proxy.fail(keys.GRAPH)
         with pytest.raises(RedisError):
-            await gate.replied(Leave.OPEN, "ada", UNTIL)
+            await gate.replied(Permission.OPEN, "ada", UNTIL)
         proxy.fail(None)
-        await gate.replied(Leave.OPEN, "ada", UNTIL)
+        await gate.replied(Permission.OPEN, "ada", UNTIL)
 
-        assert [Leave.CLOSED] * 2 == await gates.try_all()
+        assert [Permission.CLOSED] * 2 == await gates.try_all()
     assert ["graph.paused"] == events(gates.heard)
 
 
 @pytest.mark.parametrize(
-    ("throttled_until_ms", "expected"), [(None, Leave.OPEN), (UNTIL + 1, Leave.CLOSED)]
+    ("throttled_until_ms", "expected"), [(None, Permission.OPEN), (UNTIL + 1, Permission.CLOSED)]
 )
 @awaited
 async def test_a_probe_that_redis_did_not_hear(
-    redis_url: str, tmp_path: Path, throttled_until_ms: int | None, expected: Leave
+    redis_url: str, tmp_path: Path, throttled_until_ms: int | None, expected: Permission
 ) -> None:
     """When Redis fails while the reply to a probe is told, telling it again does what it says."""
     async with redis_proxy(redis_url, tmp_path) as proxy, ledger_at(proxy.url) as ledger:
@@ -386,7 +377,7 @@ async def test_a_probe_that_redis_did_not_hear(
         proxy.fail(None)
         await gates.all[0].replied(leaves[0], "ada", throttled_until_ms)
 
-        assert Leave.CLOSED is meanwhile
+        assert Permission.CLOSED is meanwhile
         assert [expected] * 2 == await gates.try_all()
         assert throttled_until_ms == await ledger.leases.graph_paused_until_ms()
 
@@ -404,4 +395,4 @@ async def test_a_claim_that_redis_did_not_hear(redis_url: str, tmp_path: Path) -
             await gate.ask("w")
         proxy.fail(None)
 
-        assert Leave.PROBE is await gate.ask("w")
+        assert Permission.PROBE is await gate.ask("w")

@@ -17,7 +17,7 @@ from tests.support.sandbox_client import SandboxClient
 from tests.support.small_ledger import NOW, Ledger, events, ledger_at, listening
 from worker.commands import main
 from worker.process.children import child_environment
-from worker.throttle.gate import STORM_MAILBOXES, Gate, Leave
+from worker.throttle.gate import STORM_MAILBOXES, Gate, Permission
 
 DAY_MS = 86_400_000
 FIVE_MINUTES_MS = 300_000
@@ -40,10 +40,10 @@ class Workers:
     async def storm(self) -> None:
         """Let so many mailboxes be throttled for a day that everything pauses."""
         for number in range(STORM_MAILBOXES):
-            await self.gates[0].replied(Leave.OPEN, f"user{number}", self.now_ms + DAY_MS)
+            await self.gates[0].replied(Permission.OPEN, f"user{number}", self.now_ms + DAY_MS)
         await self.beat()
 
-    async def ask(self) -> list[Leave]:
+    async def ask(self) -> list[Permission]:
         """Have both ask for leave to call."""
         return [await gate.ask(f"worker {number}") for number, gate in enumerate(self.gates)]
 
@@ -66,9 +66,9 @@ async def test_a_day_is_tried_after_five_minutes(redis_url: str) -> None:
         await workers.gates[0].replied(second[0], "grace", None)
         await workers.beat()
 
-        assert [Leave.CLOSED] * 2 == early == between
-        assert [Leave.PROBE, Leave.CLOSED] == first == second
-        assert [Leave.OPEN] * 2 == await workers.ask()
+        assert [Permission.CLOSED] * 2 == early == between
+        assert [Permission.PROBE, Permission.CLOSED] == first == second
+        assert [Permission.OPEN] * 2 == await workers.ask()
     assert ["graph.paused", "graph.paused", "graph.resumed"] == events(workers.heard)
     line = workers.heard.calls[0].kwargs
     assert (86_400.0, write_moment(NOW + FIVE_MINUTES_MS)) == (line["retry_after_s"], line["until"])
@@ -85,7 +85,7 @@ async def test_an_older_pause_becomes_shorter(redis_url: str, redis: Any) -> Non
         await workers.beat()
         workers.now_ms = NOW + FIVE_MINUTES_MS
 
-        assert [Leave.PROBE, Leave.CLOSED] == await workers.ask()
+        assert [Permission.PROBE, Permission.CLOSED] == await workers.ask()
 
 
 @awaited
@@ -108,7 +108,7 @@ async def test_a_pause_that_is_lifted(redis_url: str) -> None:
         await workers.beat()
 
         assert [True, False] == lifted
-        assert [Leave.OPEN] * 2 == await workers.ask()
+        assert [Permission.OPEN] * 2 == await workers.ask()
     assert ["graph.paused", "graph.resumed"] == events(workers.heard)
     assert "ada@desk" == workers.heard.calls[1].kwargs["by"]
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.support.awaited import awaited
-from worker.throttle.slots import Places, Queue
+from worker.throttle.slots import SlotPool, SlotQueue
 
 
 class Line:
@@ -13,7 +13,7 @@ class Line:
         self.served = list[str]()
         self.leave = asyncio.Event()
 
-    async def come(self, queue: Queue, name: str) -> None:
+    async def come(self, queue: SlotQueue, name: str) -> None:
         """Wait for a place, and stay."""
         async with queue:
             self.served.append(name)
@@ -23,10 +23,10 @@ class Line:
 @awaited
 async def test_no_more_than_there_are_places() -> None:
     """No more have a place at once than there are, whichever way they came."""
-    places = Places(3)
+    places = SlotPool(3)
     now = most = 0
 
-    async def come(queue: Queue) -> None:
+    async def come(queue: SlotQueue) -> None:
         nonlocal now, most
         async with queue:
             now += 1
@@ -41,7 +41,7 @@ async def test_no_more_than_there_are_places() -> None:
 @awaited
 async def test_some_go_ahead() -> None:
     """The next place is for those who go ahead; among themselves they keep their order."""
-    places, line = Places(1), Line()
+    places, line = SlotPool(1), Line()
     order = ["first", "second", "third", "urgent", "urgent too"]
     comers = [
         asyncio.create_task(line.come(places.ahead if "urgent" in name else places.behind, name))
@@ -58,7 +58,7 @@ async def test_some_go_ahead() -> None:
 @awaited
 async def test_who_leaves_the_queue_takes_no_place() -> None:
     """A place goes to the next who waits, though one before was cancelled, even when served."""
-    places, line = Places(1), Line()
+    places, line = SlotPool(1), Line()
     comers = [asyncio.create_task(line.come(places.behind, name)) for name in "abcd"]
     await asyncio.sleep(0.01)
     comers[1].cancel()

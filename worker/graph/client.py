@@ -25,7 +25,7 @@ from jobs.rows.selection import Selection, Window
 from worker.graph.incoming import MAX_PAGE_BYTES, Intake
 from worker.graph.page import SELECT
 from worker.graph.reply import Event, Reply, TransportEnd
-from worker.graph.transport import MAX_BODY, Wire
+from worker.graph.transport import MAX_BODY, Transport
 
 __all__ = [
     "Event",
@@ -89,7 +89,7 @@ class Graph:
         self._tls = tls
 
     async def __aenter__(self) -> Self:
-        self._wire = Wire(
+        self._transport = Transport(
             self._base,
             max_calls=self._max_calls,
             timeout_s=self._timeout_s,
@@ -111,7 +111,7 @@ class Graph:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._wire.close()
+        await self._transport.close()
         self._intake.close()
 
     async def send(
@@ -205,7 +205,7 @@ class Graph:
         begun_s = _monotonic_s()
         self.calls += 1
         try:
-            incoming = await self._wire.call(
+            incoming = await self._transport.call(
                 method,
                 target,
                 headers,

@@ -100,7 +100,7 @@ class Incoming:
     whole: bool = False
 
 
-class Wire:
+class Transport:
     """
     The connections to one server, kept for whoever calls next; made in a running event loop.
 

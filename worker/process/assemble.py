@@ -27,16 +27,17 @@ from jobs.times import now_ms
 from worker.graph.client import Graph
 from worker.identity.credential import TokenSource, open_credential
 from worker.identity.token_trial import TokenTrial
-from worker.slice.calls.harvest import READERS, Barn
+from worker.slice.calls.events_read import READERS, ReadMemory
 from worker.slice.clock import Clocks
-from worker.slice.company import Company
-from worker.slice.complaints import Complaints
 from worker.slice.context import CallSide, Context, LedgerSide, Signals
-from worker.slice.grants import Grants
-from worker.slice.lease import Presence
+from worker.slice.lease import WorkerLease
+from worker.slice.recent_marks import RecentMarks
+from worker.slice.shared_lock import SharedLock
+from worker.slice.unreadable import UnreadableLog
 from worker.throttle.backoff import RetryBudget
-from worker.throttle.gate import Gate, Slots, Widths
-from worker.throttle.slots import Places
+from worker.throttle.gate import Gate
+from worker.throttle.slots import SlotPool, Slots
+from worker.throttle.widths import Widths
 
 VERSION: Final = version("bulkrsvp")
 
@@ -78,7 +79,7 @@ def _signals(log: FilteringBoundLogger, log_lost: asyncio.Event) -> Signals:
         log_lost=log_lost,
         went_back=asyncio.Event(),
         log=log,
-        complaints=Complaints(log),
+        unreadable=UnreadableLog(log),
         now_ms=now_ms,
         clocks=Clocks(),
     )
@@ -93,8 +94,8 @@ def _ledger_side(redis: ArqRedis, graph: Graph, signals: Signals) -> LedgerSide:
         crew=Crew(redis),
         home=Home(redis),
         written=written,
-        worker_lease=Presence(Leases(redis), _facts(graph), signals.clocks, signals.log),
-        grants=Grants(),
+        worker_lease=WorkerLease(Leases(redis), _facts(graph), signals.clocks, signals.log),
+        recent_marks=RecentMarks(),
     )
 
 
@@ -115,10 +116,10 @@ def _call_side(
         slots=slots,
         ready=slots.ready.behind,
         slot=slots.free.behind,
-        readers=Places(READERS).behind,
-        barn=Barn(),
+        readers=SlotPool(READERS).behind,
+        read_memory=ReadMemory(),
         widths=Widths(settings.mailbox_concurrency, now_ms),
-        company=Company(),
+        process_lock=SharedLock(),
         budget=RetryBudget(),
         random=SystemRandom(),
         max_attempts=settings.max_attempts,

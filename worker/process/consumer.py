@@ -101,7 +101,7 @@ class Consumer(Worker):
         try:
             comeback_ms = await work(self._context.for_slice(number), batch_id, number)
         except Unreadable as error:
-            self._signals.complaints.slice(batch_id, number, error)
+            self._signals.unreadable.slice(batch_id, number, error)
             raise Retry(defer=UNREADABLE_S) from error
         except (RedisError, OSError) as error:
             self._ledger.worker_lease.away(error)
@@ -137,7 +137,7 @@ class Consumer(Worker):
             await super()._poll_iteration()
         except (RedisError, OSError) as error:
             if is_foreign(error):
-                self._signals.complaints.key(
+                self._signals.unreadable.key(
                     f"{keys.QUEUE} is not as it was stored: {refusal(error)}"
                 )
             else:
@@ -153,7 +153,7 @@ class Consumer(Worker):
         forget it, or it would judge deadlines by that clock. So does one in which a response is
         tried alone.
         """
-        if not self._ledger.worker_lease.settled_in or self._calls.company.closed:
+        if not self._ledger.worker_lease.settled_in or self._calls.process_lock.wanted:
             return
         stale_ms = self._signals.now_ms() + STALE_MS
         ours = {name.encode() for name, task in self.tasks.items() if not task.done()}

@@ -16,7 +16,7 @@ FAILURES: Final = (OSError, ValueError)
 """What a stream raises that cannot take a line; `ValueError` when it was closed."""
 
 
-class Outlet:
+class LogSink:
     """
     A stream of bytes that never raises; `lost` is set when a line could not be written.
 

@@ -25,7 +25,7 @@ from worker.identity.redis_login import log_in
 from worker.process.assemble import VERSION, assembled
 from worker.process.consumer import Consumer
 from worker.process.liveness import LivenessFile
-from worker.process.log_sink import Outlet
+from worker.process.log_sink import LogSink
 from worker.process.rescue import ROUND_S, STRUCK_OFF_S, Rescue
 from worker.process.tuning import collect_seldom, read_little
 from worker.slice.context import Context
@@ -50,11 +50,11 @@ async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None
     Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
     """
     read_little()
-    outlet = Outlet(stream)
-    log = configure_logs(settings, cast("IO[bytes]", outlet))
+    sink = LogSink(stream)
+    log = configure_logs(settings, cast("IO[bytes]", sink))
     async with connected(settings, lambda each: log_in(each, log)) as redis:
         await reach(redis, settings.redis_url_shown)
-        async with assembled(settings, redis, log, outlet.lost) as context:
+        async with assembled(settings, redis, log, sink.lost) as context:
             collect_seldom()
             return await Process(settings, redis, context).run(ended)
 
@@ -143,7 +143,7 @@ class Process:
 
     async def _beat(self) -> None:
         await self._lease.beat()
-        self._ledger.grants.forget(self._lease.noted_s)
+        self._ledger.recent_marks.forget(self._lease.noted_s)
         await self._consumer.renew_leases()
         await self._calls.gate.refresh()
         await self._rescue.doubt()
@@ -171,7 +171,7 @@ class Process:
             try:
                 await act()
             except Unreadable as error:
-                self._signals.complaints.key(str(error))
+                self._signals.unreadable.key(str(error))
             except (RedisError, OSError):
                 pass
             with suppress(TimeoutError):

@@ -66,16 +66,16 @@ class Rescue:
             try:
                 await self._look_at(batch_id, batch)
             except SharedUnreadable as error:
-                self._signals.complaints.key(str(error))
+                self._signals.unreadable.key(str(error))
                 return
             except Unreadable as error:
-                self._signals.complaints.batch(batch_id, str(error))
+                self._signals.unreadable.batch(batch_id, str(error))
 
     async def _list_active(self) -> None:
         try:
-            listed = await self._ledger.batches.active(self._signals.complaints.key)
+            listed = await self._ledger.batches.active(self._signals.unreadable.key)
         except Unreadable as error:
-            self._signals.complaints.key(str(error))
+            self._signals.unreadable.key(str(error))
             return
         active = set(listed)
         await self._miss(self._active - active)
@@ -115,8 +115,8 @@ class Rescue:
 
     def _recall(self) -> Recollection:
         ledger, lease = self._ledger, self._ledger.worker_lease
-        slices, reached_ms = ledger.grants.lately(), lease.reached_ms
-        unsure = ledger.grants.any and reached_ms == 0
+        slices, reached_ms = ledger.recent_marks.lately(), lease.reached_ms
+        unsure = ledger.recent_marks.any and reached_ms == 0
         return Recollection(lease.process, slices, ledger.written.ms, reached_ms, unsure)
 
     async def strike_off(self) -> None:
@@ -132,7 +132,7 @@ class Rescue:
             await self._ledger.batches.forget(batch_id)  # the next round tells of it
         elif batch.version not in VERSIONS:
             error = f"this worker does not know its form, {batch.version}"
-            self._signals.complaints.batch(batch_id, error)
+            self._signals.unreadable.batch(batch_id, error)
         else:
             await self._look_after(batch)
 

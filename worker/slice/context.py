@@ -23,15 +23,16 @@ from jobs.ledger.workers.leases import Leases
 from worker.graph.client import Graph
 from worker.identity.credential import TokenSource
 from worker.identity.token_trial import TokenTrial
-from worker.slice.calls.harvest import Barn
+from worker.slice.calls.events_read import ReadMemory
 from worker.slice.clock import Clocks
-from worker.slice.company import Company
-from worker.slice.complaints import Complaints
-from worker.slice.grants import Grants
-from worker.slice.lease import Presence
+from worker.slice.lease import WorkerLease
+from worker.slice.recent_marks import RecentMarks
+from worker.slice.shared_lock import SharedLock
+from worker.slice.unreadable import UnreadableLog
 from worker.throttle.backoff import RetryBudget
-from worker.throttle.gate import Gate, Slots, Widths
-from worker.throttle.slots import Queue
+from worker.throttle.gate import Gate
+from worker.throttle.slots import SlotQueue, Slots
+from worker.throttle.widths import Widths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,8 @@ class LedgerSide:
     crew: Crew
     home: Home
     written: Written
-    worker_lease: Presence
-    grants: Grants
+    worker_lease: WorkerLease
+    recent_marks: RecentMarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +62,12 @@ class CallSide:
     trial: TokenTrial
     gate: Gate
     slots: Slots
-    ready: Queue
-    slot: Queue
-    readers: Queue
-    barn: Barn
+    ready: SlotQueue
+    slot: SlotQueue
+    readers: SlotQueue
+    read_memory: ReadMemory
     widths: Widths
-    company: Company
+    process_lock: SharedLock
     budget: RetryBudget
     random: Random
     max_attempts: int
@@ -87,7 +88,7 @@ class Signals:
     log_lost: asyncio.Event
     went_back: asyncio.Event
     log: FilteringBoundLogger
-    complaints: Complaints
+    unreadable: UnreadableLog
     now_ms: Callable[[], int]
     clocks: Clocks
 

@@ -32,7 +32,7 @@ ASTRAY_S: Final = 5.0
 """How far the time of day here may be from that at Redis."""
 
 
-class Presence:
+class WorkerLease:
     """
     The lease of this worker. `facts` are what it says of itself at each beat.
 

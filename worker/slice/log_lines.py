@@ -1,5 +1,5 @@
 """
-The lines of the log that account for calls, responses and batches.
+The lines of the log about calls, responses and batches.
 
 One `call.finished` for every call, one `response.settled` for every response. No line holds a
 comment, a token or a body: only what is named here is written.
@@ -31,7 +31,7 @@ def call_finished(
     reply: Reply,
     verdict: Verdict,
 ) -> None:
-    """Account for one call to Graph."""
+    """Log one call to Graph."""
     given = entry.given
     log.info(
         "call.finished",
@@ -53,7 +53,7 @@ def call_finished(
 
 
 def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
-    """Account for a call whose worker died before it could: its mark is all that is known."""
+    """Log a call whose worker died before it could: its mark is all that is known."""
     given, record = entry.given, entry.record
     log.warning(
         "call.finished",
@@ -75,11 +75,11 @@ def call_lost(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
 
 
 LEVELS = {Outcome.FAILED: "warning", Outcome.EXPIRED: "warning", Outcome.UNCERTAIN: "error"}
-"""Who must act: nobody, somebody tomorrow, or an administrator who decides."""
+"""By who must act: nobody, somebody tomorrow, or an administrator who decides."""
 
 
 def response_settled(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
-    """Account for the end of one response. Raises `ValueError` for one that has not ended."""
+    """Log the end of one response. Raises `ValueError` for one that has not ended."""
     record = entry.record
     ending = record.ending
     if ending is None:
@@ -112,7 +112,7 @@ def selection_found(
     *,
     duplicates: int,
 ) -> None:
-    """Say what a selection has found: what will be answered, and what it passes over and why."""
+    """Log what a selection has found: what will be answered, and what it skips and why."""
     ends = Counter(each.ending for each in found)
     planned = ends.pop(Ending(Outcome.PLANNED), 0)
     passed_over = {(e.reason or e.outcome).value: n for e, n in ends.items() if e is not None}
@@ -128,7 +128,7 @@ def selection_found(
 
 
 def bad_link(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, origin: str) -> None:
-    """Say that a page of a calendar named a next one that leads elsewhere, or back."""
+    """Log that a page of a calendar named a next one that leads elsewhere, or back."""
     log.error(
         "selection.bad_link",
         batch=part.batch.id,
@@ -139,7 +139,7 @@ def bad_link(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, origin: s
 
 
 def stale_pages(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, pages: int) -> None:
-    """Say that the latest pages of a calendar brought nothing new, and that no more are read."""
+    """Log that the latest pages of a calendar brought nothing new, and that no more are read."""
     log.warning(
         "selection.stale",
         batch=part.batch.id,
@@ -152,7 +152,7 @@ def stale_pages(log: FilteringBoundLogger, part: OpenSlice, entry: Entry, pages:
 def event_unreadable(
     log: FilteringBoundLogger, part: OpenSlice, entry: Entry, event_id: str
 ) -> None:
-    """Say that a selection met an event, or a series, that cannot be read."""
+    """Log an event, or a series, that a selection met and that cannot be read."""
     log.warning(
         "event.unreadable",
         batch=part.batch.id,
@@ -169,7 +169,7 @@ def mailbox_paused(
     retry_after_s: float | None,
     until_ms: int,
 ) -> None:
-    """Say that a mailbox is closed to everybody until a moment."""
+    """Log that a mailbox is paused for all workers until a moment."""
     log.warning(
         "mailbox.paused",
         batch=part.batch.id,
@@ -188,7 +188,7 @@ def mailbox_away(
     times: int,
     until_ms: int,
 ) -> None:
-    """Say that a mailbox cannot be used, for how many times in a row, and when it is tried next."""
+    """Log that a mailbox cannot be used, how many times in a row, and when it is tried next."""
     log.warning(
         "mailbox.away",
         batch=part.batch.id,
@@ -201,17 +201,17 @@ def mailbox_away(
 
 
 def mailbox_back(log: FilteringBoundLogger, part: OpenSlice, entry: Entry) -> None:
-    """Say that a mailbox that was away can be used again."""
+    """Log that a mailbox that was away can be used again."""
     log.info("mailbox.back", batch=part.batch.id, user=entry.given.user)
 
 
 def batch_submitted(log: FilteringBoundLogger, batch: Batch) -> None:
-    """Account for the start of a batch."""
+    """Log the start of a batch."""
     log.info("batch.submitted", batch=batch.id, total=batch.total, duplicates=batch.duplicates)
 
 
 def batch_finished(log: FilteringBoundLogger, batch: Batch) -> None:
-    """Account for the end of a batch, with its counts by outcome."""
+    """Log the end of a batch, with its counts by outcome."""
     counts = {outcome.value: batch.outcomes.get(outcome, 0) for outcome in Outcome}
     start_ms = max(batch.submitted_at_ms, batch.not_before_ms)
     (log.info if batch.successful else log.warning)(

@@ -14,9 +14,8 @@ from redis.exceptions import RedisError
 from jobs.ledger.forms.entries import Entry
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import State, Step
-from worker.slice.insist import insist
 from worker.slice.lane import Answer, Lane
-from worker.slice.shift import Shift
+from worker.slice.shift import Shift, until_written
 
 TRIES: Final = 3
 """So often a response is begun alone and not lived through before it is given up."""
@@ -37,7 +36,7 @@ async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) 
         await answer(lane, entry)
 
 
-async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+async def answer_suspect(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
     """Take a suspect while nothing else is under way in this process, or give it up."""
     if not _begins(shift, lane, entry):
         await answer(lane, entry)
@@ -46,7 +45,7 @@ async def answer_alone(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -
     if tries >= TRIES:
         await _give_up(shift, entry, tries)
         return
-    async with shift.context.calls.company.left_alone():
+    async with shift.context.calls.process_lock.exclusive():
         shift.begin_anew()
         await _take_noted(shift, answer, lane, entry, tries + 1)
 
@@ -62,17 +61,17 @@ async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tr
         return
     slices, row = shift.context.ledger.slices, entry.row
     shift.trial = row
-    await insist(lambda: slices.suspect(shift.part, row, tries))
+    await until_written(lambda: slices.suspect(shift.part, row, tries))
     try:
         await answer(lane, entry)
     except (RedisError, OSError):  # of that it is not the cause
-        await insist(lambda: slices.acquit(shift.part, row))
+        await until_written(lambda: slices.acquit(shift.part, row))
         raise
     except Exception:
         shift.log.exception("response.crashed", batch=shift.part.batch.id, row=row)
         shift.postpone(shift.now_ms() + CRASHED_MS)
     else:
-        await insist(lambda: slices.acquit(shift.part, row))
+        await until_written(lambda: slices.acquit(shift.part, row))
     shift.trial = None  # not if it is cut off: then the shift takes the note back
 
 
@@ -83,4 +82,4 @@ async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
     failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
     record = entry.record._replace(attempts=max(entry.record.attempts, tries))
     await shift.settle(entry, record, Ending(Outcome.UNCERTAIN) if sent else failed)
-    await insist(lambda: shift.context.ledger.slices.acquit(shift.part, entry.row))
+    await until_written(lambda: shift.context.ledger.slices.acquit(shift.part, entry.row))

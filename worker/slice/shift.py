@@ -6,9 +6,12 @@ and remembers when the slice must come back. It makes no call and knows no order
 `worker/slice/work.py` does.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
+
+from redis.exceptions import RedisError
 
 from jobs.ledger.forms.entries import Entry, Number
 from jobs.ledger.slices.open_slice import OpenSlice
@@ -19,12 +22,12 @@ from jobs.outcome import Ending
 from jobs.record import Next, Record, Step, Terms, next_step
 from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
+from jobs.signals import is_cut_off
 from worker.slice import log_lines
 from worker.slice.announcement import announce
 from worker.slice.context import Context
-from worker.slice.insist import insist
 from worker.slice.lane import Lane
-from worker.throttle.gate import Leave
+from worker.throttle.gate import Permission
 
 SHIFT_MS: Final = 5_000
 """How long a slice is worked on before it goes back into the queue and lets others in."""
@@ -34,6 +37,28 @@ BUSY_MS: Final = 700
 
 RETAKEN_MS: Final = 200
 """When to come back after the lease, the epoch or Redis was lost."""
+
+UNWRITTEN_S: Final = 0.5
+"""Between two tries to write what Redis did not take."""
+
+T = TypeVar("T")
+
+
+async def until_written(write: Callable[[], Awaitable[T]]) -> T:
+    """
+    Write, and try again until Redis has answered: what Graph has answered must not be lost.
+
+    `write` makes one try, and may be called again after one that was perhaps carried out. Raises
+    `CancelledError` instead of trying again when the task is being cancelled, because the worker
+    ends: then the mark that stands has a successor look.
+    """
+    while True:
+        try:
+            return await write()
+        except (RedisError, OSError) as error:
+            if is_cut_off():
+                raise asyncio.CancelledError from error
+            await asyncio.sleep(UNWRITTEN_S)
 
 
 class Shift:
@@ -75,7 +100,7 @@ class Shift:
     async def lease(self, mailboxes: list[str]) -> Taken:
         """Lease mailboxes; return what came of it. For those that are not held it comes back."""
         part, now_ms = self.part, self.now_ms()
-        taken = await insist(
+        taken = await until_written(
             lambda: self._leases.take(part.worker, part.holder, mailboxes, now_ms, self._settle_ms)
         )
         for until_ms in taken.paused_until_ms.values():
@@ -94,11 +119,13 @@ class Shift:
             if entry.record.client_request_id is not None
         ]
         if calls:
-            await insist(lambda: self._leases.count_unended(calls, self.now_ms(), self._settle_ms))
+            await until_written(
+                lambda: self._leases.count_unended(calls, self.now_ms(), self._settle_ms)
+            )
 
     async def give_back(self, mailboxes: list[str]) -> None:
         """Let other slices have them."""
-        await insist(lambda: self._leases.give_back(self.part.holder, mailboxes))
+        await until_written(lambda: self._leases.give_back(self.part.holder, mailboxes))
 
     def next_step(self, entry: Entry) -> Next:
         """Say what is to be done next for a response."""
@@ -111,7 +138,9 @@ class Shift:
         self, lane: Lane, entry: Entry, selection: Selection, found: list[Found]
     ) -> None:
         """Put what a selection has found into its place, and go on with it."""
-        entries = await insist(lambda: self._slices.keep_found(self.part, entry, selection, found))
+        entries = await until_written(
+            lambda: self._slices.keep_found(self.part, entry, selection, found)
+        )
         if entries is None:  # another worker has found it: opening the slice again will tell
             self.stop(self.now_ms() + RETAKEN_MS)
         else:
@@ -133,7 +162,7 @@ class Shift:
 
         `away` is how often in a row it has said by now that it cannot be used.
         """
-        return await insist(
+        return await until_written(
             lambda: self._leases.pause_mailbox(
                 self.part.batch.id, mailbox, until_ms, self.now_ms(), away=away
             )
@@ -142,24 +171,24 @@ class Shift:
     async def come_back(self, lane: Lane) -> None:
         """Note that the mailbox of a lane is no longer away, for all workers."""
         lane.come_back()
-        await insist(lambda: self._leases.come_back(lane.mailbox))
+        await until_written(lambda: self._leases.come_back(lane.mailbox))
 
     async def replied(
-        self, leave: Leave, mailbox: str, throttled_until_ms: int | None, *, went_through: bool
+        self, leave: Permission, mailbox: str, throttled_until_ms: int | None, *, went_through: bool
     ) -> None:
         """Count one reply, and let the gate learn from it."""
         self.part.replies += 1
         self.part.throttled += throttled_until_ms is not None
         self.context.calls.budget.earn()
         gate = self.context.calls.gate
-        await insist(
+        await until_written(
             lambda: gate.replied(leave, mailbox, throttled_until_ms, went_through=went_through)
         )
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
         # worker that has lost its lease. A conflict means that somebody else has found out.
-        answer = await insist(lambda: self._slices.write(self.part, kind, entry, record))
+        answer = await until_written(lambda: self._slices.write(self.part, kind, entry, record))
         if answer.word is not Word.OK:
             self.stop(self.now_ms() + RETAKEN_MS)
         return answer.word is Word.OK
@@ -178,7 +207,10 @@ class Shift:
         What was begun, and would have to begin anew, may take longer than a shift, unless another
         response waits until nothing is under way beside it.
         """
-        now_ms, may_take_long = self.now_ms(), continuing and not self.context.calls.company.closed
+        now_ms, may_take_long = (
+            self.now_ms(),
+            continuing and not self.context.calls.process_lock.wanted,
+        )
         signals = self.context.signals
         if signals.draining.is_set() or signals.log_lost.is_set():
             self.stop(now_ms)
@@ -218,16 +250,16 @@ class Shift:
     async def excuse(self) -> None:
         """Note that this worker ends in order, whatever becomes of it now."""
         self.part.cleared = True
-        await insist(lambda: self._slices.excuse(self.part, self.trial))
+        await until_written(lambda: self._slices.excuse(self.part, self.trial))
 
     async def abandon(self) -> None:
         """Close the slice as it is, cut off: what is marked is looked at by who opens it next."""
         await self.excuse()
-        await insist(lambda: self._slices.close(self.part))
+        await until_written(lambda: self._slices.close(self.part))
 
     async def leave(self) -> int | None:
         """Close the slice; return when to come back to it, or None when nothing is left."""
-        match await insist(lambda: self._slices.close(self.part)):
+        match await until_written(lambda: self._slices.close(self.part)):
             case Closed.OPEN:
                 return self._comeback_ms or self.now_ms()
             case Closed.WOKEN:

@@ -11,8 +11,7 @@ from typing import Final
 from jobs.ledger.forms.entries import Entry
 from jobs.record import Record, State
 from worker.slice import log_lines
-from worker.slice.insist import insist
-from worker.slice.shift import Shift
+from worker.slice.shift import Shift, until_written
 
 UNREADABLE_MS: Final = 60_000
 """When to look again at a slice with a record that is none of ours: it may have been put right."""
@@ -22,13 +21,13 @@ async def take_over(shift: Shift) -> None:
     """Put right what was left in the slice of a shift that begins."""
     slices, part = shift.context.ledger.slices, shift.part
     for entry in part.unreadable:
-        shift.context.signals.complaints.record(part, entry)
+        shift.context.signals.unreadable.record(part, entry)
         shift.postpone(shift.now_ms() + UNREADABLE_MS)
     for entry in part.unlogged:
         if entry.record.ending is not None:
             shift.log_settled(entry)
     if ended := part.suspects.keys() - {str(entry.row) for entry in part.entries}:
-        await insist(lambda: slices.acquit(part, *ended))
+        await until_written(lambda: slices.acquit(part, *ended))
     orphans = [entry for entry in part.entries if entry.record.state is State.SENDING]
     for entry in orphans:
         log_lines.call_lost(shift.log, part, entry)

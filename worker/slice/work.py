@@ -24,7 +24,7 @@ from worker.slice.calls.event_call import Looking, Sending
 from worker.slice.calls.finding import Finding
 from worker.slice.context import Context
 from worker.slice.lane import Lane, all_of
-from worker.slice.quarantine import answer_alone, answer_singly
+from worker.slice.quarantine import answer_singly, answer_suspect
 from worker.slice.shift import Shift
 from worker.slice.takeover import take_over
 
@@ -40,14 +40,14 @@ async def work(context: Context, batch_id: str, number: int) -> int | None:
     Raises redis-py's errors while Redis is away, and `ValueError` if what it holds is not ours.
     """
     ledger, log = context.ledger, context.signals.log
-    async with context.calls.company.joined():
+    async with context.calls.process_lock.shared():
         part = await ledger.slices.open(ledger.worker_lease.name, batch_id, number)
         if part is None:
             log.critical("batch.gone", batch=batch_id, slice=number)
             return None
         if part.starts:
             log_lines.batch_submitted(log, part.batch)
-        with ledger.grants.noted(part):
+        with ledger.recent_marks.watching(part):
             return await _work_on(Shift(context, part))
 
 
@@ -98,7 +98,7 @@ class Walk:
         self._calls.slots.want(self._job, sum(lane.width for lane in lanes))
         try:
             await self._walk_all(lanes)
-            await self._try_alone(suspects)
+            await self._answer_suspects(suspects)
             await all_of(map(self._end_unsent, entries.values()))
         except asyncio.CancelledError:
             lines = self._part.lines.values()
@@ -129,11 +129,11 @@ class Walk:
             lane.most = 1
             await lane.walk(partial(answer_singly, self._shift, self.answer), self._changed)
 
-    async def _try_alone(self, suspects: Iterable[tuple[Lane, Entry]]) -> None:
+    async def _answer_suspects(self, suspects: Iterable[tuple[Lane, Entry]]) -> None:
         """Take those at which somebody may have died, when the others can be harmed no more."""
         for lane, entry in suspects:
             if not (lane.closed or self._shift.stopped):
-                await answer_alone(self._shift, self.answer, lane, entry)
+                await answer_suspect(self._shift, self.answer, lane, entry)
 
     def _tell_apart(self, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
         """Return those that are trusted, and those at which somebody may have died."""

@@ -1,5 +1,5 @@
 """
-Who may call now: slots in this process, a lane's width, and the gate before everything.
+The gate before all calls: it closes when Graph throttles the app, and opens after one probe.
 
 A mailbox that was throttled is paused in the ledger, for all workers. When many mailboxes are
 throttled within a second it is the app that is throttled: the gate closes for every worker, and
@@ -7,17 +7,14 @@ opens again after one call, a probe, has gone through. Such a call is made every
 least: that the app is throttled is our conclusion, and what Graph asked for holds for a mailbox.
 """
 
-import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
 
 from structlog.typing import FilteringBoundLogger
 
 from jobs.ledger.workers.leases import Leases
 from jobs.times import write_moment
-from worker.throttle.slots import Places
 
 STORM_MS = 1_000
 STORM_MAILBOXES = 10
@@ -35,86 +32,9 @@ PROBE_AGAIN_MS = 5_000
 ASK_AGAIN_MS = 500
 """When to ask the gate again while another worker's probe is under way."""
 
-NARROWED_KEPT = 10_000
-"""Mailboxes whose narrower lanes are remembered; the oldest is forgotten first."""
 
-NARROW_MS = 600_000
-"""How long a lane stays narrower: Graph's own window of counting."""
-
-OVERBOOKED = 1.5
-"""Slices are taken for so many more calls than there are slots, so that no slot waits for one."""
-
-AHEAD_OVERBOOKED = 2.25
-"""The same for slices that go ahead of others: they need not wait until one of those is left."""
-
-READY = 1.25
-"""So many more calls than there are slots may have a mark, so that no slot waits for one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Narrowed:
-    width: int
-    until_ms: int
-
-
-class Widths:
-    """How many calls a lane may have in flight: one fewer after each concurrency refusal."""
-
-    def __init__(self, full: int, now_ms: Callable[[], int]) -> None:
-        self._full = full
-        self._now_ms = now_ms
-        self._narrowed: OrderedDict[str, _Narrowed] = OrderedDict()
-
-    def of(self, mailbox: str) -> int:
-        """Return the width of a mailbox's lane."""
-        narrowed = self._narrowed.get(mailbox)
-        if narrowed is None or narrowed.until_ms <= self._now_ms():
-            return self._full
-        return narrowed.width
-
-    def narrow(self, mailbox: str) -> None:
-        """Leave one call of headroom more, for some minutes; one call is always allowed."""
-        width = max(1, self.of(mailbox) - 1)
-        self._narrowed[mailbox] = _Narrowed(width, self._now_ms() + NARROW_MS)
-        self._narrowed.move_to_end(mailbox)
-        if len(self._narrowed) > NARROWED_KEPT:
-            self._narrowed.popitem(last=False)
-
-
-class Slots:
-    """
-    The calls that this process may have in flight, and what its slices want of them.
-
-    Who wants one of the `free` slots takes one of the `ready` places before, for the mark.
-    """
-
-    def __init__(self, max_calls: int) -> None:
-        self.free = Places(max_calls)
-        self.ready = Places(math.ceil(max_calls * READY))
-        self._max_calls = max_calls
-        self._wanted: dict[Hashable, int] = {}
-
-    def want(self, who: Hashable, calls: int) -> None:
-        """Note how many calls a slice could have in flight."""
-        self._wanted[who] = calls
-
-    def change(self, who: Hashable, calls: int) -> None:
-        """Note that a slice could have so many calls more in flight, or fewer."""
-        if who in self._wanted:
-            self._wanted[who] += calls
-
-    def unwant(self, who: Hashable) -> None:
-        """Forget a slice that has been left."""
-        self._wanted.pop(who, None)
-
-    def room(self, *, ahead: bool = False) -> int:
-        """Return how many more calls slices may be taken for."""
-        limit = self._max_calls * (AHEAD_OVERBOOKED if ahead else OVERBOOKED)
-        return max(0, math.ceil(limit - sum(self._wanted.values())))
-
-
-class Leave(StrEnum):
-    """What the gate says to a call."""
+class Permission(StrEnum):
+    """The gate's answer to a call."""
 
     OPEN = "open"
     PROBE = "probe"
@@ -137,24 +57,24 @@ class Gate:
         self._replies: deque[tuple[int, str | None]] = deque()
         self._throttled: OrderedDict[str, bool] = OrderedDict()  # by the latest call
 
-    async def ask(self, worker: str) -> Leave:
+    async def ask(self, worker: str) -> Permission:
         """
         Ask whether a call may be made now; when the pause is over, one worker's one call may.
 
         Raises redis-py's errors.
         """
         if self._closed_until_ms is None:
-            return Leave.OPEN
+            return Permission.OPEN
         if self._probing or self._closed_until_ms > self._now_ms():
-            return Leave.CLOSED
+            return Permission.CLOSED
         self._probing, claimed = True, False  # others who ask meanwhile are not to claim as well
         try:
             claimed = await self._claim(worker)
         finally:
             self._probing = claimed
         if claimed:
-            return Leave.PROBE
-        return Leave.OPEN if self._closed_until_ms is None else Leave.CLOSED
+            return Permission.PROBE
+        return Permission.OPEN if self._closed_until_ms is None else Permission.CLOSED
 
     @property
     def closed(self) -> bool:
@@ -172,9 +92,9 @@ class Gate:
         await self.refresh()
         return self._closed_until_ms is not None and self._closed_until_ms <= self._now_ms()
 
-    def give_back(self, leave: Leave) -> None:
-        """Say that the call was not made after all."""
-        if leave is Leave.PROBE:
+    def give_back(self, permission: Permission) -> None:
+        """Give a permission back: the call was not made after all."""
+        if permission is Permission.PROBE:
             self._probing = False
 
     def begun(self, mailbox: str) -> None:
@@ -205,7 +125,7 @@ class Gate:
 
     async def replied(
         self,
-        leave: Leave,
+        permission: Permission,
         mailbox: str,
         throttled_until_ms: int | None,
         *,
@@ -217,7 +137,7 @@ class Gate:
         A probe that neither was throttled nor went through has shown nothing, and another one is
         made soon. Raises redis-py's errors; then it may be said again.
         """
-        if leave is Leave.PROBE:
+        if permission is Permission.PROBE:
             shown_nothing = throttled_until_ms is None and not went_through
             again_ms = self._now_ms() + PROBE_AGAIN_MS
             await self._probed(again_ms if shown_nothing else throttled_until_ms)

@@ -31,7 +31,7 @@ from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement
 from worker.slice.calls.admission import Admission
 from worker.slice.calls.call import Call
-from worker.slice.grants import Grants
+from worker.slice.recent_marks import RecentMarks
 
 
 def no_mark() -> None:
@@ -141,7 +141,7 @@ def heeds_throttling_only() -> None:
 
 def remembers_nothing() -> None:
     """Say after a loss of Redis that no mark was granted lately."""
-    patch.object(Grants, "lately", lambda _: []).start()
+    patch.object(RecentMarks, "lately", lambda _: []).start()
 
 
 def _change_write(changes: list[tuple[str, str]]) -> None:

@@ -12,7 +12,7 @@ from jobs.ledger.slices.writes import MARK_GOOD_S, Answer, Word
 from worker.graph.reply import Reply
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
-from worker.throttle.gate import Leave
+from worker.throttle.gate import Permission
 
 
 class Admission:
@@ -24,7 +24,7 @@ class Admission:
         self._gate = shift.context.calls.gate
         self._clocks = shift.context.signals.clocks
         self._worker_lease = shift.context.ledger.worker_lease
-        self._leave = Leave.OPEN
+        self._permission = Permission.OPEN
         self._asked_s = 0.0
 
     async def ask(self, mark: Callable[[], Awaitable[Answer]]) -> Answer | None:
@@ -35,8 +35,8 @@ class Admission:
         """
         self._asked_s = self._clocks.unstopped()
         try:
-            self._leave = await self._gate.ask(self._shift.part.worker)
-            if self._leave is Leave.CLOSED:
+            self._permission = await self._gate.ask(self._shift.part.worker)
+            if self._permission is Permission.CLOSED:
                 self._shift.end_lane(self._lane, self._gate.reopens_ms())
                 return None
             answer = await mark()
@@ -49,14 +49,14 @@ class Admission:
 
     def give_back(self) -> None:
         """Give the permission back, if it was not used: else nobody could probe any more."""
-        self._gate.give_back(self._leave)
-        self._leave = Leave.OPEN
+        self._gate.give_back(self._permission)
+        self._permission = Permission.OPEN
 
     def is_overtaken(self) -> bool:
         """Whether the shift or the lane ended while the call waited for its mark or its slot."""
         if self._shift.stopped or self._shift.context.signals.log_lost.is_set():
             return True
-        if self._leave is Leave.PROBE:
+        if self._permission is Permission.PROBE:
             # The gate closes a lane to all but its probe: the others beside it have asked in vain.
             return self._lane.refused
         return self._lane.closed or self._gate.closed
@@ -76,6 +76,6 @@ class Admission:
         if not reply.reached:  # Graph was not asked: that tells the gate nothing
             self.give_back()
         await self._shift.replied(
-            self._leave, self._lane.mailbox, throttled_until_ms, went_through=went_through
+            self._permission, self._lane.mailbox, throttled_until_ms, went_through=went_through
         )
-        self._leave = Leave.OPEN
+        self._permission = Permission.OPEN

@@ -18,7 +18,7 @@ from worker.identity.credential import TokenUnavailable
 from worker.identity.token_trial import Blame
 from worker.slice import log_lines
 from worker.slice.calls.admission import Admission
-from worker.slice.calls.pause import leave_alone, until_ms_of
+from worker.slice.calls.pause import pause_mailbox, until_ms_of
 from worker.slice.calls.unauthorized import await_token, clear_up, find_blame
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
@@ -212,17 +212,17 @@ class Call(ABC):
         if self._shift.overdue and _must_be_looked_at(record):  # else it might never end
             record = record.looked_in_vain(until_ms)
         await self._shift.note(self._entry, record)
-        await self._leave_alone(reply, until_ms, first=first, away=times)
+        await self._pause_mailbox(reply, until_ms, first=first, away=times)
 
     async def _heed(self, reply: Reply, *, first: bool) -> None:
         """Pause the mailbox for as long as a reply asks that does not itself mean `wait`."""
-        await self._leave_alone(reply, self._until_ms(reply), first=first)
+        await self._pause_mailbox(reply, self._until_ms(reply), first=first)
 
-    async def _leave_alone(
+    async def _pause_mailbox(
         self, reply: Reply, until_ms: int, *, first: bool, away: int = 0
     ) -> None:
-        await leave_alone(
-            self._shift, self._lane, self._entry, reply, until_ms=until_ms, told=first, away=away
+        await pause_mailbox(
+            self._shift, self._lane, self._entry, reply, until_ms=until_ms, logged=first, away=away
         )
 
     def _until_ms(self, reply: Reply, *, away: int = 0) -> int:

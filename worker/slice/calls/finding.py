@@ -31,7 +31,7 @@ from jobs.rows.selection import Selection, Window
 from jobs.times import moment
 from worker.graph.client import master_path, page_size, view_paths
 from worker.slice import log_lines
-from worker.slice.calls.harvest import Harvest
+from worker.slice.calls.events_read import EventsRead
 from worker.slice.calls.page_call import LATER_MS, MasterCall, PageCall
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
@@ -86,10 +86,10 @@ class Finding:
             return await self._read_and_keep(window)
 
     async def _read_and_keep(self, window: Window) -> bool:
-        harvest, barn = Harvest(window), self._calls.barn
-        barn.enter(harvest)
+        reading, memory = EventsRead(window), self._calls.read_memory
+        memory.enter(reading)
         try:
-            found = await self._find(window, harvest)
+            found = await self._find(window, reading)
             if found is None:
                 return self._may_go_on
             if await aside(len(found), lambda: fits(found)):
@@ -97,7 +97,7 @@ class Finding:
             else:
                 await self._fail(Reason.TOO_MANY_EVENTS)
         finally:  # not before: what was found is of what was read
-            barn.leave(harvest)
+            memory.leave(reading)
         return False
 
     def _find_window(self) -> Window | None:
@@ -108,20 +108,22 @@ class Finding:
         except ValueError:  # it was one when the batch was submitted, a moment earlier
             return None
 
-    async def _find(self, window: Window, harvest: Harvest) -> list[Found] | None:
+    async def _find(self, window: Window, reading: EventsRead) -> list[Found] | None:
         """Read all of the calendar that matters, and choose; None if it was not read to its end."""
         size = page_size(self._entry.record.failed_looks)
         for path in view_paths(self._selection, widened(window), size):
-            if not await self._read_on(self._calls.graph.address(path), harvest):
+            if not await self._read_on(self._calls.graph.address(path), reading):
                 return None
-        events = harvest.events
+        events = reading.events
         names = series_within(events, self._selection, window)
-        masters = await self._read_masters(names, harvest)
+        masters = await self._read_masters(names, reading)
         if masters is None:
             return None
         return await aside(len(events), lambda: choose(events, masters, self._selection, window))
 
-    async def _read_masters(self, names: list[str], harvest: Harvest) -> dict[str, Master] | None:
+    async def _read_masters(
+        self, names: list[str], reading: EventsRead
+    ) -> dict[str, Master] | None:
         """
         Read series themselves; None if the selection has to begin anew.
 
@@ -130,13 +132,13 @@ class Finding:
         """
         masters, failures = dict[str, Master](), list[Record]()
         for series in names:
-            if not await self._has_room(harvest):
+            if not await self._has_room(reading):
                 return None
             call = await self._read_out(partial(self._master_call, series))
             if call is None:
                 return None
-            masters[series] = call.master and harvest.keep(call.master)
-            if harvest.overflows:
+            masters[series] = call.master and reading.keep(call.master)
+            if reading.overflows:
                 await self._fail(Reason.TOO_MANY_EVENTS)
                 return None
             failures += [] if call.failure is None else [call.failure]
@@ -157,15 +159,15 @@ class Finding:
         url = self._calls.graph.address(master_path(self._selection, series))
         return MasterCall(self._shift, self._lane, self._entry, url, first=first, series=series)
 
-    async def _read_on(self, url: str | None, harvest: Harvest) -> bool:
+    async def _read_on(self, url: str | None, reading: EventsRead) -> bool:
         """Read a page and those behind it; return whether all of them were read."""
         stale = 0
         while url is not None:
-            page = await self._read_page(url) if await self._has_room(harvest) else None
+            page = await self._read_page(url) if await self._has_room(reading) else None
             if page is None:
                 return False
-            stale = 0 if harvest.take(page) else stale + 1
-            if harvest.overflows:
+            stale = 0 if reading.take(page) else stale + 1
+            if reading.overflows:
                 await self._fail(Reason.TOO_MANY_EVENTS)
                 return False
             if stale == STALE_PAGES and page.next_link is not None:
@@ -175,9 +177,9 @@ class Finding:
             url = None if is_last else page.next_link
         return True
 
-    async def _has_room(self, harvest: Harvest) -> bool:
+    async def _has_room(self, reading: EventsRead) -> bool:
         """Wait until there is room for another page; false if it may not be read any more."""
-        while not self._calls.barn.has_room(harvest):
+        while not self._calls.read_memory.has_room(reading):
             self._may_go_on = self._shift.may_begin(self._lane, continuing=True)
             if not self._may_go_on or self._shift.next_step(self._entry).ending is not None:
                 return False

@@ -1,5 +1,5 @@
 """
-Leaving a mailbox alone: as long as a reply asks for, or as long as we choose.
+Pausing a mailbox: for as long as a reply asks, or for as long as we choose.
 
 A pause is kept in the ledger, so it holds for all workers, and it ends the lane. What a reply
 means is `worker/graph/verdict.py`'s; how long a wait is chosen, `worker/throttle/backoff.py`'s.
@@ -17,9 +17,9 @@ from worker.throttle.backoff import away_s, wait_s
 
 def until_ms_of(random: Random, reply: Reply, *, throttled: int, away: int = 0) -> int:
     """
-    Return until when a reply wants its mailbox to be left alone (ms since the epoch).
+    Return until when a mailbox is to be paused after a reply (ms since the epoch).
 
-    `throttled` is how often its response was told so before; `away` is how often in a row the
+    `throttled` is how often its response was throttled before; `away` is how often in a row the
     mailbox was away, this time included, if that is what the reply says.
     """
     if away:
@@ -30,25 +30,25 @@ def until_ms_of(random: Random, reply: Reply, *, throttled: int, away: int = 0) 
     return int(reply.arrived_at.timestamp() * 1000 + wait * 1000) + 2
 
 
-async def leave_alone(
+async def pause_mailbox(
     shift: Shift,
     lane: Lane,
     entry: Entry,
     reply: Reply,
     *,
     until_ms: int,
-    told: bool,
+    logged: bool,
     away: int = 0,
 ) -> None:
     """
     Pause a mailbox for all workers, and end its lane.
 
-    `told` is whether it is logged: of several calls that were in flight together one is.
+    `logged` is whether it is logged: of several calls that were in flight together, one is.
     """
     paused_until_ms = await shift.pause_mailbox(lane.mailbox, until_ms, away=away)
     shift.end_lane(lane, paused_until_ms)
     log, part = shift.log, shift.part
-    if not told:
+    if not logged:
         return
     if away:
         log_lines.mailbox_away(log, part, entry, reply, times=away, until_ms=paused_until_ms)

@@ -9,7 +9,7 @@ import pytest
 from jobs.rows.choosing import Invitation, Kind
 from jobs.rows.selection import Window
 from worker.graph.page import Page, read_page
-from worker.slice.calls.harvest import MAX_TEXTS, ROOM, Barn, Harvest
+from worker.slice.calls.events_read import MAX_TEXTS, ROOM, EventsRead, ReadMemory
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 WINDOW = Window(NOW, NOW + timedelta(days=1))
@@ -35,19 +35,19 @@ def page(number: int, length: int) -> Page:
     return Page((event,))
 
 
-def test_a_barn_that_is_full() -> None:
+def test_when_the_memory_is_full_only_the_first_reads_on() -> None:
     """Then the first one reads on alone, and when it is done the next one does."""
-    barn, harvests = Barn(), [Harvest(WINDOW) for _ in range(3)]
-    for harvest in harvests:
-        barn.enter(harvest)
-    assert [True] * 3 == [barn.has_room(each) for each in harvests]
-    for number, harvest in enumerate(harvests):
-        harvest.take(page(number, ROOM // 2))
-    assert [True, False, False] == [barn.has_room(each) for each in harvests]
-    barn.leave(harvests[0])
-    assert [True, False] == [barn.has_room(each) for each in harvests[1:]]
-    barn.leave(harvests[1])
-    assert barn.has_room(harvests[2])
+    read_memory, readings = ReadMemory(), [EventsRead(WINDOW) for _ in range(3)]
+    for reading in readings:
+        read_memory.enter(reading)
+    assert [True] * 3 == [read_memory.has_room(each) for each in readings]
+    for number, reading in enumerate(readings):
+        reading.take(page(number, ROOM // 2))
+    assert [True, False, False] == [read_memory.has_room(each) for each in readings]
+    read_memory.leave(readings[0])
+    assert [True, False] == [read_memory.has_room(each) for each in readings[1:]]
+    read_memory.leave(readings[1])
+    assert read_memory.has_room(readings[2])
 
 
 EVENT: dict[str, Any] = {
@@ -85,24 +85,24 @@ def pages(name: str, count: int) -> list[Page]:
 @pytest.mark.parametrize("name", EVENTS)
 def test_weight(name: str) -> None:
     """What is kept weighs what it takes, whatever it is."""
-    harvest = Harvest(WINDOW)
+    reading = EventsRead(WINDOW)
     tracemalloc.start()
     for each in pages(name, 2_000):
-        harvest.take(each)
+        reading.take(each)
     del each
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert taken * 0.8 < harvest.weight < taken * 2
-    weight = harvest.weight
+    assert taken * 0.8 < reading.weight < taken * 2
+    weight = reading.weight
     for each in pages(name, 2_000):
-        harvest.take(each)
-    assert weight == harvest.weight
+        reading.take(each)
+    assert weight == reading.weight
 
 
 @pytest.mark.parametrize("name", ["odd", "wide subjects"])
 def test_too_much(name: str) -> None:
     """Nothing is kept without an end, least of all what cannot be read."""
-    harvest = Harvest(WINDOW)
+    reading = EventsRead(WINDOW)
     for each in pages(name, MAX_TEXTS // 1_000):
-        harvest.take(each)
-    assert harvest.overflows
+        reading.take(each)
+    assert reading.overflows

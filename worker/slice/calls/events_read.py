@@ -1,8 +1,8 @@
 """
-What a selection has read of a calendar so far, kept small: tens of thousands of events may come.
+The events that a selection has read so far, kept small: there may be tens of thousands.
 
-It reads nothing itself, and chooses nothing: that is `worker/slice/calls/finding.py`'s and
-`jobs/rows/choosing.py`'s.
+Reading them is the task of `worker/slice/calls/finding.py`, choosing among them that of
+`jobs/rows/choosing.py`.
 """
 
 from sys import getsizeof
@@ -28,32 +28,32 @@ ROOM: Final = 24 << 20
 """Bytes that all of them may hold, before all but the first have to wait."""
 
 
-class Barn:
+class ReadMemory:
     """
-    The harvests of all selections that one process reads at once, and the room for them.
+    The memory of all selections that one process reads at once, and the room in it.
 
-    When it is full the one that has been there longest goes on, and is bounded by itself; the
+    When it is full the one that has been there longest reads on, and is bounded by itself; the
     others keep what they have, and wait.
     """
 
     def __init__(self) -> None:
-        self._harvests: dict[Harvest, None] = {}
+        self._readings: dict[EventsRead, None] = {}
 
-    def enter(self, harvest: "Harvest") -> None:
-        """Begin a harvest."""
-        self._harvests[harvest] = None
+    def enter(self, reading: "EventsRead") -> None:
+        """Count what a selection reads from now on."""
+        self._readings[reading] = None
 
-    def leave(self, harvest: "Harvest") -> None:
-        """Be done with it."""
-        self._harvests.pop(harvest, None)
+    def leave(self, reading: "EventsRead") -> None:
+        """Count it no more."""
+        self._readings.pop(reading, None)
 
-    def has_room(self, harvest: "Harvest") -> bool:
-        """Whether a harvest may read on."""
-        first = next(iter(self._harvests), harvest)
-        return harvest is first or sum(each.weight for each in self._harvests) < ROOM
+    def has_room(self, reading: "EventsRead") -> bool:
+        """Whether a selection may read on."""
+        first = next(iter(self._readings), reading)
+        return reading is first or sum(each.weight for each in self._readings) < ROOM
 
 
-class Harvest:
+class EventsRead:
     """
     The events that were read so far, of which those in the window are kept, the latest of each id.
 

@@ -15,7 +15,7 @@ from .nature import NATURE
 _NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 
 
-class SteppedWire:
+class SteppedTransport:
     """Takes a request out in two steps: a connection, then what came of the request."""
 
     def __init__(self, actor: Actor) -> None:
@@ -31,7 +31,7 @@ class SteppedWire:
         timely: Callable[[], bool] = lambda: True,
         **_: Any,
     ) -> Incoming:
-        """Do as `worker.wire.Wire.call` does."""
+        """Do as `worker.graph.transport.Transport.call` does."""
         call = headers["client-request-id"]
         await self._actor.park("graph", Connect(call))
         if not (permitted() and timely()):

@@ -1,8 +1,8 @@
 """
-The slices in which this process was granted a mark lately.
+The slices in which this process was granted a mark in the last seconds.
 
-When Redis has forgotten the last seconds, these are the slices whose marks it may have forgotten.
-A mark that was granted some time before the latest beat that Redis has noted is on the disk.
+When Redis has lost its last seconds, these are the slices whose marks it may have lost. A mark that
+was granted some time before the latest beat that Redis has noted is on the disk.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.workers.failover import LOST_MS, Worked
 
 KEPT_S: Final = LOST_MS / 1000 + 1
-"""How long before the latest beat a mark was granted that is still remembered."""
+"""How long before the latest noted beat a mark may have been granted and still be remembered."""
 
 
-class Grants:
+class RecentMarks:
     """
-    What one process was granted; seconds are those of `worker/slice/clock.py`.
+    The recent marks of one process; seconds are those of `worker/slice/clock.py`.
 
-    `any` is whether it was ever granted a mark.
+    `any` is whether it was ever granted one.
     """
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class Grants:
         self._left: dict[tuple[str, int], tuple[int, float]] = {}
 
     @contextmanager
-    def noted(self, part: OpenSlice) -> Iterator[None]:
-        """Heed the marks of a slice that is open for the length of a block."""
+    def watching(self, part: OpenSlice) -> Iterator[None]:
+        """Include the marks of a slice that is open for the length of a block."""
         self._open.append(part)
         try:
             yield

@@ -9,9 +9,9 @@ import asyncio
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 import click
 
@@ -23,12 +23,10 @@ from jobs.console.commands import COMMANDS
 from jobs.console.group import INTERRUPTED, Commands
 from jobs.console.options import check_users, read_wishes, submit_options
 from jobs.console.submitting import exit_code, tell_dry_run
-from jobs.draft.draft import Draft
 from jobs.ledger.batches.pauses import Pauses
 from jobs.ledger.forms.batch import Batch
 from jobs.operations.status import describe
-from jobs.operations.submit import Wishes, read_file
-from jobs.private_files import append_private, make_private
+from jobs.operations.submit import read_file
 from jobs.redis.connection import no_login
 from jobs.redis.pools import Login
 
@@ -121,50 +119,13 @@ def run(
         if dry_run:
             tell_dry_run(checked, wishes, as_json=as_json)
             return
-        finished, pauses = _run(
+        from worker.process.oneshot import run_file
+
+        finished, pauses = run_file(
             settings, checked, wishes, state, as_json=as_json, following=following
         )
     _summarize(finished, pauses, as_json=as_json)
     ctx.exit(exit_code(finished) if finished.finished_at_ms else INTERRUPTED)
-
-
-def _run(
-    settings: Settings,
-    checked: Draft,
-    wishes: Wishes,
-    state: Path,
-    *,
-    as_json: bool,
-    following: bool,
-) -> tuple[Batch, Pauses]:
-    """Work a checked file off, on an embedded Redis where the settings name none."""
-    from worker.process.embedded import EmbeddedRedis
-    from worker.process.oneshot import run_batch
-
-    folder = state if settings.redis_url is None else None
-    with ExitStack() as parts:
-        if folder is not None:
-            embedded = parts.enter_context(EmbeddedRedis(folder, witnessed=True))
-            settings = settings.model_copy(update={"redis_url": embedded.url})
-        stream = _log_stream(parts, state, as_json=as_json, following=following)
-        work = run_batch(
-            settings, checked, wishes, stream=stream, following=following, folder=folder
-        )
-        return asyncio.run(work)
-
-
-def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:
-    """Choose where the log goes, so that it is neither mixed with results nor with a bar."""
-    if following and sys.stderr.isatty() and (as_json or sys.stdout.isatty()):
-        path = state / "worker.log"
-        try:
-            make_private(state)
-            stream = append_private(path)
-        except OSError as error:
-            raise click.FileError(str(path), error.strerror) from error
-        click.echo(f"logging to {path}", err=True)
-        return parts.enter_context(stream)
-    return sys.stderr if as_json else sys.stdout
 
 
 def _summarize(batch: Batch, pauses: Pauses, *, as_json: bool) -> None:

@@ -55,7 +55,7 @@ def test_an_older_copy_of_redis(program: Program, sandbox: SandboxClient, redis:
 
 KILLERS = {
     "while it is sent": "from worker.graph.client import Graph as Part; name = 'send'; at = 0",
-    "before its mark": "from worker.slice.work import Walk as Part; name = 'answer'; at = 1",
+    "before its mark": "import worker.slice.work as Part; name = 'answer'; at = 1",
 }
 
 KILLED_BY_ONE = """

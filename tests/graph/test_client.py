@@ -12,16 +12,9 @@ from aiohttp import web
 
 from jobs.rows.response import Action, LocalTime, Response, TimeSlot
 from jobs.rows.selection import Selection, Window
-from worker.graph.client import (
-    USER_AGENT,
-    Event,
-    Graph,
-    Reply,
-    body,
-    event_path,
-    page_size,
-    view_paths,
-)
+from worker.graph.client import USER_AGENT, Graph, body
+from worker.graph.paths import event_path, page_size, view_paths
+from worker.graph.reply import Event, Reply
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 EVENT = "AAMkAGI2_-x="

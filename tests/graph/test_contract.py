@@ -23,13 +23,16 @@ from tests.support import ROOT
 from tests.support.awaited import awaited
 
 SOURCES = [path for part in ("config", "jobs", "worker") for path in (ROOT / part).rglob("*.py")]
-WIRE = ROOT / "worker" / "graph" / "transport.py"
+GRAPH = ROOT / "worker" / "graph"
+WIRE = (GRAPH / "connections.py", GRAPH / "transport.py")
 
 NAMES = {
-    "client_proto.ResponseHandler",
-    "connector.Connection",
-    "http.HttpProcessingError",
-    "http.RawResponseMessage",
+    "connections.py": {
+        "client_proto.ResponseHandler",
+        "connector.Connection",
+        "http.RawResponseMessage",
+    },
+    "transport.py": {"connector.Connection", "http.HttpProcessingError"},
 }
 """Names in aiohttp's modules that neither `aiohttp` nor `aiohttp.web` exports."""
 
@@ -57,7 +60,7 @@ HOLDERS = {
 }
 """How the wire calls such objects."""
 
-HEIRS = {"_Connector": "TCPConnector", "_Protocol": "ResponseHandler"}
+HEIRS = {"Connector": "TCPConnector", "Protocol": "ResponseHandler"}
 """The wire's own classes that inherit from such classes."""
 
 
@@ -140,13 +143,15 @@ def _touched(heir: ast.ClassDef) -> Iterator[str]:
 def test_names() -> None:
     """Only the wire uses names that aiohttp does not export, and all of them are listed."""
     used = {path: names_in(path.read_text()) for path in SOURCES}
-    assert {WIRE: NAMES} == {path: names for path, names in used.items() if names}
+    assert {GRAPH / name: NAMES[name] for name in NAMES} == {
+        path: names for path, names in used.items() if names
+    }
 
 
 @awaited
 async def test_members() -> None:
     """What the wire uses of aiohttp's objects is listed, is there, and takes what it is given."""
-    source = WIRE.read_text()
+    source = "\n".join(path.read_text() for path in WIRE)
     async with parts() as theirs:
         used = members_in(source, theirs)
         assert MEMBERS == {name: {m for m in used[name] if not m.startswith("__")} for name in used}
@@ -185,7 +190,7 @@ def test_another_name_is_seen(line: str, private: set[str]) -> None:
 @awaited
 async def test_another_member_is_seen() -> None:
     """The control: one more private member is found, used through a variable or by an heir."""
-    lines = "connection._key\nclass _Connector:\n    def f(self): self._conns"
+    lines = "connection._key\nclass Connector:\n    def f(self): self._conns"
     async with parts() as theirs:
         used = members_in(lines, theirs)
     assert ({"_key"}, {"_conns"}) == (used["Connection"], used["TCPConnector"])

@@ -17,7 +17,7 @@ from tests.support.network.raw_peer import (
     saying,
     send,
 )
-from worker.graph.client import TransportEnd
+from worker.graph.reply import TransportEnd
 
 
 def test_giving_up_resets_the_connection() -> None:

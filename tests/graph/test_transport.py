@@ -23,8 +23,10 @@ from tests.support.network.raw_peer import (
     saying,
     send,
 )
-from worker.graph.client import Graph, Reply, TransportEnd
-from worker.graph.transport import MAX_BODY, READ_BYTES, Transport
+from worker.graph.client import Graph
+from worker.graph.connections import READ_BYTES
+from worker.graph.reply import Reply, TransportEnd
+from worker.graph.transport import MAX_BODY, Transport
 
 UNKNOWN = [
     ("cut", saying(), TransportEnd.DISCONNECTED),

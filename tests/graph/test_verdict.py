@@ -11,8 +11,9 @@ from jobs.outcome import REASONS, Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.rows.response import Action, LocalTime, Response, TimeSlot
 from worker.graph import codes, verdict
+from worker.graph.error import REFUSALS
 from worker.graph.reply import Event, Reply, TransportEnd
-from worker.graph.verdict import REFUSALS, Judgement, Verdict, judge, judge_page
+from worker.graph.verdict import Judgement, Verdict, judge, judge_page
 
 ORGANIZER_TEXT = (
     "Your request can't be completed. You can't respond to this meeting because you're the"

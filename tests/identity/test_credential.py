@@ -32,7 +32,8 @@ from structlog.testing import CapturingLogger
 from config.errors import SettingsError
 from config.settings import Settings
 from tests.support import SUPPORT
-from worker.identity.credential import TokenSource, TokenUnavailable, open_credential
+from worker.identity.credential import open_credential
+from worker.identity.token_source import TokenSource, TokenUnavailable
 
 SCENARIOS = SUPPORT / "network" / "entra_scenarios.py"
 SECRET = "hunter2-Zq8"

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import jobs.times
 import worker.slice.quarantine
-import worker.slice.work
+import worker.slice.walk
 
 BEGIN_MS: Final = 1_700_000_000_000
 """Where time begins in each schedule, ms since the epoch."""
@@ -59,7 +59,7 @@ def staged(*, poison: bool) -> Iterator[None]:
     with (
         patch.object(jobs.times, "time_ns", NATURE.time_ns),
         patch.object(uuid, "os", ids),
-        patch.object(worker.slice.work, "DEATHS", 1 if poison else worker.slice.work.DEATHS),
+        patch.object(worker.slice.walk, "DEATHS", 1 if poison else worker.slice.walk.DEATHS),
         patch.object(
             worker.slice.quarantine, "TRIES", 1 if poison else worker.slice.quarantine.TRIES
         ),

@@ -24,7 +24,7 @@ from jobs.ledger.workers.failover import Home
 from jobs.ledger.workers.leases import Facts, Leases
 from worker.graph.client import Graph
 from worker.graph.incoming import Intake
-from worker.identity.credential import TokenSource
+from worker.identity.token_source import TokenSource
 from worker.identity.token_trial import TokenTrial
 from worker.process.consumer import AWAY_S, CRASHED_S, UNREADABLE_S
 from worker.process.rescue import Rescue

@@ -19,7 +19,8 @@ from worker.slice.quarantine import TRIES, answer_singly, answer_suspect
 from worker.slice.shared_lock import SharedLock
 from worker.slice.shift import Shift
 from worker.slice.takeover import take_over
-from worker.slice.work import DEATHS, work
+from worker.slice.walk import DEATHS
+from worker.slice.work import work
 
 EXHAUSTED = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)
 

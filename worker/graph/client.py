@@ -1,43 +1,27 @@
 """
 Graph over aiohttp: one request out, one reply in, nothing decided.
 
-It knows Graph's paths, bodies and headers. How a request is sent once and given up for good is
-`worker/graph/transport.py`'s, how a reply is read `worker/graph/incoming.py`'s, what it means
-`worker/graph/verdict.py`'s.
+It puts Graph's requests together, with paths from `worker/graph/paths.py`. Beside it,
+`transport.py` sends a request once and gives it up for good, `incoming.py` reads the reply, and
+`verdict.py` decides what it means.
 """
 
 import asyncio
-import re
 import ssl
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Callable
+from datetime import datetime
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlencode
 
 import orjson
 from yarl import URL
 
 from jobs.rows.response import Response
-from jobs.rows.selection import Selection, Window
 from worker.graph.incoming import MAX_PAGE_BYTES, Intake
-from worker.graph.page import SELECT
-from worker.graph.reply import Event, Reply, TransportEnd
+from worker.graph.paths import event_path, peek_path
+from worker.graph.reply import Reply
 from worker.graph.transport import MAX_BODY, Transport
-
-__all__ = [
-    "Event",
-    "Graph",
-    "Reply",
-    "TransportEnd",
-    "body",
-    "event_path",
-    "master_path",
-    "page_size",
-    "view_paths",
-]
 
 LOOK_QUERY = (
     "?$select=responseStatus,isOrganizer,isCancelled,responseRequested,allowNewTimeProposals"
@@ -45,17 +29,8 @@ LOOK_QUERY = (
 SHOWING = ",subject,start,isAllDay,organizer"
 """What a person wants to see of an event, besides."""
 
-PAGE_SIZES = (500, 100, 25, 10, 1)
-"""Events that a page is asked for; the fewer, the more often none came: some are too heavy."""
-
 MAX_LINK = 4_096
 """Characters of a link to a next page; what is longer is none of Graph's."""
-
-MAX_VIEW = timedelta(days=1825)
-"""The longest time that a view of a calendar may show (Graph: calendarView)."""
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]+")
-"""All that is not unreserved (RFC 3986 2.3): most ids end with a few of them."""
 
 USER_AGENT = f"bulkrsvp/{version('bulkrsvp')}"
 
@@ -157,7 +132,7 @@ class Graph:
 
         It shows of the calendar as little as there is (Graph: calendar-list-events).
         """
-        target = f"{self._path}/users{_user(user)}/calendar/events?$top=1&$select=id"
+        target = f"{self._path}{peek_path(user)}"
         return await self._call("GET", target, _headers(token, client_request_id))
 
     async def read(
@@ -220,49 +195,8 @@ class Graph:
         return await self._intake.read(incoming, duration_ms, paged=paged)
 
 
-def event_path(response: Response) -> str:
-    """
-    Return the path of the event that `response` answers, quoted once, from `/users` on.
-
-    It must go out exactly so (Graph: event-decline has the four forms; get-user the one for a
-    name that begins with `$`).
-    """
-    return f"/users{_user(response.user)}{_calendar(response)}/events/{_quoted(response.event)}"
-
-
-def page_size(failures: int) -> int:
-    """Return how many events to ask a page for, after so many failures to read one."""
-    return PAGE_SIZES[min(failures, len(PAGE_SIZES) - 1)]
-
-
-def view_paths(selection: Selection, window: Window, size: int = PAGE_SIZES[0]) -> Iterator[str]:
-    """
-    Yield the paths of the views that show a window of a selection's calendar, one after the other.
-
-    More than one, where the window is longer than Graph shows at once (Graph: calendarView).
-    `size` is how many events a page is asked for.
-    """
-    start = window.start
-    while start < window.end:
-        end = start + min(MAX_VIEW, window.end - start)
-        asked = {"startDateTime": _utc(start), "endDateTime": _utc(end), "$select": SELECT}
-        query = urlencode(asked | {"$top": size}, safe="$,:")
-        yield f"/users{_user(selection.user)}{_calendar(selection)}/calendarView?{query}"
-        start = end
-
-
-def master_path(selection: Selection, series: str) -> str:
-    """Return the path that reads a series itself."""
-    event = f"{_calendar(selection)}/events/{_quoted(series)}"
-    return f"/users{_user(selection.user)}{event}?$select={SELECT}"
-
-
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme.lower(), url.host and url.host.lower(), url.port
-
-
-def _utc(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def body(response: Response) -> bytes:
@@ -278,36 +212,6 @@ def body(response: Response) -> bytes:
     if response.proposed_new_time is not None:
         said["proposedNewTime"] = response.proposed_new_time.model_dump(by_alias=True)
     return orjson.dumps(said)
-
-
-@lru_cache(maxsize=1_024)
-def _user(user: str) -> str:
-    if user.startswith("$"):
-        name = user.replace("'", "''")
-        return "('" + quote(name, safe="@$'") + "')"
-    return f"/{quote(user, safe='@')}"
-
-
-def _calendar(response: Response | Selection) -> str:
-    match response.calendar, response.calendar_group:
-        case None, _:
-            return ""
-        case "default", _:
-            return "/calendar"
-        case calendar, None:
-            return f"/calendars/{_quoted(calendar)}"
-        case calendar, group:
-            return f"/calendarGroups/{_quoted(group)}/calendars/{_quoted(calendar)}"
-
-
-def _quoted(text: str) -> str:
-    """Quote for one segment of a path; `quote` takes long over a text as long as an id."""
-    return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
-
-
-@lru_cache(maxsize=1_024)  # mostly "=", or "=="
-def _escaped(text: str) -> str:
-    return quote(text, safe="")
 
 
 def _headers(token: str, client_request_id: str) -> dict[str, str]:

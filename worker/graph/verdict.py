@@ -8,7 +8,6 @@ looked at before anything is sent again. The module does not wait, write or log;
 `worker/slice/calls/call.py` does what a judgement says.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -18,7 +17,7 @@ from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.rows.choosing import ANSWERS
 from jobs.rows.response import Action, Response
-from worker.graph import codes
+from worker.graph import codes, error
 from worker.graph.reply import Event, Reply
 
 
@@ -73,24 +72,8 @@ SUCCESSES: Final = range(200, 300)
 TAKEN: Final = 202
 """The one success with which Graph takes a response (Graph: event-decline)."""
 
-REFUSALS: Final = frozenset({*range(300, 500), 501}) - {408, 409, 412, 423, 424, 425, 499}
-"""
-Statuses after which, by Graph's own word, nothing was carried out and nothing ever will be.
-
-Those taken out are time-outs and conflicts: they may pass, or come too late.
-"""
-
 SLOW_DOWN: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, 509})
 """Statuses that mean `wait` when Graph says them with a Retry-After."""
-
-REASON_BY_STATUS: Final[dict[int, Reason]] = {HTTPStatus.FORBIDDEN: Reason.ACCESS_DENIED}
-"""Of a code that is not known. That of a 404 may speak of anything, so it says nothing here."""
-
-# Two refusals share the code ErrorInvalidRequest, and only their text tells them apart. Both
-# texts name the organizer, so the order matters.
-NOT_REQUESTED_TEXT: Final = re.compile(r"(has\s?n.?t|has not) requested a response", re.IGNORECASE)
-ORGANIZER_TEXT: Final = re.compile(r"you.{0,5}re the meeting organizer", re.IGNORECASE)
-PROPOSAL_TEXT: Final = re.compile(r"propos", re.IGNORECASE)
 
 
 def judge(reply: Reply, response: Response, record: Record) -> Judgement:
@@ -105,10 +88,10 @@ def judge(reply: Reply, response: Response, record: Record) -> Judgement:
 def _judge_unsuccessful(reply: Reply, response: Response, record: Record) -> Judgement:
     if _gone_after_unknown_decline(reply, response, record):
         return Judgement(Verdict.SENT, INFERRED)
-    if not _is_refusal(reply):
+    if not error.is_refusal(reply):
         return LOOK
-    if (reason := _reason(reply, response)) is None:
-        return Judgement(Verdict.LOOK, refusal=_likely_reason(reply, response))
+    if (reason := error.reason(reply, response)) is None:
+        return Judgement(Verdict.LOOK, refusal=error.likely_reason(reply, response))
     return _refused(reason)
 
 
@@ -127,8 +110,8 @@ def judge_look(reply: Reply, response: Response, record: Record, begun_ms: int) 
         return common
     if _gone_after_unknown_decline(reply, response, record):
         return _seen(INFERRED)
-    reason = _reason(reply) or Reason.BAD_REQUEST
-    if not _is_refusal(reply) or (record.unknown_since_ms and reason in codes.ELSEWHERE):
+    reason = error.reason(reply) or Reason.BAD_REQUEST
+    if not error.is_refusal(reply) or (record.unknown_since_ms and reason in codes.ELSEWHERE):
         return AGAIN
     return _cannot_be_read(record, reason)
 
@@ -158,12 +141,12 @@ def _judge_reading(reply: Reply, *, seen: bool) -> Judgement:
         return Judgement(Verdict.SEEN)
     if (common := _judge_any(reply)) is not None:
         return common
-    return _refused(_reason(reply) or Reason.BAD_REQUEST) if _is_refusal(reply) else AGAIN
+    return _refused(error.reason(reply) or Reason.BAD_REQUEST) if error.is_refusal(reply) else AGAIN
 
 
 def _judge_any(reply: Reply) -> Judgement | None:
     """Judge what means the same for all kinds of call; the code comes before the status."""
-    word = _word(reply)
+    word = error.word(reply)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS or word in codes.QUOTA:
         return WAIT
     if word in codes.AWAY:
@@ -177,23 +160,9 @@ def _judge_any(reply: Reply) -> Judgement | None:
     return None
 
 
-def _word(reply: Reply) -> str:
-    """Return the code of Graph's error in lower case; nothing if Graph itself has said nothing."""
-    code = (reply.code or "").casefold()
-    return "" if code in codes.NO_WORD else code
-
-
 def _is_acceptance(reply: Reply) -> bool:
     """Whether Graph took it: 202, and no body, for a page of somebody else's would have one."""
     return reply.status == TAKEN and not reply.has_body
-
-
-def _is_refusal(reply: Reply) -> bool:
-    """Whether Graph itself has refused it for good."""
-    word = _word(reply)
-    if not word or word in codes.DOUBTFUL:
-        return False
-    return reply.status in REFUSALS or codes.REASONS.get(word) in codes.ANYWHERE
 
 
 def _judge_event(event: Event, response: Response, record: Record, begun_ms: int) -> Judgement:
@@ -266,44 +235,6 @@ def _gone_after_unknown_decline(reply: Reply, response: Response, record: Record
     return (
         record.unclear
         and response.action is Action.DECLINE
-        and reply.status in REFUSALS
-        and _word(reply) in codes.GONE
-    )
-
-
-def _reason(reply: Reply, response: Response | None = None) -> Reason | None:
-    """Name a refusal: by its code, by its text where a code is shared, by its status."""
-    if (reason := codes.REASONS.get(_word(reply))) is not None:
-        return reason
-    text = reply.message or ""
-    if NOT_REQUESTED_TEXT.search(text):
-        return Reason.NOT_REQUESTED
-    if ORGANIZER_TEXT.search(text):
-        return Reason.ORGANIZER
-    if _proposes(reply, response) and PROPOSAL_TEXT.search(text):
-        return Reason.PROPOSAL_NOT_ALLOWED
-    if _is_shared(reply, response):
-        return None
-    return REASON_BY_STATUS.get(reply.status or 0, Reason.BAD_REQUEST)
-
-
-def _is_shared(reply: Reply, response: Response | None) -> bool:
-    """Whether only a text that we cannot read would tell what the refusal means."""
-    word = _word(reply)
-    return word in codes.SHARED or (
-        _proposes(reply, response) and word in codes.SHARED_BY_PROPOSALS
-    )
-
-
-def _likely_reason(reply: Reply, response: Response) -> Reason:
-    # The row was checked for every other reason.
-    proposes = _proposes(reply, response)
-    return Reason.PROPOSAL_NOT_ALLOWED if proposes else Reason.BAD_REQUEST
-
-
-def _proposes(reply: Reply, response: Response | None) -> bool:
-    return (
-        response is not None
-        and response.proposed_new_time is not None
-        and reply.status == HTTPStatus.BAD_REQUEST
+        and reply.status in error.REFUSALS
+        and error.word(reply) in codes.GONE
     )

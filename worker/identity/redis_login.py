@@ -19,7 +19,8 @@ from config.logs import hush_credentials
 from config.settings import Settings
 from jobs.redis.pools import Login
 from worker.identity.claims import read_claims
-from worker.identity.credential import TokenSource, open_credential
+from worker.identity.credential import open_credential
+from worker.identity.token_source import TokenSource
 
 SCOPE: Final = "https://redis.azure.com/.default"
 """Azure Managed Redis: use Microsoft Entra ID for cache authentication."""

@@ -25,7 +25,8 @@ from jobs.ledger.workers.failover import Home
 from jobs.ledger.workers.leases import Facts, Leases
 from jobs.times import now_ms
 from worker.graph.client import Graph
-from worker.identity.credential import TokenSource, open_credential
+from worker.identity.credential import open_credential
+from worker.identity.token_source import TokenSource
 from worker.identity.token_trial import TokenTrial
 from worker.slice.calls.events_read import READERS, ReadMemory
 from worker.slice.clock import Clocks

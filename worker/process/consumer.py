@@ -111,9 +111,7 @@ class Consumer(Worker):
             raise Retry(defer=CRASHED_S) from error
         if comeback_ms is not None:
             raise Retry(defer=max(comeback_ms - self._signals.now_ms(), 1) / 1000)
-        with suppress(
-            RedisError, OSError, Unreadable
-        ):  # the rescue releases what is not released here
+        with suppress(RedisError, OSError, Unreadable):  # else the rescue releases it
             await self._release_next(batch_id)
 
     @property
@@ -265,9 +263,7 @@ class Consumer(Worker):
         """Renew the in-progress keys of running jobs, which arq sets once and lets run out."""
         ours = self._ledger.worker_lease.name
         running = [
-            name
-            for name in self.tasks
-            if (begun := self._begun.get(name)) is not None and begun.name == ours
+            name for name in self.tasks if (begun := self._begun.get(name)) and begun.name == ours
         ]
         if not running:
             return

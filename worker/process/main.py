@@ -20,8 +20,8 @@ from jobs.ledger.forms.batch import Batch
 from jobs.ledger.queue import Queue
 from jobs.redis.connection import connected, reach
 from jobs.signals import heeded
-from worker.identity.credential import TokenUnavailable
 from worker.identity.redis_login import log_in
+from worker.identity.token_source import TokenUnavailable
 from worker.process.assemble import VERSION, assembled
 from worker.process.consumer import Consumer
 from worker.process.liveness import LivenessFile

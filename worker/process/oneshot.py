@@ -1,6 +1,8 @@
 """The one-shot: a checked file becomes a batch and is worked to its end, in this process."""
 
 import asyncio
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,13 +19,56 @@ from jobs.operations.ledger import open_ledger
 from jobs.operations.results import read_results, results_csv
 from jobs.operations.status import read_status
 from jobs.operations.submit import Wishes, queue_batch
-from jobs.private_files import open_private
+from jobs.private_files import append_private, make_private, open_private
 from worker.identity.redis_login import log_in
+from worker.process.embedded import EmbeddedRedis
 from worker.process.main import Ended, run_worker
 from worker.slice.context import Context
 
 
-async def run_batch(
+def run_file(
+    settings: Settings,
+    checked: Draft,
+    wishes: Wishes,
+    state: Path,
+    *,
+    as_json: bool,
+    following: bool,
+) -> tuple[Batch, Pauses]:
+    """
+    Work a checked file off, on an embedded Redis in `state` where the settings name none.
+
+    Returns the batch as it stands and what of it is paused. `following` draws a bar.
+    Raises `click.FileError` if the log cannot be written beside the bar, and what
+    `EmbeddedRedis` and `run_worker` raise.
+    """
+    folder = state if settings.redis_url is None else None
+    with ExitStack() as parts:
+        if folder is not None:
+            embedded = parts.enter_context(EmbeddedRedis(folder, witnessed=True))
+            settings = settings.model_copy(update={"redis_url": embedded.url})
+        stream = _log_stream(parts, state, as_json=as_json, following=following)
+        work = _run_batch(
+            settings, checked, wishes, stream=stream, following=following, folder=folder
+        )
+        return asyncio.run(work)
+
+
+def _log_stream(parts: ExitStack, state: Path, *, as_json: bool, following: bool) -> IO[Any]:
+    """Choose where the log goes, so that it is neither mixed with results nor with a bar."""
+    if following and sys.stderr.isatty() and (as_json or sys.stdout.isatty()):
+        path = state / "worker.log"
+        try:
+            make_private(state)
+            stream = append_private(path)
+        except OSError as error:
+            raise click.FileError(str(path), error.strerror) from error
+        click.echo(f"logging to {path}", err=True)
+        return parts.enter_context(stream)
+    return sys.stderr if as_json else sys.stdout
+
+
+async def _run_batch(
     settings: Settings,
     checked: Draft,
     wishes: Wishes,

@@ -21,7 +21,7 @@ from jobs.ledger.workers.crew import Crew
 from jobs.ledger.workers.failover import Home
 from jobs.ledger.workers.leases import Leases
 from worker.graph.client import Graph
-from worker.identity.credential import TokenSource
+from worker.identity.token_source import TokenSource
 from worker.identity.token_trial import TokenTrial
 from worker.slice.calls.events_read import ReadMemory
 from worker.slice.clock import Clocks

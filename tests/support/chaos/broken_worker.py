@@ -18,7 +18,8 @@ from typing import Any
 from unittest.mock import patch
 
 import worker.graph.codes
-import worker.graph.transport
+import worker.graph.connections
+import worker.graph.error
 import worker.graph.verdict
 import worker.slice.calls.pause
 import worker.slice.shift
@@ -95,18 +96,18 @@ def no_reset() -> None:
     def plain(address: Any) -> socket.socket:
         return socket.socket(*address[:3])
 
-    patch.object(worker.graph.transport, "_resetting_socket", plain).start()
-    patch.object(worker.graph.transport, "_reset", lambda connection: connection.close()).start()
+    patch.object(worker.graph.connections, "_resetting_socket", plain).start()
+    patch.object(worker.graph.connections, "reset", lambda connection: connection.close()).start()
 
 
 def believes_pages() -> None:
     """Take any 404 for Graph's word that the event is gone."""
-    word = worker.graph.verdict._word
+    word = worker.graph.error.word
 
     def credulous(reply: Reply) -> str:
         return "erroritemnotfound" if reply.status == 404 else word(reply)
 
-    patch.object(worker.graph.verdict, "_word", credulous).start()
+    patch.object(worker.graph.error, "word", credulous).start()
 
 
 def believes_successes() -> None:

@@ -21,7 +21,8 @@ from aiohttp import web
 
 from config.logs import configure_logs
 from config.settings import Settings
-from worker.identity.credential import TokenSource, TokenUnavailable, open_credential
+from worker.identity.credential import open_credential
+from worker.identity.token_source import TokenSource, TokenUnavailable
 
 WRONG_SECRET = {
     "error": "invalid_client",

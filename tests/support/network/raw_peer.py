@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import trustme
 
 from jobs.rows.response import Action, Response
-from worker.graph.client import Graph, Reply
+from worker.graph.client import Graph
+from worker.graph.reply import Reply
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 RESPONSE = Response(user="ada@contoso.com", event="AAMk", action=Action.DECLINE, comment="x" * 8000)

@@ -14,7 +14,7 @@ from jobs.ledger.slices.writes import Answer, Kind, Word
 from jobs.record import Record
 from worker.graph.reply import Reply, TransportEnd
 from worker.graph.verdict import GRAPHS_WORD, Judgement, Verdict, judge_lone_token
-from worker.identity.credential import TokenUnavailable
+from worker.identity.token_source import TokenUnavailable
 from worker.identity.token_trial import Blame
 from worker.slice import log_lines
 from worker.slice.calls.admission import Admission

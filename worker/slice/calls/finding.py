@@ -29,7 +29,7 @@ from jobs.rows.choosing import (
 )
 from jobs.rows.selection import Selection, Window
 from jobs.times import moment
-from worker.graph.client import master_path, page_size, view_paths
+from worker.graph.paths import master_path, page_size, view_paths
 from worker.slice import log_lines
 from worker.slice.calls.events_read import EventsRead
 from worker.slice.calls.page_call import LATER_MS, MasterCall, PageCall

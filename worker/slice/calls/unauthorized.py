@@ -10,7 +10,7 @@ from typing import Final
 from worker.graph import codes
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement, Verdict
-from worker.identity.credential import TokenUnavailable
+from worker.identity.token_source import TokenUnavailable
 from worker.identity.token_trial import Blame
 from worker.slice.context import CallSide
 from worker.slice.lane import Lane

@@ -1,5 +1,5 @@
 """
-The means: Graph, tokens, throttling, the process; and where the program is put together.
+The worker: Graph, tokens, throttling, slices, and the process that joins them.
 
-Read `slice/work.py` first: it is the way of a response, told in order.
+Read `slice/work.py` first: it has the way of a response, in order.
 """

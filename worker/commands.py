@@ -1,8 +1,8 @@
 """
 The console command: the worker's side of it, joined with the administrator's.
 
-Who only submits or asks for a status does not wait for aiohttp and azure-identity to be loaded:
-what makes calls is imported by the commands that make them.
+A command that only submits or shows a status does not load aiohttp and azure-identity: what makes
+calls is imported by the commands that make them.
 """
 
 import asyncio
@@ -172,19 +172,19 @@ def check(
     settings, wrong = Settings.survey(for_calls=not of_workers)
     course = Course(settings, wrong, users=users, denied=denied)
     checks = name_workers(settings, wrong) if of_workers else course.run()
-    ctx.exit(asyncio.run(_tell(checks, as_json=as_json)))
+    ctx.exit(asyncio.run(_print_checks(checks, as_json=as_json)))
 
 
-async def _tell(checks: AsyncIterator[Check], *, as_json: bool) -> int:
+async def _print_checks(checks: AsyncIterator[Check], *, as_json: bool) -> int:
     """Print verdicts as they come, or all of them as JSON; return the exit code."""
-    console, told = report.output(), list[Check]()
+    console, seen = report.output(), list[Check]()
     async for each in checks:
-        told.append(each)
+        seen.append(each)
         if not as_json:
             report.show_check(console, each)
     if as_json:
-        click.echo(report.to_json(report.describe_checks(told)))
-    return 0 if report.all_well(told) else SettingsError.exit_code
+        click.echo(report.to_json(report.describe_checks(seen)))
+    return 0 if report.all_well(seen) else SettingsError.exit_code
 
 
 @main.command()

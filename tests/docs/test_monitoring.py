@@ -24,7 +24,7 @@ from tests.support.docs.pages import Page, Pages
 from tests.support.program import Program
 from tests.support.sandbox_client import SandboxClient
 from worker.graph.verdict import Verdict
-from worker.process.log_sink import _told
+from worker.process.log_sink import _explained
 
 PAGES = Pages.load()
 RUNBOOK = Page.load("deploy/monitoring/runbook.md")
@@ -91,7 +91,7 @@ def test_what_is_asked_for_is_written(program: Program, sandbox: SandboxClient) 
     assert shown >= SHOWN_BY_A_RUN
 
     lines = [*real, *(line for event in LEVELS if event not in shown for line in documented(event))]
-    lines.append(_told(OSError()).decode())
+    lines.append(_explained(OSError()).decode())
     wrong = [
         (name, pipeline.text)
         for name, expression in EXPRESSIONS

@@ -1,7 +1,7 @@
 """
 The course of a check: what is looked at, in which order, and how far it goes when something fails.
 
-Each part goes on as far as it can without the ones before it, and says so where it cannot.
+Each part goes on as far as it can without the ones before it, and reports where it cannot.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ class Course:
             yield check
         for check in await self._check_redis():
             yield check
-        token, told = await self._fetch_token()
-        yield told
+        token, check = await self._fetch_token()
+        yield check
         if token is None:
             for check in self._left_out(_NO_TOKEN):
                 yield check
@@ -83,7 +83,7 @@ class Course:
             return [Check.failed(CheckName.REDIS, "cannot log in", str(error))]
 
     async def _fetch_token(self) -> tuple[str | None, Check]:
-        """Fetch a token as a worker does, and say what came of it."""
+        """Fetch a token as a worker does; return it and the check."""
         if why := self._spoilt(*_FOR_TOKENS):
             return None, Check.left_out(CheckName.TOKEN, why)
         try:
@@ -99,7 +99,7 @@ class Course:
         return token.token, issued(read_claims(token.token), token.expires_on)
 
     async def _check_access(self, token: str) -> list[Check]:
-        """Judge what the token says together with what it opens."""
+        """Judge what is in the token together with what it opens."""
         claims = read_claims(token)
         audience = judge_audience(claims, self._settings.scope)
         if why := self._spoilt(*_FOR_GRAPH):
@@ -152,7 +152,7 @@ def _each_once(users: Sequence[str]) -> list[str]:
 
 
 def judge_settings(settings: Settings, wrong: Sequence[str]) -> list[Check]:
-    """Say what the settings amount to, or each that is wrong."""
+    """Return what the settings amount to, or each that is wrong."""
     name = CheckName.SETTINGS
     if wrong:
         lines = (line.partition(": ") for line in wrong)

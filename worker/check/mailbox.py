@@ -1,7 +1,7 @@
 """
 Whether a mailbox can be read, and whether another is kept from us; each refusal with its hint.
 
-What a reply means is `worker/graph/verdict.py`'s; here is said what a person should do about it.
+`worker/graph/verdict.py` decides what a reply means; here is what a person should do about it.
 """
 
 import re
@@ -92,7 +92,7 @@ class Visit:
 
     @property
     def seen(self) -> str:
-        """What Graph said, in a line; the id is what Microsoft's support asks for."""
+        """Graph's answer, in a line; the id is what Microsoft's support asks for."""
         if self.succeeded:
             return "can be read"
         code = ascii(str(self.reply.code))[1:-1] if self.reply.code else "no error code"

@@ -1,7 +1,7 @@
 """
 Judging a token before it is used: whom it is for, and what it allows.
 
-Nothing is decided by it but a hint; Graph decides. A token that cannot be read is no fault.
+It only decides on a hint; Graph decides the rest. A token that cannot be read is not a fault.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ from worker.identity.refusal import Refusal
 
 ROLE: Final = "Calendars.ReadWrite"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"
-"""Graph's own application id, which may stand in the place of its address."""
+"""Graph's own application id, which may be there instead of its address."""
 
 _GRANT: Final = (
     f"give the application the application permission {ROLE} of Microsoft Graph, and have an"
@@ -34,11 +34,11 @@ _HIDDEN: Final = "(not visible)"
 
 
 def issued(claims: Claims | None, expires_on: int) -> Check:
-    """Say that there is a token; `expires_on` is when the authority says that it ends."""
-    told = claims or _NOTHING
+    """Report a token; `expires_on` is when it ends according to the authority."""
+    known = claims or _NOTHING
     seen = (
-        f"issued for tenant {told.tenant or _HIDDEN}, application {told.application or _HIDDEN},"
-        f" ends {write_local((told.ends_at or expires_on) * 1000)}"
+        f"issued for tenant {known.tenant or _HIDDEN}, application {known.application or _HIDDEN},"
+        f" ends {write_local((known.ends_at or expires_on) * 1000)}"
     )
     return Check.passed(CheckName.TOKEN, seen)
 

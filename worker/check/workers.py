@@ -1,4 +1,4 @@
-"""Which workers of a ledger live, as their leases tell: a loop that stands still renews none."""
+"""Which workers of a ledger live, by their leases: a loop that stands still renews none."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -23,10 +23,10 @@ _NOBODY: Final = (
 
 async def name_workers(settings: Settings, wrong: Sequence[str]) -> AsyncIterator[Check]:
     """Yield each worker that lives; it fails if there is none. Only Redis is asked."""
-    told = judge_settings(settings, wrong) if wrong else []
-    for check in told:
+    judged = judge_settings(settings, wrong) if wrong else []
+    for check in judged:
         yield check
-    if not any(check.subject == "REDIS_URL" for check in told):
+    if not any(check.subject == "REDIS_URL" for check in judged):
         for check in await _ask(settings):
             yield check
 

@@ -1,7 +1,7 @@
 """
 The demo: a generated batch, worked by a real worker against the sandbox, with all that goes wrong.
 
-Sandbox and worker are processes of their own, started as anybody would start them.
+Sandbox and worker are processes of their own, started as usual.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ SHOWN_EVENTS: Final = ("call.finished", "mailbox.paused", "response.settled", "b
 SHOWN_RESULTS: Final = 25
 
 SHORT_TIMES: Final = {"BULKRSVP_CALL_TIMEOUT_S": "2", "BULKRSVP_SETTLE_S": "2"}
-"""Nobody wants to watch a demo settle for a minute."""
+"""A demo must not take a minute to settle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _show_log(screen: Console, path: Path) -> None:
     for event in SHOWN_EVENTS:
         line = next((line for line in lines if line["event"] == event), None)
         if line is not None:
-            print(orjson.dumps(line).decode())  # noqa: T201  # as it stands in the log
+            print(orjson.dumps(line).decode())  # noqa: T201  # as in the log
     counts = ", ".join(f"{sum(line['event'] == e for line in lines)} {e}" for e in SHOWN_EVENTS)
     screen.print(f"in all: {counts}", style="dim")
 

@@ -102,8 +102,8 @@ class Graph:
         Send `response`: one POST, whatever comes of it.
 
         `client_request_id` is a GUID that no other call had. `permitted` and `timely` are asked
-        once more when there is a connection; if one says no, nothing is sent. Raises nothing of
-        the network.
+        once more when there is a connection; if one returns false, nothing is sent. Raises no
+        errors of the network.
         """
         return await self._call(
             "POST",
@@ -161,8 +161,8 @@ class Graph:
         if not (url.isascii() and url.isprintable() and len(url) <= MAX_LINK):
             return False
         try:
-            told = URL(url, encoded=True)
-            return "@" not in told.raw_authority and _origin(told) == _origin(URL(self._base))
+            given = URL(url, encoded=True)
+            return "@" not in given.raw_authority and _origin(given) == _origin(URL(self._base))
         except ValueError:
             return False
 
@@ -203,15 +203,15 @@ def body(response: Response) -> bytes:
     """
     Return the JSON of a call that sends `response`.
 
-    `sendResponse` is always said, because the sources disagree about its default, and an empty
+    `sendResponse` is always included, because the sources disagree about its default. An empty
     comment is never sent, because Graph may refuse it (Graph: event-decline).
     """
-    said: dict[str, Any] = {"sendResponse": response.send_response}
+    content: dict[str, Any] = {"sendResponse": response.send_response}
     if response.comment:
-        said["comment"] = response.comment
+        content["comment"] = response.comment
     if response.proposed_new_time is not None:
-        said["proposedNewTime"] = response.proposed_new_time.model_dump(by_alias=True)
-    return orjson.dumps(said)
+        content["proposedNewTime"] = response.proposed_new_time.model_dump(by_alias=True)
+    return orjson.dumps(content)
 
 
 def _headers(token: str, client_request_id: str) -> dict[str, str]:

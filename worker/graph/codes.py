@@ -1,5 +1,5 @@
 """
-Graph's error codes, and what each says of a response: a table, and no decision.
+Graph's error codes and their meaning for a response: a table, without decisions.
 
 Letter case never counts: Graph spells `ResourceNotFound` in two ways. What is not listed here is
 judged by its status. Codes come from public reports and from Exchange's own list (EWS:
@@ -16,7 +16,7 @@ def _folded(*codes: str) -> frozenset[str]:
 
 
 NO_WORD: Final = _folded("UnknownError")
-"""What Graph says when what lies behind it has said nothing that Graph could read."""
+"""Graph's codes when the server behind it answered nothing that Graph could read."""
 
 GONE: Final = _folded("ErrorItemNotFound", "ErrorCalendarOccurrenceIsDeletedFromRecurrence")
 """The only proof that an event is gone; every other 404 may be about something else."""
@@ -63,7 +63,7 @@ SHARED: Final = _folded("ErrorInvalidRequest")
 """Several refusals have these codes, and only a text in English tells them apart."""
 
 SHARED_BY_PROPOSALS: Final = _folded("ErrorInvalidRequest", "ErrorInvalidParameter")
-"""The same for whoever proposes a new time (Graph documents that 400 without its code)."""
+"""The same for proposals of a new time (Graph documents that 400 without its code)."""
 
 _CODES: Final = {
     Reason.NOT_FOUND: [
@@ -136,7 +136,7 @@ REASONS: Final = {code.casefold(): reason for reason, codes in _CODES.items() fo
 ANYWHERE: Final = frozenset(
     {Reason.MAILBOX_UNAVAILABLE, Reason.USER_NOT_FOUND, Reason.TENANT_UNAVAILABLE}
 )
-"""Reasons that hold whatever the status: nobody was there who could have carried anything out."""
+"""Reasons that hold whatever the status: there was no mailbox to carry anything out."""
 
 ELSEWHERE: Final = ANYWHERE | {Reason.CALENDAR_NOT_FOUND}
-"""Reasons that speak of what is around an event, and so say nothing about the event itself."""
+"""Reasons about what is around an event, which prove nothing about the event itself."""

@@ -30,7 +30,7 @@ _MAX_HEAD = 512
 _STATUS_LINE = re.compile(rb"^HTTP/1\.[01] ([2-5][0-9]{2})(?=[ \r\n])[^\n]*\n", re.MULTILINE)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _INTERIM: Final = frozenset(range(100, 200)) - {101}
-"""Statuses that announce another one (RFC 9110 15.2); 101 is the last that HTTP says."""
+"""Statuses that announce another one (RFC 9110 15.2); after a 101 there is no more HTTP."""
 
 
 class Protocol(ResponseHandler, asyncio.BufferedProtocol):

@@ -1,5 +1,5 @@
 """
-What an error in a reply says: its code, whether Graph has refused for good, and for which reason.
+An error in a reply: its code, whether Graph has refused for good, and for which reason.
 
 Only the reply is read here. What follows from it for a response is `worker/graph/verdict.py`'s.
 """
@@ -31,17 +31,17 @@ PROPOSAL_TEXT: Final = re.compile(r"propos", re.IGNORECASE)
 
 
 def word(reply: Reply) -> str:
-    """Return the code of Graph's error in lower case; nothing if Graph itself has said nothing."""
+    """Return the code of Graph's error in lower case; empty if Graph itself gave none."""
     code = (reply.code or "").casefold()
     return "" if code in codes.NO_WORD else code
 
 
 def is_refusal(reply: Reply) -> bool:
     """Whether Graph itself has refused it for good."""
-    said = word(reply)
-    if not said or said in codes.DOUBTFUL:
+    code = word(reply)
+    if not code or code in codes.DOUBTFUL:
         return False
-    return reply.status in REFUSALS or codes.REASONS.get(said) in codes.ANYWHERE
+    return reply.status in REFUSALS or codes.REASONS.get(code) in codes.ANYWHERE
 
 
 def reason(reply: Reply, response: Response | None = None) -> Reason | None:
@@ -61,10 +61,10 @@ def reason(reply: Reply, response: Response | None = None) -> Reason | None:
 
 
 def _is_shared(reply: Reply, response: Response | None) -> bool:
-    """Whether only a text that we cannot read would tell what the refusal means."""
-    said = word(reply)
-    return said in codes.SHARED or (
-        _proposes(reply, response) and said in codes.SHARED_BY_PROPOSALS
+    """Whether only its text, which we cannot read, would show what the refusal means."""
+    code = word(reply)
+    return code in codes.SHARED or (
+        _proposes(reply, response) and code in codes.SHARED_BY_PROPOSALS
     )
 
 

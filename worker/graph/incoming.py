@@ -1,5 +1,5 @@
 """
-What came in, read as a reply, in little memory and without holding up the others.
+What came in is read as a reply, in little memory and without holding up the event loop.
 
 A page may take a while to be read, and the heartbeat must not wait for it. So it is read beside
 the event loop, unless it is small, and one after the other: what several take at once would be
@@ -26,7 +26,7 @@ READ_IN_PASSING: Final = 32 << 10
 
 
 class Intake:
-    """Where the replies of one server are read; `close` when there are no more."""
+    """Reads the replies of one server; `close` when there are no more."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "pages")

@@ -1,4 +1,4 @@
-"""A body that came compressed, inflated as far as somebody wants to read it, and no further."""
+"""A body that came compressed, inflated up to a limit."""
 
 import zlib
 from typing import Final
@@ -14,7 +14,7 @@ def inflated(body: bytes, encoding: str | None, limit: int) -> bytes | bytearray
     """
     Return a body as it was before it was compressed, at most `limit` bytes of it.
 
-    Returns None where that is more, or cannot be told: only gzip was asked for.
+    Returns None where that is more, or is not known: only gzip was asked for.
     """
     if encoding is None or encoding.casefold() == "identity":
         return body if len(body) <= limit else None

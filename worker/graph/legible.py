@@ -26,13 +26,13 @@ _BODIES: Final = re.compile(
     rb'(?:[^"\[\]]++|"(?!attendees"\s*+:\s*+\[)(?:[^"\\]++|\\.)*+"){1,4096}+', re.DOTALL
 )
 """
-Some of what stands in a list without lists. It ends before another list of attendees too, which
+Some of what is in a list without lists. It ends before another list of attendees too, which
 may be one that can be cut. So much at once, since nothing else runs during a match.
 """
 
 _MENDED: Final = rb"\ufffd"
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-"""A surrogate; without its other half, as where a text was cut inside an emoji, it is no text."""
+"""A surrogate; without its other half, as in a text cut inside an emoji, it is not a text."""
 
 _WHOLE: Final = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])"
@@ -91,7 +91,7 @@ def _without_halves(content: Text) -> Text:
     while True:
         at = _after(_WHOLE, mended, at)
         half = _HALF.match(mended, at)
-        if half is None:  # the end, or what is no JSON in any case
+        if half is None:  # the end, or not JSON in any case
             return mended
         mended[at : half.end()] = _MENDED
         at = half.end()

@@ -2,7 +2,7 @@
 A page of a calendar, read: the events on it, and where the next page is.
 
 One odd event must not hide the others. What cannot be read keeps its place as an `Unreadable`, so
-that a selection never finds less than there is without saying so. Absent values have Graph's
+that a selection never finds less than there is without reporting it. Absent values have Graph's
 documented defaults; a value of the wrong type makes its event unreadable.
 """
 
@@ -48,7 +48,7 @@ class Page:
     """
     Some events of a calendar; `next_link` is Graph's address of the next page, as it is.
 
-    `single` is whether it is no page, but one event, as Graph shows what was asked for by its id.
+    `single` is whether it is one event instead, as Graph shows what was asked for by its id.
     """
 
     events: tuple[Invitation | Unreadable, ...]
@@ -126,14 +126,14 @@ def _starts(item: dict[str, Any]) -> str:
 def _time(item: dict[str, Any], name: str) -> datetime:
     """Read Graph's dateTimeTimeZone; it writes UTC unless it was asked for something else."""
     time = _object(item, name)
-    told = datetime.fromisoformat(_text(time, "dateTime"))
-    if told.tzinfo is not None:
-        return told.astimezone(UTC)
+    read = datetime.fromisoformat(_text(time, "dateTime"))
+    if read.tzinfo is not None:
+        return read.astimezone(UTC)
     zone_name = _text(time, "timeZone") or "UTC"
     zone = UTC if zone_name.casefold() in _UTC_NAMES else find_zone(zone_name)
     if zone is None:
-        raise ValueError("a time zone that nobody knows")
-    return told.replace(tzinfo=zone).astimezone(UTC)
+        raise ValueError("an unknown time zone")
+    return read.replace(tzinfo=zone).astimezone(UTC)
 
 
 def _text(item: dict[str, Any], name: str) -> str:
@@ -142,7 +142,7 @@ def _text(item: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise TypeError(f"{name} is no text of a usual length")
+        raise TypeError(f"{name} is not a text of a usual length")
     return value
 
 
@@ -161,7 +161,7 @@ def _object(item: dict[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise TypeError(f"{name} is no object")
+        raise TypeError(f"{name} is not an object")
     return value
 
 

@@ -1,8 +1,9 @@
 """
 What came back from one call: read out of status, headers and body, and not judged.
 
-`worker/graph/client.py` brings it in, `worker/graph/verdict.py` decides what it means. A body may
-be empty, cut, HTML or anything else; whatever cannot be read is None, and nothing here raises. A
+`worker/graph/client.py` makes the call, `worker/graph/verdict.py` decides what the reply means. A
+body may be empty, cut off, HTML or anything else; what cannot be read is None, and nothing here
+raises. A
 Retry-After header is parsed here, once; from here on it is a number of seconds.
 """
 
@@ -32,7 +33,7 @@ _UNSAID = object()
 
 
 class TransportEnd(StrEnum):
-    """How a call ended that brought no status line: our words, where Graph says a code."""
+    """How a call ended that brought no status line: our words, in the place of Graph's code."""
 
     DNS = "dns"
     CONNECT_FAILED = "connect_failed"
@@ -51,8 +52,8 @@ class Event:
     """
     What a look reads of an event; `response` is Graph's word (Graph: responseStatus).
 
-    `answered_at` is when it was given (aware), None where Graph does not say. `proposals_allowed`
-    is false only where the event says so. `showing` is its subject, start and organizer, as far
+    `answered_at` is when it was given (aware), None if unknown. `proposals_allowed` is false only
+    where the event forbids them. `showing` is its subject, start and organizer, as far
     as they were asked for.
     """
 
@@ -68,14 +69,14 @@ class Event:
 @dataclass(slots=True, kw_only=True)  # not frozen: that is three times as long in the making
 class Reply:
     """
-    What one call brought back; nobody changes it.
+    What one call brought back; it is never changed.
 
     `status` is None when no status line came; `code` is then a `TransportEnd`, else Graph's
     error code. `message` is for the verdict only and never logged. `reached` is false only when
     surely nothing of the request left this machine. `retry_after_s` is the wait that the reply
     asks for, None if it asks for none that can be kept. `claims` is the JSON that a 401 wants the
     next token to be asked for with. `has_body` is whether a body came, or may have been to come;
-    `is_json` whether it was an object, as all that Graph says is. `arrived_at` (aware) is when
+    `is_json` whether it was an object, as in all of Graph's replies. `arrived_at` (aware) is when
     the head of the reply, or the end of the call, was there.
     """
 
@@ -95,7 +96,7 @@ class Reply:
 
     @property
     def graph_code(self) -> str | None:
-        """Graph's own code; None where `code` is a word of ours that says how the call ended."""
+        """Graph's own code; None where `code` is our word for how the call ended."""
         return self.code if self.status is not None else None
 
 
@@ -156,7 +157,7 @@ def _text(value: object) -> str | None:
 
 
 def _request_id(value: object) -> str | None:
-    """Return an id that may stand in a log line: a header can carry any byte."""
+    """Return an id that may be logged: a header can carry any byte."""
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
 
 

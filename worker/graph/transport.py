@@ -33,7 +33,7 @@ _NOT_YET: Final = datetime.min.replace(tzinfo=UTC)
 _NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 
 
-# An error is named by its nearest class that stands here, so the order is of no weight.
+# An error gets the word of its nearest class listed here, so the order does not matter.
 TRANSPORT_ENDS: dict[type[BaseException], TransportEnd] = {
     aiohttp.ClientConnectorDNSError: TransportEnd.DNS,
     aiohttp.ClientConnectorError: TransportEnd.CONNECT_FAILED,
@@ -57,7 +57,7 @@ _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 def transport_end(error: BaseException) -> TransportEnd:
-    """Return our word for an error of aiohttp, or of the system beneath it."""
+    """Return our word for an error of aiohttp or of the operating system."""
     return next(TRANSPORT_ENDS[kind] for kind in type(error).__mro__ if kind in TRANSPORT_ENDS)
 
 
@@ -67,8 +67,8 @@ class Incoming:
     What came back of one request, as far as it came.
 
     `status` is that of a status line which came whole, even if all after it broke off; without
-    one, `end` says why. `reached` is whether a connection was given to the request: from then on
-    anything may be known. `whole` is whether the reply came to its own end. `arrived_at` (aware)
+    one, `end` is the reason. `reached` is whether the request got a connection: from then on
+    it may have arrived. `whole` is whether the reply came to its own end. `arrived_at` (aware)
     is when the head, or the end, was there. `body` is as it came, compressed or not.
     """
 
@@ -125,12 +125,13 @@ class Transport:
         limit: int = MAX_BODY,
     ) -> Incoming:
         """
-        Send one request, once, and read what comes; raises nothing of the network.
+        Send one request, once, and read what comes; raises no errors of the network.
 
-        `target` is path and query as they go out. `permitted` and `timely` are asked last thing
-        before the first byte is written; what is only late leaves its connection to the next call.
+        `target` is path and query as they go out. `permitted` and `timely` are asked
+        right before the first byte is written; a call that is only late leaves its connection to
+        the next one.
         No more than `limit` bytes of the reply's body are read. Raises
-        `ValueError` if a header cannot stand in a request.
+        `ValueError` for a header that cannot be in a request.
         """
         incoming = Incoming(_NOT_YET, _NO_HEADERS)
         request = self._request(method, target, headers, body)
@@ -162,7 +163,7 @@ class Transport:
     ) -> aiohttp.connector.Connection | None:
         """Return a connection; None if nothing may be sent any more now that there is one."""
         connection = await self._connect()
-        if not permitted():  # this machine stood still: who knows what the connection is worth
+        if not permitted():  # this machine stood still, and the connection may be dead
             connections.reset(connection)
         elif not timely():
             connection.release()

@@ -1,11 +1,11 @@
 """
 What one reply means for one response: the only place that decides it.
 
-Three tables, for a call that sends, for a look, and for a page of a calendar. Only Graph's own
-word about this event is believed: an error in Graph's JSON whose code says something, or a 202
-without a body. What a front door, a proxy or a broken connection says proves nothing, and is
-looked at before anything is sent again. The module does not wait, write or log;
-`worker/slice/calls/call.py` does what a judgement says.
+There are three tables: for a call that sends, for a look, and for a page of a calendar. Only
+Graph's own word about this event is believed: an error in Graph's JSON with a meaningful code, or a
+202 without a body. What comes from a front door, a proxy or a broken connection proves nothing, and
+a look follows before anything is sent again. The module does not wait, write or log: that follows
+from a judgement in `worker/slice/calls/call.py`.
 """
 
 from dataclasses import dataclass
@@ -73,11 +73,11 @@ TAKEN: Final = 202
 """The one success with which Graph takes a response (Graph: event-decline)."""
 
 SLOW_DOWN: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, 509})
-"""Statuses that mean `wait` when Graph says them with a Retry-After."""
+"""Statuses that mean `wait` when they come from Graph with a Retry-After."""
 
 
 def judge(reply: Reply, response: Response, record: Record) -> Judgement:
-    """Say what the reply to a call that sends means for its response."""
+    """Return what the reply to a call that sends means for its response."""
     if reply.status is None:
         return LOOK if reply.reached else AGAIN
     if reply.status in SUCCESSES:
@@ -97,10 +97,10 @@ def _judge_unsuccessful(reply: Reply, response: Response, record: Record) -> Jud
 
 def judge_look(reply: Reply, response: Response, record: Record, begun_ms: int) -> Judgement:
     """
-    Say what the reply to a look means for its response.
+    Return what the reply to a look means for its response.
 
     `begun_ms` is a moment before which no call of its batch was made (ms since the epoch). `again`
-    is to look again; a look sends nothing, so there is no harm in it.
+    is to look again; a look sends nothing, so it does no harm.
     """
     if reply.status is None:
         return AGAIN
@@ -117,17 +117,17 @@ def judge_look(reply: Reply, response: Response, record: Record, begun_ms: int) 
 
 
 def judge_page(reply: Reply) -> Judgement:
-    """Say what the reply to a call that reads a page of a calendar means for its selection."""
+    """Return what the reply to a call that reads a page of a calendar means for its selection."""
     return _judge_reading(reply, seen=reply.page is not None)
 
 
 def judge_peek(reply: Reply) -> Judgement:
-    """Say what the reply to a call that only tries whether a calendar can be read means."""
+    """Return what the reply to a call that only tries whether a calendar can be read means."""
     return _judge_reading(reply, seen=reply.is_json)
 
 
 def judge_lone_token(record: Record) -> Judgement:
-    """Say what a 401 means that is one mailbox's own: it cannot be used."""
+    """Return what a 401 means that is one mailbox's own: it cannot be used."""
     return _cannot_be_read(record, Reason.MAILBOX_UNAVAILABLE)
 
 
@@ -161,7 +161,7 @@ def _judge_any(reply: Reply) -> Judgement | None:
 
 
 def _is_acceptance(reply: Reply) -> bool:
-    """Whether Graph took it: 202, and no body, for a page of somebody else's would have one."""
+    """Whether Graph took it: 202 without a body, which a page from elsewhere would have."""
     return reply.status == TAKEN and not reply.has_body
 
 
@@ -183,10 +183,10 @@ def _judge_event(event: Event, response: Response, record: Record, begun_ms: int
 
 def _judge_other_answer(event: Event, record: Record, begun_ms: int) -> Ending | None:
     """
-    Judge another answer than the wanted one, which nobody has seen before; None if it is old.
+    Judge another answer than the wanted one, which was not seen before; None if it is old.
 
     Given before the first call, it shows that none was carried out; given after the last one, it
-    is somebody's later wish. Between the two, and without a time, nobody can tell.
+    is a person's later wish. Between the two, and without a time, it cannot be known.
     """
     if event.answered_at is None:
         return Ending(Outcome.UNCERTAIN)

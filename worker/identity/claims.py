@@ -1,7 +1,7 @@
 """
-What a token says of itself: whom it is for, who has it, and what it allows.
+What is in a token: whom it is for, who has it, and what it allows.
 
-Its signature is not checked, for whoever reads it here has it from Entra ID; Graph and Redis
+Its signature is not checked, because it came from Entra ID just now; Graph and Redis
 decide what it is worth. A token that cannot be read is no fault: Microsoft calls its content the
 affair of whom it is for.
 """
@@ -18,7 +18,7 @@ _YEAR_9999: Final = 253_370_764_800
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What stands in a token; None and nothing for what does not, or is of another kind."""
+    """What is in a token; None, or nothing, for what is missing or of another type."""
 
     audience: str | None
     tenant: str | None
@@ -49,5 +49,5 @@ def read_claims(token: str) -> Claims | None:
 
 
 def _text(value: Any) -> str | None:
-    """Return a text that can stand in a line: what is read here comes from far away."""
+    """Return a text that fits in one line: what is read here is foreign."""
     return ascii(value)[1:-1] if isinstance(value, str) and value else None

@@ -34,7 +34,7 @@ async def log_in(
     Give a login that lasts for the length of a block, or None where the address has its own.
 
     Raises `SettingsError` if the settings describe no credential; the login itself
-    `TokenUnavailable`. Without `log` nobody is told of tokens, as in a short command.
+    `TokenUnavailable`. Without `log` nothing is logged of tokens, as in a short command.
     """
     if not settings.redis_wants_token:
         yield None

@@ -80,9 +80,9 @@ class Refusal:
     @classmethod
     def by_graph(cls, error_code: str, *, challenged: bool = False) -> Self:
         """
-        Say that Graph itself refused a token that was new.
+        Return the refusal of a new token by Graph itself.
 
-        `challenged` is whether it said what the next one should claim (Entra: claims challenges).
+        `challenged` is whether it named claims for the next one (Entra: claims challenges).
         """
         if error_code.casefold() == NO_ORGANIZATION:
             hint = _NO_EXCHANGE
@@ -92,13 +92,13 @@ class Refusal:
 
     @classmethod
     def same_token(cls) -> Self:
-        """Say that a new token was asked for, and the refused one came back."""
+        """Return the refusal where a new token was asked for, and the refused one came back."""
         hint = "managed identity keeps a token for up to a day; restart the host or wait"
         return cls("token_not_renewed", hint, lasting=True, revocable=True)
 
     @classmethod
     def unexpected(cls, error: Exception) -> Self:
-        """Say that the authority's answer broke what reads it."""
+        """Return the refusal where the authority's answer broke the code that reads it."""
         return cls(f"{_UNEXPECTED} ({type(error).__name__})", _FOREIGN, lasting=False)
 
     @property
@@ -108,7 +108,7 @@ class Refusal:
 
     @classmethod
     def closed(cls) -> Self:
-        """Say that nobody has asked the authority: the process is stopping."""
+        """Return the refusal of a process that is stopping: the authority was not asked."""
         return cls("closed", "the worker is stopping", lasting=False)
 
 
@@ -156,13 +156,13 @@ def _by_answer(error: HttpResponseError, status: int, now: datetime) -> Refusal:
 
 
 def _aadsts(text: str) -> str | None:
-    """Return the code that says most, if there is one."""
+    """Return the most specific code, if there is one."""
     codes: list[str] = _AADSTS.findall(text)
     return next((code for code in codes if code != NOT_SPECIFIC), codes[0] if codes else None)
 
 
 def _passes(name: str, oauth: re.Match[str] | None) -> bool:
-    """Tell whether a refusal passes by itself; OAuth's name counts where the code says nothing."""
+    """Whether a refusal passes by itself; OAuth's name counts where the code is not known."""
     if name in HINTS or name in TRANSIENT:
         return name in TRANSIENT
     return oauth is not None and oauth[1] == "temporarily_unavailable"

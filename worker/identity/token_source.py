@@ -25,7 +25,7 @@ _QUIET_S: Final = 300.0
 
 
 class TokenUnavailable(BulkrsvpError):  # a state, like LedgerUnreachable
-    """There is no token, and asking before `retry_at` (unix seconds) is of no use."""
+    """There is no token, and it is of no use to ask before `retry_at` (unix seconds)."""
 
     exit_code = 3
 
@@ -37,7 +37,7 @@ class TokenUnavailable(BulkrsvpError):  # a state, like LedgerUnreachable
 
 class TokenSource:
     """
-    The one place of a process where its token lives.
+    The one place in a process that holds its token.
 
     It asks again some minutes before the token ends, while the calls go on with the old one.
     `clock` returns unix seconds, as the ends of tokens are given; `random` numbers from 0 to 1.
@@ -82,7 +82,7 @@ class TokenSource:
         """
         Return another token than the one that Graph has just refused to some mailbox.
 
-        Whoever comes later with the same stale token gets what the first one fetched. Meanwhile
+        A later caller with the same stale token gets what the first one fetched. Meanwhile
         it is still given out: it may be that one mailbox's fault. `claims` is the decoded
         challenge of the reply, if it had one. An authority that gives the same token again has
         no newer one, so it is returned all the same. Raises `TokenUnavailable`.
@@ -95,16 +95,16 @@ class TokenSource:
         return await self._fetched(stale)
 
     def is_renewed(self, token: str) -> bool:
-        """Tell whether this token has just been fetched because Graph refused the one before."""
+        """Whether this token has just been fetched because Graph refused the one before."""
         fresh = self._clock() - self._renewed_at < _QUIET_S
         return fresh and self._held is not None and self._held.token == token
 
     def refuse(self, token: str, error_code: str, claims: str | None = None) -> TokenUnavailable:
         """
-        Say that Graph refused this token although it was new; returns what to raise.
+        Note that Graph refused this token although it was new; return what to raise.
 
-        Said by many calls of one token, it closes the source once. When another token is here by
-        now, that one may be tried at once.
+        However many calls report it for one token, it closes the source once. If there is another
+        token by now, that one may be tried at once.
         """
         refusal = Refusal.by_graph(error_code, challenged=claims is not None)
         refusal = refusal if self._renewable else Refusal.same_token()
@@ -118,7 +118,7 @@ class TokenSource:
         return self._refused()
 
     def accepted(self, token: str) -> None:
-        """Say that Graph took this token: if it was thought to refuse it, it is given out again."""
+        """Note that Graph accepted this token: if the source was closed for it, it opens again."""
         disowned = self._disowned
         if disowned is None or disowned.token != token or disowned.expires_on <= self._clock():
             return
@@ -127,7 +127,7 @@ class TokenSource:
         self._log.info("token.accepted")
 
     async def close(self) -> None:
-        """Give up what is being fetched, and close the credential's connections."""
+        """Stop what is being fetched, and close the credential's connections."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait({self._fetching})
@@ -136,7 +136,7 @@ class TokenSource:
     async def _fetched(self, stale: str | None = None) -> str:
         if self._fetching is None and self._closed_until() > self._clock():
             raise self._refused()
-        # Shielded: who stops waiting must not take the token from the others.
+        # Shielded: a caller that stops waiting must not take the token from the others.
         await asyncio.shield(self._start_fetch(stale))
         held = self._held
         if held is None or self._clock() >= held.expires_on:
@@ -156,7 +156,7 @@ class TokenSource:
             token = await request_token(self._credential, self._scope, claims)
         except MISSED as error:
             self._miss(judge_refusal(error, now=datetime.fromtimestamp(self._clock(), UTC)), claims)
-        except Exception as error:  # noqa: BLE001  # whatever the authority has said, nobody crashes
+        except Exception as error:  # noqa: BLE001  # whatever the authority answers, no caller crashes
             self._miss(Refusal.unexpected(error), claims)
         else:
             self._keep(token, stale)
@@ -212,14 +212,14 @@ class TokenSource:
 
     @property
     def available(self) -> bool:
-        """Whether there is a token, or nobody was refused one yet."""
+        """Whether there is a token, or none has been refused yet."""
         return self._held is not None or self._unavailable is None
 
     def _closed_until(self) -> float:
         return self._unavailable.retry_at if self._unavailable else 0.0
 
     def _refused(self) -> TokenUnavailable:
-        """Return a new error for each who waited: one raised many times grows a traceback."""
+        """Return a new error for each caller: one that is raised many times grows a traceback."""
         closed = self._unavailable
         if closed is None:  # nothing fetched yet, or given up by `close`
             return TokenUnavailable(Refusal.closed(), self._clock())

@@ -3,8 +3,8 @@ Whose fault a 401 is: the application's, or that of the one mailbox that was cal
 
 A mailbox without a licence, a guest or one that is on-premises may refuse every token while all
 others take it (found live by public clients); a token that Graph no longer wants is refused by
-all. So each 401 is held against what the other mailboxes say of tokens at the same time. Nothing
-is decided here from the code of a reply, and nobody is called.
+all. So each 401 is compared with what other mailboxes answer to tokens at the same time. Nothing
+is decided here from the code of a reply, and no call is made.
 """
 
 from collections import OrderedDict
@@ -17,16 +17,16 @@ SEVERAL: Final = 2
 """So many mailboxes that refuse the same new token, while none takes it, mean the application."""
 
 MANY: Final = 5
-"""With so many it is said at once, if nobody else is being called who may take it."""
+"""With so many it is concluded at once, if no other mailbox is being called that may take it."""
 
 CROWD: Final = 20
-"""With so many it is said at once, whoever else is being called."""
+"""With so many it is concluded at once, whichever other mailboxes are being called."""
 
 PATIENCE_S: Final = 3.0
-"""How long a mailbox must refuse tokens before it is said to be alone with its 401."""
+"""How long a mailbox must refuse tokens before the 401 is taken to be its own."""
 
 SLOW_S: Final = 30.0
-"""How long those are waited for who are being called and have not replied."""
+"""How long to wait for mailboxes that are being called and have not replied."""
 
 LOYAL_S: Final = 300.0
 """The same for a mailbox that has taken tokens before: more likely something passes."""
@@ -35,7 +35,7 @@ MEMORY_S: Final = 60.0
 """After so long without another refusal, the next one begins anew."""
 
 KEPT: Final = 10_000
-"""Mailboxes of which is remembered what they say; the oldest is forgotten first."""
+"""Mailboxes whose answers are remembered; the oldest is forgotten first."""
 
 SOON_S: Final = 0.7
 LATE_S: Final = 20.0
@@ -48,7 +48,7 @@ class Blame(StrEnum):
     RENEW = "renew"
     """Try another token: this one may just have come to its end."""
     WAIT = "wait"
-    """Try again a little later: nobody else has said anything of this token yet."""
+    """Try again a little later: no other mailbox has answered to this token yet."""
     MAILBOX = "mailbox"
     """The token is good, and this mailbox does not take it."""
     APPLICATION = "application"
@@ -68,7 +68,7 @@ class _Refusal:
 
 class TokenTrial:
     """
-    What mailboxes say of the tokens of one process.
+    What mailboxes have answered to the tokens of one process.
 
     `monotonic` returns seconds that never go back.
     """
@@ -112,7 +112,7 @@ class TokenTrial:
         self, mailbox: str, token: str, *, renewed: bool, of_token: bool, rests_s: float = 0.0
     ) -> Blame:
         """
-        Say what a 401 means that a mailbox has just answered to a token.
+        Return what a 401 means that a mailbox has just answered to a token.
 
         `renewed` is whether the token was fetched because Graph had refused the one before.
         `of_token` is whether the reply speaks of the token, by its code or by a challenge; where
@@ -159,7 +159,7 @@ class TokenTrial:
         )
 
     def _others_are_called(self) -> bool:
-        """Whether somebody is being called now who has refused nothing."""
+        """Whether a mailbox is being called now that has refused nothing."""
         return any(mailbox not in self._refusals for mailbox in self._called)
 
     def _others_accept_since(self, since_s: float, mailbox: str) -> bool:

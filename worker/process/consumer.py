@@ -1,8 +1,8 @@
 """
 The consumer's end of arq: its `Worker`, held to the rules of this house.
 
-Whatever a slice does, its job is never lost here: it comes back until the ledger says that
-nothing is left of it. Overridden is what in arq 0.28 would end the process, leak a slot, read
+Whatever a slice does, its job is never lost here: it comes back until nothing of the slice is left
+in the ledger. Overridden is what in arq 0.28 would end the process, leak a slot, read
 what it runs already, take a job from its new owner, or do what our own heartbeat does.
 """
 
@@ -49,11 +49,11 @@ SLICE_ROWS: Final = 100
 
 CRASHED_S: Final = 5.0
 UNREADABLE_S: Final = 60.0
-"""When to look again at a slice that is none of ours: somebody may have put it right."""
+"""When to look again at a slice that cannot be read: it may have been put right."""
 
 JOB_KEYS: Final = (job_key_prefix, in_progress_key_prefix, retry_key_prefix)
 CUT_OFF_S: Final = 5.0
-"""What a slice that is cut off has to put its affairs in order."""
+"""How long a slice that is cut off has to write down where it stands."""
 
 NEVER_S: Final = 10 * 24 * 3600.0
 
@@ -124,7 +124,7 @@ class Consumer(Worker):
             await self._queue.release(batch)
 
     async def poll_until(self, over: asyncio.Event) -> None:
-        """Poll until told that it is over."""
+        """Poll until `over` is set."""
         while not over.is_set():
             await self._poll_iteration()
             await asyncio.sleep(POLL_S)
@@ -170,7 +170,7 @@ class Consumer(Worker):
         return min(places, self.max_jobs - self.job_counter)
 
     async def _readable(self, job_ids: list[bytes]) -> list[str]:
-        """Return the names; what is no text is dropped."""
+        """Return the names; what is not text is dropped."""
         names = list[str]()
         for job_id in job_ids:
             try:
@@ -212,14 +212,14 @@ class Consumer(Worker):
             del taken[name]
             await self._drop(name.encode())  # for arq it would be no number
         now_ms = self._signals.now_ms()
-        # Whoever had it has finished it, or put it off, since the queue was read.
+        # Another worker has finished it, or put it off, since the queue was read.
         over = [name for name, score in taken.items() if score is None or score > now_ms]
         if over:
             await self.pool.delete(*(in_progress_key_prefix + name for name in over))
         return [(name, int(score)) for name, score in taken.items() if name not in over]
 
     async def run_job(self, job_id: str, score: int) -> None:
-        """Run a job; one that is none of ours is dropped, and does not end the process."""
+        """Run a job; one that cannot be read is dropped, and does not end the process."""
         try:
             await super().run_job(job_id, score)
         except Exception as error:
@@ -276,7 +276,7 @@ class Consumer(Worker):
         """
         Take nothing more and wait for what is under way.
 
-        Returns how many slices had to be cut off, after `limit_s` or when told to hurry.
+        Returns how many slices had to be cut off, after `limit_s` or when `hurry` is set.
         """
         self.allow_pick_jobs = False
         hurried = asyncio.create_task(hurry.wait())

@@ -18,7 +18,7 @@ ONE_FILE: Final = "appendonly.aof"
 FOLDER: Final = "appendonlydir"
 SNAPSHOT: Final = "dump.rdb"
 MADE: Final = frozenset({ONE_FILE, FOLDER})
-"""The names under which a server keeps its data, unless it says otherwise."""
+"""The names under which a server keeps its data, unless it is configured otherwise."""
 
 _KEPT: Final = "before-start"
 _MANIFEST: Final = ".manifest"
@@ -45,7 +45,7 @@ class DataFiles:
         self.held = self.holding()
 
     def _finish_killed_start(self) -> None:
-        """Put back what a start that was killed had kept, unless somebody else has done so."""
+        """Put back what a start that was killed had kept, unless that was done already."""
         if not self._kept.is_dir():
             return
         if any(_is_larger(self._state / path, self._kept / path) for path in _found(self._kept)):

@@ -28,11 +28,11 @@ from worker.process.witness import Witness
 
 _START_LIMIT_S: Final = 60.0
 _STOP_LIMIT_S: Final = 10.0
-_ALIVE_LIMIT_S: Final = 0.5  # a killed process counts as alive until somebody has asked after it
+_ALIVE_LIMIT_S: Final = 0.5  # a killed process counts as alive until it is waited for
 _POLL_S: Final = 0.005
 
 _CUT: Final = "Unexpected end of file"
-"""What a server says of data whose last command is not whole, when it must not cut them."""
+"""A server's message about data whose last command is not whole, when it must not cut them."""
 
 # The kernel has room for 108 bytes of a socket's path (104 on macOS).
 _LONGEST_SOCKET_PATH: Final = 100
@@ -270,7 +270,7 @@ def _is_alive(pid: str) -> bool:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # of another user
         return True
     return True
 

@@ -1,8 +1,8 @@
 """
 The file that a probe looks at: touched again and again by the worker's own loop.
 
-It says that the loop turns, and nothing of Redis or Graph: a worker that waits for one of them
-lives, and restarting it would help nobody. A worker that stands still leaves its file to age.
+It shows that the loop turns, and nothing of Redis or Graph: a worker that waits for one of them
+lives, and restarting it would not help. A worker that stands still leaves its file to age.
 """
 
 import errno
@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from config.errors import SettingsError
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Whoever may write to its folder could put a link there, or a pipe, where opening waits."""
+"""Another program that may write to its folder could put a link or a pipe there."""
 
 _WHY: Final = {
     errno.ELOOP: "it is a link, which is not followed",
@@ -55,7 +55,7 @@ class LivenessFile:
             self._unwritable = False
 
     def remove(self) -> None:
-        """Remove it: who has ended does not live."""
+        """Remove it: the worker has ended."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink()

@@ -2,8 +2,8 @@
 Where the log leaves the process, and what happens when it cannot any more.
 
 A full disk or a closed pipe must not break off what is under way: what Graph has answered is
-still recorded, and the lines that account for it go to standard error. It stops the worker before
-the next mark instead.
+still recorded, and the lines about it go to standard error. Instead, the worker stops before the
+next mark.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class LogSink:
     """
     A stream of bytes that never raises; `lost` is set when a line could not be written.
 
-    Such a line goes to `spare`, by default standard error, behind a word of why.
+    Such a line goes to `spare`, by default standard error, after the reason.
     """
 
     def __init__(self, stream: IO[Any], spare: IO[Any] | None = None) -> None:
@@ -52,12 +52,12 @@ class LogSink:
 
     def _taken(self, rest: memoryview) -> int:
         if (count := self._stream.write(rest)) is None:
-            raise BlockingIOError(errno.EAGAIN, "nobody takes it in time")
+            raise BlockingIOError(errno.EAGAIN, "nothing takes it in time")
         return count
 
     def _lose(self, error: Exception) -> None:
-        text = self._line if self.lost.is_set() else _told(error) + self._line
-        self._line = b""  # a flush that fails after its write has failed tells it no more
+        text = self._line if self.lost.is_set() else _explained(error) + self._line
+        self._line = b""  # a flush that fails after its write does not repeat it
         self.lost.set()
         with suppress(AttributeError, *FAILURES):  # it is None where there is no standard error
             _unbuffered(self._spare or sys.stderr).write(text)
@@ -70,6 +70,6 @@ def _unbuffered(stream: Any) -> IO[bytes]:
     return unbuffered
 
 
-def _told(error: Exception) -> bytes:
+def _explained(error: Exception) -> bytes:
     why = getattr(error, "strerror", None) or error
     return f"bulkrsvp: cannot write the log ({why}); no further call is made\n".encode()

@@ -1,7 +1,7 @@
 """
 The composition root: settings become parts, parts become a worker; it starts, drains and stops.
 
-Side by side run arq's polling, the heartbeat, the rescue, and whoever watches for an end. A first
+arq's polling, the heartbeat, the rescue and the watch for an end run side by side. A first
 signal drains (no new call, those in flight end and are recorded), a second one means now.
 """
 
@@ -32,11 +32,11 @@ from worker.slice.context import Context
 from worker.slice.lease import BEAT_S
 
 Ended = Callable[[Context], Awaitable[bool]]
-"""Says whether there is nothing left to do; asked several times a second."""
+"""Returns whether there is nothing left to do; called several times a second."""
 
 ASK_S = 0.2
 ALIVE_S = 60.0
-"""Between two lines that only say that this worker lives: whoever watches misses them."""
+"""Between two lines that only show that this worker lives: monitoring misses them."""
 
 END_S = 6.0
 """How long a part may take to come to its end: Redis is given 5 s to answer."""
@@ -44,7 +44,7 @@ END_S = 6.0
 
 async def run_worker(settings: Settings, stream: IO[Any], *, ended: Ended | None = None) -> int:
     """
-    Run a worker until a signal, or until `ended` says so; return the exit code.
+    Run a worker until a signal, or until `ended` returns true; return the exit code.
 
     It logs to `stream`; when that cannot be written any more it drains and returns 1.
     Raises `LedgerUnreachable` and `SettingsError` before anything is begun.
@@ -79,7 +79,7 @@ class Process:
         self._over = asyncio.Event()
 
     async def run(self, ended: Ended | None) -> int:
-        """Work until told to stop; return 0, or 1 if a part of the worker itself broke."""
+        """Work until the end; return 0, or 1 if a part of the worker itself broke."""
         self._liveness.make()
         try:
             return await self._work(ended)
@@ -117,16 +117,16 @@ class Process:
         return parts if ended is None else [*parts, self._watch(ended)]
 
     async def _until_draining(self, tasks: Iterable[asyncio.Task[None]]) -> bool:
-        """Wait for the word to drain, or for a part that breaks; return whether one did."""
-        told = asyncio.create_task(self._draining.wait())
-        running: set[asyncio.Task[Any]] = {told, *tasks}
-        while not told.done():
+        """Wait until it drains, or until a part breaks; return whether one did."""
+        draining = asyncio.create_task(self._draining.wait())
+        running: set[asyncio.Task[Any]] = {draining, *tasks}
+        while not draining.done():
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) is not None:
                     self._log.critical("worker.broken", exc_info=error)
                     self._draining.set()
-                    told.cancel()
+                    draining.cancel()
                     return True
         return False
 
@@ -149,7 +149,7 @@ class Process:
         await self._rescue.doubt()
 
     async def _keep_beating(self) -> None:
-        """Beat, and say when Redis is away: a beat both reads and writes, so it notices all."""
+        """Beat, and log when Redis is away: a beat both reads and writes, so it notices either."""
         try:
             await self._beat()
         except (RedisError, OSError) as error:
@@ -180,7 +180,7 @@ class Process:
 
     async def _end(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         # They come to their own end: redis-py may answer a cancellation with an error of its own,
-        # and who lives on after errors would then live on for good.
+        # and a part that survives errors would then never end.
         self._over.set()
         _, waiting = await asyncio.wait(tasks, timeout=END_S)
         for task in waiting:
@@ -193,7 +193,7 @@ class Process:
             await self._calls.tokens.token()
 
     async def _stop_without_log(self) -> None:
-        """Call nobody without being able to account for it."""
+        """Drain when the log is lost: no call is made that cannot be logged."""
         lost = asyncio.create_task(self._signals.log_lost.wait())
         over = asyncio.create_task(self._over.wait())
         await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -239,7 +239,7 @@ class Process:
 
 
 async def nothing_left(context: Context) -> bool:
-    """Say whether every batch is finished, paused, or still to come: the end of `--burst`."""
+    """Return whether every batch is finished, paused, or still to come: the end of `--burst`."""
     batches = context.ledger.batches
     for batch in await batches.find_all(await batches.active()):
         if not isinstance(batch, Batch) or batch.paused or batch.announced:

@@ -1,8 +1,8 @@
 """
-What nobody else would notice: slices without a job, slices that only wait and hold up others.
+What no shift would notice: slices without a job, slices that only wait and hold up others.
 
-Also ends that were never announced, and a Redis that has forgotten what it was told.
-Each round may be made by every worker at once, and does nothing where nothing is wrong.
+Also ends that were never announced, and a Redis that has lost what was written. Every worker may
+make each round at once, and it does nothing where nothing is wrong.
 """
 
 from collections import deque
@@ -29,10 +29,10 @@ STRUCK_OFF_S = 15.0
 """How often dead processes are looked for: one that only stood still comes back meanwhile."""
 
 ANNOUNCED_LATE_MS = 5_000
-"""After that long whoever finished a batch has died before it said so."""
+"""After that long the worker that finished a batch has died before it announced it."""
 
 EXPIRED_LATE_MS = 60_000
-"""After that long whoever went through all slices of a finished batch has died in between."""
+"""After that long the worker that went through the slices of a finished batch has died."""
 
 
 class Rescue:
@@ -83,7 +83,7 @@ class Rescue:
         self._missing = {each: gone for each, gone in self._missing.items() if each in active}
 
     async def _miss(self, inactive: Iterable[str]) -> None:
-        """Raise an alarm for what is neither finished nor there: a flushed Redis says nothing."""
+        """Log an alarm for what is neither finished nor there: a flushed Redis reports nothing."""
         names = sorted(inactive)
         for batch_id, batch in zip(names, await self._ledger.batches.find_all(names), strict=True):
             if batch is None:
@@ -97,7 +97,7 @@ class Rescue:
         if not went_back.is_set():
             return
         judgement = await self._ledger.home.judge(self._recall, self._now_ms)
-        if judgement is None:  # others have still to say what they have worked on
+        if judgement is None:  # others have still to write what they have worked on
             return
         went_back.clear()
         facts = {
@@ -120,7 +120,7 @@ class Rescue:
         return Recollection(lease.process, slices, ledger.written.ms, reached_ms, unsure)
 
     async def strike_off(self) -> None:
-        """Take off the crew who was dead the last time too. Raises redis-py's errors."""
+        """Remove from the crew what was dead the last time too. Raises redis-py's errors."""
         dead = await self._ledger.crew.dead()
         await self._ledger.crew.strike_off(dead & self._dead)
         self._dead = dead
@@ -129,7 +129,7 @@ class Rescue:
         if isinstance(batch, Unreadable):
             raise batch
         if batch is None:
-            await self._ledger.batches.forget(batch_id)  # the next round tells of it
+            await self._ledger.batches.forget(batch_id)  # the next round logs it
         elif batch.version not in VERSIONS:
             error = f"this worker does not know its form, {batch.version}"
             self._signals.unreadable.batch(batch_id, error)
@@ -170,7 +170,7 @@ class Rescue:
         return sum(due is not None and due > soon_ms for due in dues_ms)
 
     async def _restore(self, batch: Batch, missing: frozenset[int]) -> None:
-        """Queue what was without a job twice; once, somebody may be about to queue it."""
+        """Queue what was without a job twice; after once, another worker may be about to."""
         lost = missing & self._missing.get(batch.id, frozenset())
         self._missing[batch.id] = missing - lost
         await self._queue.restore(batch, sorted(lost))

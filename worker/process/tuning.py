@@ -1,4 +1,4 @@
-"""What Python does by itself, told to do it with less: for a process that is a worker alone."""
+"""Python's own buffers and garbage collection, set lower for a process that is only a worker."""
 
 import gc
 from asyncio.sslproto import SSLProtocol

@@ -39,7 +39,7 @@ class _Form(BaseModel):
 
 class Testimony(BaseModel):
     """
-    What the file says.
+    What is in the file.
 
     `renewals` counts how often the file was renewed; the data count it too, and first, so that
     they are never behind the file unless something of them is missing.
@@ -68,7 +68,7 @@ class _Seen:
 
 class Witness:
     """
-    The witness in a folder that nobody else uses, before a server is started there.
+    The witness in a folder of its own, before a server is started there.
 
     Making one raises `LedgerUnreachable` if its file is damaged or of a newer form.
     """
@@ -200,7 +200,7 @@ class Witness:
         over = Event()
 
         def renew() -> None:
-            # A file that lags behind only sees less; whoever works tells that Redis is away.
+            # A file that lags behind only sees less; the worker logs that Redis is away.
             with suppress(RedisError, OSError):
                 self._renew(redis, ledger, server)
 
@@ -246,7 +246,7 @@ def _read(path: Path) -> Testimony | None:
 
 @contextmanager
 def _explained(state: Path) -> Iterator[None]:
-    """Say what stands in the way of the folder or of its server."""
+    """Turn errors of the folder or of its server into `LedgerUnreachable`."""
     try:
         yield
     except OSError as error:
@@ -260,13 +260,13 @@ def _explained(state: Path) -> Iterator[None]:
 
 
 def _look(redis: Any) -> _Seen:
-    told, names = redis.info("server"), redis.config_get("append*")
-    valkey = told.get("valkey_version")
+    server, names = redis.info("server"), redis.config_get("append*")
+    valkey = server.get("valkey_version")
     one_file = names["appendfilename"]
     folder = names.get("appenddirname")  # Redis 7.0
     ledger, renewals = redis.hmget(keys.LEDGER, "id", "renewals")
     return _Seen(
-        server=f"Valkey {valkey}" if valkey else f"Redis {told['redis_version']}",
+        server=f"Valkey {valkey}" if valkey else f"Redis {server['redis_version']}",
         names=frozenset({one_file, folder} - {None}),
         reads=folder or one_file,
         ledger=ledger and ledger.decode(),
@@ -275,9 +275,9 @@ def _look(redis: Any) -> _Seen:
     )
 
 
-def _renewals(told: bytes | None) -> int:
+def _renewals(stored: bytes | None) -> int:
     try:
-        return stored_number(told or b"0")
+        return stored_number(stored or b"0")
     except ValueError as error:
         raise LedgerUnreachable(
             f"{keys.LEDGER} is not as it was stored (its renewals: {error}), so nobody can tell"

@@ -1,7 +1,7 @@
 """
 One mailbox's responses inside a slice, in order, a few calls in flight.
 
-It knows neither Graph nor the ledger: `worker/slice/work.py` says what is done with each.
+It knows neither Graph nor the ledger: `worker/slice/work.py` has what is done with each.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Lane:
 
     At most `most` of them are under way at once, and never two of one series: writing to one
     series side by side conflicts. A closed lane lets what is under way end, and begins nothing
-    more; one that is `refused` was closed because its mailbox itself wants to be left alone.
+    more; one that is `refused` was closed because its mailbox itself asked for a pause.
     `width` is how many can be under way with what is ahead now. A mailbox that was `away` (so many
     times in a row) when it was last called is tried with one call at a time, until it is back.
     """
@@ -64,7 +64,7 @@ class Lane:
         self.closed = True
 
     def refuse(self) -> None:
-        """Close the lane because its mailbox was throttled: nothing may be excepted from that."""
+        """Close the lane because its mailbox was throttled: without exception."""
         self.refused = True
         self.close()
 
@@ -72,7 +72,7 @@ class Lane:
         """
         Answer entry by entry, a few at a time, and whatever is added meanwhile.
 
-        `changed` is told by how many, from `width` on, those under way become more or fewer.
+        `changed` is called with how many more or fewer are under way than before, from `width` on.
         """
         while self._ahead and not self.closed:
             await all_of([self._walk(answer, changed, self._changes) for _ in range(self.width)])

@@ -1,7 +1,7 @@
 """
-That this worker lives, and reaches its ledger: its lease there, renewed by a heartbeat.
+The lease of a worker in its ledger, renewed by a heartbeat: it lives, and reaches Redis.
 
-All that a worker holds hangs on this one lease. When it is lost, because the process stood still
+All that a worker holds depends on this one lease. When it is lost, because the process stood still
 or Redis was away, what was begun under the old name is left, and the worker goes on under a new
 one. A worker whose clock is wrong gives its lease back, and has none until the clock is right:
 deadlines, waits and settle times are written by one worker and read by others.
@@ -20,13 +20,13 @@ BEAT_S = 0.4
 """Between two renewals: several may be missed before the lease is lost."""
 
 SAFETY_S = 0.3
-"""So long before the lease ends nothing is sent on its strength any more."""
+"""Nothing is sent on the strength of the lease so long before its end."""
 
 STOOD_STILL_S: Final = 20.0
 """Between two beats: more than a Redis that does not answer makes of it, four time-outs of 5 s."""
 
 OUTAGE_S: Final = 60.0
-"""How long Redis may be away until what was noted last no longer says how much it has lost."""
+"""How long Redis may be away until what was noted last no longer shows how much it has lost."""
 
 ASTRAY_S: Final = 5.0
 """How far the time of day here may be from that at Redis."""
@@ -34,14 +34,14 @@ ASTRAY_S: Final = 5.0
 
 class WorkerLease:
     """
-    The lease of this worker. `facts` are what it says of itself at each beat.
+    The lease of this worker. `facts` returns what it reports of itself at each beat.
 
-    `process` is who it is, whatever its lease is called. `noted_ms` is the latest moment that it
+    `process` is its own id, whatever its lease is called. `noted_ms` is the latest moment that it
     has noted in the ledger, by the clock of Redis, with a beat begun at `noted_s` by its own;
     `forgetful` is whether Redis has to be judged.
     A new process opens no slice before it has been on the crew for `settles_in_ms`.
 
-    `clocks` say how old the lease is. A time of day that was set forward looks like a pause, so
+    `clocks` measure how old the lease is. A time of day that was set forward looks like a pause, so
     nothing is sent until the next beat has asked Redis whether the lease was lost.
     """
 
@@ -115,7 +115,7 @@ class WorkerLease:
         before_s = self._clocks.wall()
         theirs_s = await self._leases.time_s()
         after_s = self._clocks.wall()
-        if theirs_s is None:  # `bulkrsvp check` tells of that
+        if theirs_s is None:  # `bulkrsvp check` reports that
             return 0.0
         return max(before_s - theirs_s, 0.0) or min(after_s - theirs_s, 0.0)
 
@@ -131,18 +131,18 @@ class WorkerLease:
         self._log.info("worker.clock_right", worker=self.name)
 
     async def resign(self) -> None:
-        """Give the lease back, so that nobody waits for it to end."""
+        """Give the lease back, so that no other worker waits for it to end."""
         self._renewed = None
         await self._leases.resign(self.name, process=self.process)
 
     def away(self, error: Exception) -> None:
-        """Say that Redis does not answer, or takes no writes; once, until it is back."""
+        """Log that Redis does not answer, or takes no writes; once, until it is back."""
         if not self._away:
             self._log.warning("redis.away", error=f"{type(error).__name__}: {error}")
         self._away = True
 
     def back(self) -> None:
-        """Say that Redis answers and takes writes, if it did not before."""
+        """Log that Redis answers and takes writes, if it did not before."""
         if self._away:
             self._log.info("redis.back")
         self._away = False
@@ -163,7 +163,7 @@ class WorkerLease:
         """
         Whether this process may open slices: the ledger will not forget it any more.
 
-        It has beaten since, for else it could not say how much was lost of what it sends at once.
+        It has beaten since: else it could not tell how much was lost of what it sends at once.
         """
         return self._is_known and (self._ripe or not self.settles_in_ms)
 

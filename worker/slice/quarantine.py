@@ -1,10 +1,11 @@
 """
 Responses tried one by one, in a slice whose workers have died: the one that kills is given up.
 
-It stands outside the usual way, so that nothing of that way has to be trusted. Before a response is
-begun that is noted in the ledger, and taken back when it has lived through it. Whoever dies leaves
-the note, and with it a suspect. A suspect is tried when nothing else is under way in the process:
-only who dies then has been killed by it. Who ends in order takes the note back too.
+It works around the usual way, so that nothing of that way has to be trusted. Before a response is
+begun a note of it is written to the ledger, and removed when the worker has survived it. A worker
+that dies leaves the note, and the response becomes a suspect. A suspect is tried when nothing else
+is under way in the process: a worker that dies then has died of it. A worker that ends in order
+removes its note too.
 """
 
 from typing import Final
@@ -18,7 +19,7 @@ from worker.slice.lane import Answer, Lane
 from worker.slice.shift import Shift, until_written
 
 TRIES: Final = 3
-"""So often a response is begun alone and not lived through before it is given up."""
+"""So often a response is tried by itself and not survived before it is given up."""
 
 CRASHED_MS: Final = 5_000
 """When to come back to a response at which the program has failed."""
@@ -26,7 +27,7 @@ CRASHED_MS: Final = 5_000
 
 async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
     """
-    Take a response while nothing else of its slice is under way; who dies leaves it as a suspect.
+    Take a response while nothing else of its slice is under way; a death makes it a suspect.
 
     `answer` is the usual way to take one.
     """
@@ -64,7 +65,7 @@ async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tr
     await until_written(lambda: slices.suspect(shift.part, row, tries))
     try:
         await answer(lane, entry)
-    except (RedisError, OSError):  # of that it is not the cause
+    except (RedisError, OSError):  # the response is not the cause of that
         await until_written(lambda: slices.acquit(shift.part, row))
         raise
     except Exception:
@@ -76,7 +77,7 @@ async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tr
 
 
 async def _give_up(shift: Shift, entry: Entry, tries: int) -> None:
-    """End it; each time that it was begun alone and not lived through was an attempt."""
+    """End it; each time that it was tried by itself and not survived was an attempt."""
     # What a look has shown as not carried out since is not in doubt any more.
     sent = entry.record.unknown_since_ms or entry.record.state is State.SENDING
     failed = Ending(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED)

@@ -1,9 +1,9 @@
 """
-A worker's hold on one slice, from taking it over to leaving it: what all who work on it share.
+A worker's hold on one slice, from taking it over to leaving it, shared by all of its lanes.
 
-What is known is written down through it, then logged. It says whether another call may be begun,
-and remembers when the slice must come back. It makes no call and knows no order:
-`worker/slice/work.py` does.
+What is known is written down through it, then logged. It decides whether another call may begin,
+and remembers when the slice must come back. It makes no calls; their order is in
+`worker/slice/work.py`.
 """
 
 import asyncio
@@ -112,7 +112,7 @@ class Shift:
         return taken
 
     async def count_unended(self, marked: Iterable[Entry]) -> None:
-        """Count calls against their mailboxes that may be under way, and for which nobody waits."""
+        """Count calls against their mailboxes that may be under way and that no worker awaits."""
         calls = [
             (entry.given.mailbox, entry.record.client_request_id)
             for entry in marked
@@ -128,7 +128,7 @@ class Shift:
         await until_written(lambda: self._leases.give_back(self.part.holder, mailboxes))
 
     def next_step(self, entry: Entry) -> Next:
-        """Say what is to be done next for a response."""
+        """Return what is to be done next for a response."""
         following = next_step(entry.record, self._terms, self.now_ms())
         if entry.ahead is not None and following.step is not Step.NOTHING:
             return Next(Step.SETTLE, ending=entry.ahead)
@@ -141,7 +141,7 @@ class Shift:
         entries = await until_written(
             lambda: self._slices.keep_found(self.part, entry, selection, found)
         )
-        if entries is None:  # another worker has found it: opening the slice again will tell
+        if entries is None:  # another worker has found it: the next opening shows it
             self.stop(self.now_ms() + RETAKEN_MS)
         else:
             lane.add(entries)
@@ -160,7 +160,7 @@ class Shift:
         """
         Pause a mailbox for all workers; return until when.
 
-        `away` is how often in a row it has said by now that it cannot be used.
+        `away` is how often in a row it has answered by now that it cannot be used.
         """
         return await until_written(
             lambda: self._leases.pause_mailbox(
@@ -187,14 +187,14 @@ class Shift:
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
-        # worker that has lost its lease. A conflict means that somebody else has found out.
+        # worker that has lost its lease. A conflict means that another worker has found out.
         answer = await until_written(lambda: self._slices.write(self.part, kind, entry, record))
         if answer.word is not Word.OK:
             self.stop(self.now_ms() + RETAKEN_MS)
         return answer.word is Word.OK
 
     def log_settled(self, entry: Entry) -> None:
-        """Log the end of a response, and have the ledger told so with the next write."""
+        """Log the end of a response, and note that in the ledger with the next write."""
         log_lines.response_settled(self.log, self.part, entry)
         # Without a log, the next worker that opens the slice logs it.
         if not self.context.signals.log_lost.is_set():
@@ -202,10 +202,10 @@ class Shift:
 
     def may_begin(self, lane: Lane, *, continuing: bool = False) -> bool:
         """
-        Whether another call may be begun; if not, see to it that the slice comes back.
+        Whether another call may begin; if not, have the slice come back.
 
-        What was begun, and would have to begin anew, may take longer than a shift, unless another
-        response waits until nothing is under way beside it.
+        A reading that is `continuing`, and would have to begin anew, may take longer than a shift,
+        unless a response waits for the exclusive lock.
         """
         now_ms, may_take_long = (
             self.now_ms(),
@@ -219,7 +219,7 @@ class Shift:
         return not (self.stopped or lane.closed)
 
     def begin_anew(self) -> None:
-        """Have a shift's time again, after a wait that was none of its responses'."""
+        """Have a shift's time again, after a wait that was not for its own responses."""
         self._ends_ms = self.now_ms() + SHIFT_MS
 
     def end_lane(self, lane: Lane, until_ms: int) -> None:
@@ -253,7 +253,7 @@ class Shift:
         await until_written(lambda: self._slices.excuse(self.part, self.trial))
 
     async def abandon(self) -> None:
-        """Close the slice as it is, cut off: what is marked is looked at by who opens it next."""
+        """Close the slice as it is, cut off: the next opening looks at what is marked."""
         await self.excuse()
         await until_written(lambda: self._slices.close(self.part))
 

@@ -1,8 +1,8 @@
 """
-What was left of a slice by whoever had it before, put right before anything else is done.
+What an earlier worker left of a slice is put right before anything else is done.
 
 Ends without a line are logged, marks without an end become calls of unknown outcome, and what a
-forgetful Redis calls unsent is put in doubt. A record that cannot be read is named and left alone.
+forgetful Redis shows as unsent is put in doubt. A record that cannot be read is logged and left.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from worker.slice import log_lines
 from worker.slice.shift import Shift, until_written
 
 UNREADABLE_MS: Final = 60_000
-"""When to look again at a slice with a record that is none of ours: it may have been put right."""
+"""When to look again at a slice with a record that cannot be read: it may have been put right."""
 
 
 async def take_over(shift: Shift) -> None:
@@ -40,7 +40,7 @@ async def take_over(shift: Shift) -> None:
 
 
 def _orphaned(shift: Shift, entry: Entry, now_ms: int) -> Record:
-    """Return what becomes of a mark whose worker died: of this response, if it was tried alone."""
+    """Return what becomes of a dead worker's mark; it died of this response, if tried by itself."""
     if shift.part.suspects.get(str(entry.row), 0) > 0:
         return entry.record.unknown(now_ms)
     return entry.record.orphaned(now_ms, shift.context.calls.max_attempts)

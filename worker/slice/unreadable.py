@@ -9,7 +9,7 @@ from jobs.ledger.forms.entries import Entry
 from jobs.ledger.slices.open_slice import OpenSlice
 
 MOST: Final = 1_000
-"""Lines; after so many the log has said that Redis is full of it."""
+"""Lines; after so many there is nothing new to report."""
 
 
 class UnreadableLog:

@@ -1,1 +1,1 @@
-"""Who may call, when, and how many at once."""
+"""Which calls may be made, when, and how many at once."""

@@ -33,8 +33,8 @@ def wait_s(asked_s: float | None, random: Callable[[], float], *, throttled: int
     """
     Return the seconds to wait after a reply that throttles us.
 
-    That is the Retry-After that it asked for and a little jitter on top, so that those who were
-    told the same do not come back together; or the backoff of the `throttled`-th such reply in a
+    That is the Retry-After that it asked for and a little jitter on top, so that calls with the
+    same Retry-After do not come back together; or the backoff of the `throttled`-th such reply in a
     row, when it asked for none. `random` gives numbers from 0 to 1.
     """
     if asked_s is None:
@@ -44,7 +44,7 @@ def wait_s(asked_s: float | None, random: Callable[[], float], *, throttled: int
 
 def away_s(times: int, random: Callable[[], float]) -> float:
     """
-    Return the seconds to leave a mailbox alone that has said `times` in a row that it is away.
+    Return the seconds to pause a mailbox that has answered `times` in a row that it is away.
 
     The wait doubles from `AWAY_S` up to `MAX_AWAY_S`: a mailbox that is being moved is away for
     minutes or hours, and asking often does not bring it back. Up to half of it is left to chance.

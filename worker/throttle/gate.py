@@ -27,7 +27,7 @@ PROBE_EVERY_MS = 300_000
 """The longest that everything is paused before one call tries whether it still has to be."""
 
 PROBE_AGAIN_MS = 5_000
-"""When to probe again after a call that was answered by nobody, or not by Graph."""
+"""When to probe again after a call without an answer, or with one that is not Graph's."""
 
 ASK_AGAIN_MS = 500
 """When to ask the gate again while another worker's probe is under way."""
@@ -111,7 +111,7 @@ class Gate:
         """Learn what the other workers know. Raises redis-py's errors."""
         until_ms = await self._leases.graph_paused_until_ms()
         if until_ms is not None and until_ms > (latest_ms := self._now_ms() + PROBE_EVERY_MS):
-            until_ms = latest_ms  # an older version pauses for as long as Graph says
+            until_ms = latest_ms  # an older version pauses for as long as Graph asks
             await self._leases.shorten_graph_pause(until_ms)
         if until_ms is None and (self._closed_until_ms is not None or not self._asked):
             await self._tell_lifted()
@@ -135,7 +135,7 @@ class Gate:
         Learn from one reply: a probe that went through opens, a storm closes.
 
         A probe that neither was throttled nor went through has shown nothing, and another one is
-        made soon. Raises redis-py's errors; then it may be said again.
+        made soon. Raises redis-py's errors; then it may be called again.
         """
         if permission is Permission.PROBE:
             shown_nothing = throttled_until_ms is None and not went_through
@@ -173,12 +173,12 @@ class Gate:
         self._closed_until_ms = None
         self._throttled.clear()
 
-    def _storm(self, mailbox: str, throttled: bool) -> bool:  # noqa: FBT001  # what the reply says
-        """Note a reply; say whether half of what is called is throttled, in many mailboxes."""
+    def _storm(self, mailbox: str, throttled: bool) -> bool:  # noqa: FBT001  # of the reply
+        """Note a reply; return whether half of all calls are throttled, in many mailboxes."""
         now_ms = self._now_ms()
         again = throttled and self._throttled.get(mailbox, False)
         self._throttled[mailbox] = throttled
-        if not again:  # a mailbox that was throttled before tells nothing new of the app
+        if not again:  # a mailbox that was throttled before proves nothing new of the app
             self._replies.append((now_ms, mailbox if throttled else None))
         while self._replies and self._replies[0][0] < now_ms - STORM_MS:
             self._replies.popleft()

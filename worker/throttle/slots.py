@@ -89,7 +89,7 @@ class SlotQueue:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came at the same moment, and somebody else may want it
+            if not turn.cancelled():  # it came at the same moment, and another may want it
                 self._pool.give_back()
             raise
 

@@ -31,7 +31,7 @@ class Admission:
         """
         Pass the gate, then `mark`; return the ledger's answer, or None if the gate is closed.
 
-        While Redis is away nobody passes.
+        While Redis is away no call passes.
         """
         self._asked_s = self._clocks.unstopped()
         try:
@@ -48,7 +48,7 @@ class Admission:
         return answer
 
     def give_back(self) -> None:
-        """Give the permission back, if it was not used: else nobody could probe any more."""
+        """Give the permission back, if it was not used: else no call could probe any more."""
         self._gate.give_back(self._permission)
         self._permission = Permission.OPEN
 
@@ -73,7 +73,7 @@ class Admission:
         self, reply: Reply, throttled_until_ms: int | None = None, *, went_through: bool = False
     ) -> None:
         """Let the gate learn from the reply, which uses up the permission."""
-        if not reply.reached:  # Graph was not asked: that tells the gate nothing
+        if not reply.reached:  # Graph was not asked, so the gate learns nothing
             self.give_back()
         await self._shift.replied(
             self._permission, self._lane.mailbox, throttled_until_ms, went_through=went_through

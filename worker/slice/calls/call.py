@@ -169,7 +169,7 @@ class Call(ABC):
         first = not self._lane.refused  # of those that were in flight together
         waits = judgement.verdict is Verdict.WAIT
         if waits or reply.retry_after_s is not None:
-            # At once: nobody may begin another call while this is written down.
+            # At once: no other call may begin while this is written down.
             self._lane.refuse()
         self._log(reply, judgement)
         record = self._record_with(reply, judgement)

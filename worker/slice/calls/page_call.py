@@ -1,7 +1,7 @@
 """
 The calls that a selection makes: one reads a page of a calendar, or a series itself.
 
-What they bring is put together by `worker/slice/calls/finding.py`.
+`worker/slice/calls/finding.py` puts together what they bring.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ LATER_MS: Final = 1_000
 """How long a reading that has begun waits for the mailbox's allowance, rather than begin anew."""
 
 GONE: Final = "erroritemnotfound"
-"""Graph's word that there is no such event, in small letters."""
+"""Graph's code for an event that does not exist, in lower case."""
 
 
 class PageCall(Reading):

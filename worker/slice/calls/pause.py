@@ -20,7 +20,7 @@ def until_ms_of(random: Random, reply: Reply, *, throttled: int, away: int = 0) 
     Return until when a mailbox is to be paused after a reply (ms since the epoch).
 
     `throttled` is how often its response was throttled before; `away` is how often in a row the
-    mailbox was away, this time included, if that is what the reply says.
+    mailbox was away, this time included, if the reply means that.
     """
     if away:
         wait = max(away_s(away, random.random), reply.retry_after_s or 0.0)

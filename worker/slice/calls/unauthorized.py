@@ -1,7 +1,7 @@
 """
 What follows a 401: another token, some patience, or a pause of everything.
 
-Whose 401 it is, the application's or one mailbox's, is `worker/identity/token_trial.py`'s to say.
+`worker/identity/token_trial.py` decides whose 401 it is, the application's or one mailbox's.
 """
 
 from http.client import UNAUTHORIZED
@@ -17,7 +17,7 @@ from worker.slice.lane import Lane
 from worker.slice.shift import Shift
 
 RECHECK_MS: Final = 2_000
-"""How often lanes ask for a token that Graph is thought to refuse: somebody may take it yet."""
+"""How often lanes ask for a token that Graph seems to refuse: another mailbox may accept it."""
 
 
 def find_blame(
@@ -30,10 +30,10 @@ def find_blame(
     begun_s: float,
 ) -> Blame | None:
     """
-    Say whose fault a 401 is; None for any other reply.
+    Return whose fault a 401 is; None for any other reply.
 
-    Of an answer that only a call brings which was let in it is noted that the token was taken, by
-    a call that was begun at `begun_s` (monotonic).
+    A reply that only comes behind the check of the token shows that the token was accepted, by a
+    call that began at `begun_s` (monotonic): that is noted.
     """
     if judgement.token:
         return calls.trial.judge(
@@ -50,14 +50,14 @@ def find_blame(
 
 
 def _was_let_in(reply: Reply, judgement: Judgement) -> bool:
-    """Whether a call came as far as the mailbox: throttling, and unknown refusals, may not."""
+    """Whether a call got as far as the mailbox: throttling and unknown refusals may not."""
     if judgement.verdict in {Verdict.SENT, Verdict.SEEN}:
         return True
     return (reply.code or "").casefold() in codes.REASONS and reply.status != UNAUTHORIZED
 
 
 async def clear_up(shift: Shift, lane: Lane, reply: Reply, token: str, blame: Blame) -> bool:
-    """Do what a 401 wants that settles nothing; return whether its response may go on now."""
+    """Act on a 401 that settles nothing; return whether its response may go on now."""
     tokens = shift.context.calls.tokens
     match blame:
         case Blame.WAIT:

@@ -2,7 +2,7 @@
 What is in a token: whom it is for, who has it, and what it allows.
 
 Its signature is not checked, because it came from Entra ID just now; Graph and Redis
-decide what it is worth. A token that cannot be read is no fault: Microsoft calls its content the
+decide what it is worth. A token that cannot be read is not a fault: Microsoft calls its content the
 affair of whom it is for.
 """
 
@@ -32,18 +32,18 @@ def read_claims(token: str) -> Claims | None:
     """Return the claims of a JSON web token, or None for any other text (RFC 7519)."""
     try:
         part = token.split(".")[1]
-        told = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        content = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (IndexError, ValueError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         return None
-    roles, ends_at = told.get("roles"), told.get("exp")
+    roles, ends_at = content.get("roles"), content.get("exp")
     return Claims(
-        audience=_text(told.get("aud")),
-        tenant=_text(told.get("tid")),
-        application=_text(told.get("appid") or told.get("azp")),
+        audience=_text(content.get("aud")),
+        tenant=_text(content.get("tid")),
+        application=_text(content.get("appid") or content.get("azp")),
         roles=[role for role in map(_text, roles) if role] if isinstance(roles, list) else [],
-        object_id=_text(told.get("oid")),
+        object_id=_text(content.get("oid")),
         ends_at=ends_at if type(ends_at) is int and 0 <= ends_at < _YEAR_9999 else None,
     )
 

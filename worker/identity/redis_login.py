@@ -2,7 +2,7 @@
 The login at Redis: a token of Entra ID in the place of a password, where the address asks for it.
 
 It is fetched with the same credential as the tokens for Graph, and by the same rules: once for
-all who wait, and again some minutes before it ends.
+all that wait, and again some minutes before it ends.
 """
 
 import random as chance

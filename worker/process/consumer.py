@@ -233,7 +233,7 @@ class Consumer(Worker):
         Note the end of a job, unless it has become another worker's meanwhile.
 
         arq would take the successor's lease away, and put the job off for both. It would also put
-        it off by so much, not until then: two who had it, because Redis has forgotten the first,
+        it off by so much, not until then: two that had it, because Redis has forgotten the first,
         would put the first slices of a batch off by an hour (`jobs/ledger/queue.py`).
         """
         begun = self._begun.pop(job_id, None)

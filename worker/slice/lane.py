@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 from jobs.ledger.forms.entries import Entry
 
-Answer = Callable[["Lane", Entry], Awaitable[None]]
+AnswerEntry = Callable[["Lane", Entry], Awaitable[None]]
 Changed = Callable[[int], None]
 
 
@@ -68,7 +68,7 @@ class Lane:
         self.refused = True
         self.close()
 
-    async def walk(self, answer: Answer, changed: Changed) -> None:
+    async def walk(self, answer: AnswerEntry, changed: Changed) -> None:
         """
         Answer entry by entry, a few at a time, and whatever is added meanwhile.
 
@@ -79,7 +79,7 @@ class Lane:
             if self._ahead and not self.closed:
                 changed(self.width)
 
-    async def _walk(self, answer: Answer, changed: Changed, changes: int) -> None:
+    async def _walk(self, answer: AnswerEntry, changed: Changed, changes: int) -> None:
         try:
             while self._ahead and self._changes == changes:  # else it may be wider now
                 for entry in self._ahead.popleft():

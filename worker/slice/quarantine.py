@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from jobs.ledger.forms.entries import Entry
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import State, Step
-from worker.slice.lane import Answer, Lane
+from worker.slice.lane import AnswerEntry, Lane
 from worker.slice.shift import Shift, until_written
 
 TRIES: Final = 3
@@ -25,7 +25,7 @@ CRASHED_MS: Final = 5_000
 """When to come back to a response at which the program has failed."""
 
 
-async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+async def answer_singly(shift: Shift, answer: AnswerEntry, lane: Lane, entry: Entry) -> None:
     """
     Take a response while nothing else of its slice is under way; a death makes it a suspect.
 
@@ -37,7 +37,7 @@ async def answer_singly(shift: Shift, answer: Answer, lane: Lane, entry: Entry) 
         await answer(lane, entry)
 
 
-async def answer_suspect(shift: Shift, answer: Answer, lane: Lane, entry: Entry) -> None:
+async def answer_suspect(shift: Shift, answer: AnswerEntry, lane: Lane, entry: Entry) -> None:
     """Take a suspect while nothing else is under way in this process, or give it up."""
     if not _begins(shift, lane, entry):
         await answer(lane, entry)
@@ -57,7 +57,9 @@ def _begins(shift: Shift, lane: Lane, entry: Entry) -> bool:
     return step in {Step.SEND, Step.LOOK} and shift.may_begin(lane)
 
 
-async def _take_noted(shift: Shift, answer: Answer, lane: Lane, entry: Entry, tries: int) -> None:
+async def _take_noted(
+    shift: Shift, answer: AnswerEntry, lane: Lane, entry: Entry, tries: int
+) -> None:
     if not shift.may_begin(lane):  # meanwhile
         return
     slices, row = shift.context.ledger.slices, entry.row

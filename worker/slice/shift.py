@@ -174,7 +174,12 @@ class Shift:
         await until_written(lambda: self._leases.come_back(lane.mailbox))
 
     async def replied(
-        self, leave: Permission, mailbox: str, throttled_until_ms: int | None, *, went_through: bool
+        self,
+        permission: Permission,
+        mailbox: str,
+        throttled_until_ms: int | None,
+        *,
+        went_through: bool,
     ) -> None:
         """Count one reply, and let the gate learn from it."""
         self.part.replies += 1
@@ -182,7 +187,7 @@ class Shift:
         self.context.calls.budget.earn()
         gate = self.context.calls.gate
         await until_written(
-            lambda: gate.replied(leave, mailbox, throttled_until_ms, went_through=went_through)
+            lambda: gate.replied(permission, mailbox, throttled_until_ms, went_through=went_through)
         )
 
     async def _write(self, kind: Kind, entry: Entry, record: Record) -> bool:

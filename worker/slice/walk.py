@@ -10,7 +10,7 @@ from jobs.ledger.forms.entries import Entry
 from jobs.ledger.queue import job_id
 from jobs.ledger.workers.leases import Unended
 from jobs.record import State
-from worker.slice.lane import Answer, Lane, all_of
+from worker.slice.lane import AnswerEntry, Lane, all_of
 from worker.slice.quarantine import answer_singly, answer_suspect
 from worker.slice.shift import Shift
 
@@ -26,7 +26,7 @@ class Walk:
     around it (`worker/slice/quarantine.py`).
     """
 
-    def __init__(self, shift: Shift, answer: Answer) -> None:
+    def __init__(self, shift: Shift, answer: AnswerEntry) -> None:
         self._shift = shift
         self._answer = answer
         self._calls = shift.context.calls

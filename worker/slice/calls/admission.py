@@ -1,5 +1,5 @@
 """
-What one call needs before it may be made: the gate's permission, and leave from the ledger.
+What one call needs before it may be made: permission from the gate, and from the ledger.
 
 Both are asked for before each try, and given up again when no call comes of it.
 """

@@ -1,5 +1,5 @@
 """
-One call, of whichever kind: leave to make it, the exchange, what is written down of its reply.
+One call, of whichever kind: permission to make it, the exchange, what is written of its reply.
 
 It is made once. Whether another follows is decided from the record (`jobs/record.py`). What differs
 between the kinds is in `event_call.py` (one event) and `page_call.py` (a page of a calendar).
@@ -140,7 +140,7 @@ class Call(ABC):
         return answer.word is Word.OK
 
     async def _mark(self) -> Answer:
-        """Ask the ledger for leave to make the call; under a mark, if it sends."""
+        """Ask the ledger for permission to make the call; under a mark, if it sends."""
         return await self._slices.write(self._shift.part, self.kind, self._entry, self._before)
 
     def _obey(self, answer: Answer) -> None:

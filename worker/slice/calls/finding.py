@@ -1,10 +1,10 @@
 """
-A selection finds its events: page by page through a calendar, then chosen, then kept.
+A selection finds its events: they are read page by page, then chosen, then kept.
 
-What was read is kept only when all of it was: who starts again after a crash or a wait starts at
-the first page, and nothing has been answered meanwhile, since nothing is answered before it is
-kept. The ledger remembers of a reading only how often it has failed (`Record.failed_looks`): from
-that follow the size of the pages, and when a series is given up that cannot be read.
+What was read is kept only when all of it was. After a crash or a wait a selection starts at its
+first page again; nothing is answered before it is kept, so nothing has been answered meanwhile. The
+ledger only remembers how often a reading has failed (`Record.failed_looks`): the size of the pages
+follows from that, and when to give up a series that cannot be read.
 """
 
 import asyncio

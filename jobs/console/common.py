@@ -28,7 +28,7 @@ from jobs.operations.submit import Submitted, Wishes, queue_batch
 from jobs.quoting import escaped, escaped_lines, refusal
 from jobs.redis.connection import Logins, no_login
 from jobs.redis.requirements import is_forbidden, why_unreachable
-from jobs.rows.fields import User
+from jobs.rows.fields import WRITTEN, User
 from jobs.rows.reading import Format, Problem
 from jobs.signals import interruptible
 from jobs.times import read_duration_ms, read_moment_ms
@@ -49,7 +49,7 @@ def check_users(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -
     """Return users from a command line, under the rule for users in rows; fail as wrong usage."""
     for user in users:
         try:
-            _USER.validate_python(user)
+            _USER.validate_python(user, context=WRITTEN)
         except ValidationError as error:
             raise click.BadParameter(str(error.errors()[0]["ctx"]["error"])) from error
     return users

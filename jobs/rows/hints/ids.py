@@ -113,7 +113,7 @@ def why_wrong_group(text: str) -> str | None:
     """Say why `text` is no calendar group's id; None if it may be."""
     if why := why_unwritten(text):
         return f"{why}; give the group's id, or leave it out"
-    if " " in text.strip() or _DEFAULT_NAMES.fullmatch(text) or _WORDS.fullmatch(text):
+    if re.search(r"\w{2} \w{2}", text) or _DEFAULT_NAMES.fullmatch(text) or _WORDS.fullmatch(text):
         return f"{abbreviated(text)} is a group's name; give its id, or leave it out"
     return _why_another(text) or _why_damaged(text)
 

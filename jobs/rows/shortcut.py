@@ -24,10 +24,13 @@ _SILENT = dict.fromkeys(("user", "event", "action")) | {"sendResponse": True}
 _TELLING = dict.fromkeys(("user", "event", "action", "comment")) | {"sendResponse": True}
 """The fields in the order of `Response`, for a row's own to be laid over."""
 
-_NAME = r"[A-Za-z0-9_-]{1,20}(?:[.'][A-Za-z0-9_-]{1,20}){0,3}"
-_LABEL = r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}"
-_USER = rf"{_NAME}@(?:{_LABEL}\.){{1,3}}[A-Za-z]{{1,20}}|(?!0{{8}}){OBJECT_ID}"
-_EVENT = rf"(?:(?=AAMk|AQMk|AAkA)|(?!{DOUBTFUL_EVENT}))[A-Za-z0-9_=~-]{{1,1024}}"
+_NAME = r"[A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+)?)?"
+_LABEL = r"[A-Za-z0-9]{1,30}+(?:-[A-Za-z0-9]{1,30}+)?"
+_DOMAIN = rf"{_LABEL}\.(?:{_LABEL}\.(?:{_LABEL}\.)?)?[A-Za-z]{{1,20}}+"
+_USER = rf"{_NAME}@{_DOMAIN}|(?!0{{8}}){OBJECT_ID}"
+"""Nearly all users; groups that are optional cost less than those that are repeated."""
+
+_EVENT = rf"(?:(?=A[AQ][Mk])|(?!{DOUBTFUL_EVENT}))[A-Za-z0-9_=~-]{{1,1024}}+"
 _ACTION = "|".join(Action)
 _WRITTEN = (
     r"(?:(?=[A-LO-RTV-Za-mo-tv-z])"

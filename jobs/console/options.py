@@ -7,7 +7,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.operations.submit import Wishes
-from jobs.rows.fields import User
+from jobs.rows.fields import WRITTEN, User
 from jobs.rows.reading import Format
 from jobs.times import read_duration_ms, read_moment_ms
 
@@ -18,7 +18,7 @@ def check_users(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -
     """Return users from a command line, under the rule for users in rows; fail as wrong usage."""
     for user in users:
         try:
-            _USER.validate_python(user)
+            _USER.validate_python(user, context=WRITTEN)
         except ValidationError as error:
             raise click.BadParameter(str(error.errors()[0]["ctx"]["error"])) from error
     return users

@@ -6,44 +6,41 @@ can stand in a path of Graph: ids cannot leave their segment. Knows no file and 
 """
 
 import re
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from jobs.quoting import abbreviated
+from jobs.rows.hints.addresses import MAX_LENGTH, OBJECT_ID, is_user, why_no_user
+from jobs.rows.hints.ids import ID, why_no_id, why_wrong_calendar, why_wrong_event, why_wrong_group
+from jobs.rows.hints.unwritten import why_unwritten
 
 __all__ = [
-    "ID",
     "MAX_COMMENT_BYTES",
-    "OBJECT_ID",
-    "PLAIN_USER",
     "TORN",
+    "WRITTEN",
     "Asked",
     "Calendar",
+    "CalendarGroup",
     "Comment",
+    "EventId",
     "Frozen",
     "Id",
     "User",
     "torn",
 ]
 
-MAX_USER = 320
-"""Characters: 64 before the @ and 255 after it (RFC 5321 4.5.3.1)."""
-
-MAX_ID = 1024
 MAX_COMMENT_BYTES = 8192
 
-PLAIN_USER = r"[A-Za-z0-9._'-]{1,64}@[A-Za-z0-9.-]{1,255}"
-"""Nearly all principal names, at half the price of the whole rule."""
+WRITTEN: Final = {"written": True}
+"""
+The context of a validation of what a person or a program of theirs has written.
 
-OBJECT_ID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-ID = rf"[A-Za-z0-9_=.~-]{{1,{MAX_ID}}}"
+Without it only those rules count that keep a request where it belongs: what has been queued is not
+refused by rules that came later.
+"""
 
-_PLAIN_USER = re.compile(PLAIN_USER)
-_USER = re.compile(r"[^@$][^@]*@[^@]+")
-_OBJECT_ID = re.compile(OBJECT_ID)
+_USER = re.compile(rf"[^@$][^@]*@[^@]+|{OBJECT_ID}")
 _ID = re.compile(ID)
-_NO_ID = re.compile(r"[^A-Za-z0-9_=.~-]")
 _UNSAFE = frozenset("/\\?% ")
 _DOTS = frozenset({".", ".."})
 
@@ -60,32 +57,15 @@ def torn(text: str) -> bool:
     return False
 
 
-def _check_user(user: str) -> str:
-    if _PLAIN_USER.fullmatch(user):
+def _check_user(user: str, info: ValidationInfo) -> str:
+    if is_user(user) or (not info.context and _is_segment(user)):
         return user
-    segment = user.isprintable() and _UNSAFE.isdisjoint(user) and len(user) <= MAX_USER
-    if segment and (_USER.fullmatch(user) or _OBJECT_ID.fullmatch(user)):
-        return user
-    raise ValueError(_why_no_user(user))
+    raise ValueError(TORN if torn(user) else why_no_user(user))
 
 
-def _why_no_user(user: str) -> str:
-    if torn(user):
-        return TORN
-    if not user.isprintable() or not _UNSAFE.isdisjoint(user):
-        return (
-            f"{abbreviated(user)} holds a space, a control character or one of / \\ ? %; remove it"
-        )
-    if len(user) > MAX_USER:
-        return f"has {len(user)} characters, and {MAX_USER} are allowed"
-    if user.casefold() == "me":
-        return "an application has no 'me'; give the object id or the user principal name"
-    if user.startswith("$"):  # Graph: user-get wants such a name in brackets, not in a segment
-        return "a user principal name that begins with $ cannot be addressed; give the object id"
-    return (
-        f"{abbreviated(user)} is neither an object id (a GUID) "
-        "nor a user principal name (name@domain)"
-    )
+def _is_segment(user: str) -> bool:
+    plain = user.isprintable() and _UNSAFE.isdisjoint(user) and len(user) <= MAX_LENGTH
+    return plain and _USER.fullmatch(user) is not None
 
 
 def _check_id(text: str) -> str:
@@ -93,29 +73,30 @@ def _check_id(text: str) -> str:
     safe = text.replace("/", "-").replace("+", "_")
     if _ID.fullmatch(safe) and _DOTS.isdisjoint(text.split("/")):
         return safe
-    raise ValueError(_why_no_id(safe))
+    raise ValueError(TORN if torn(text) else why_no_id(text))
 
 
-def _why_no_id(text: str) -> str:
-    if torn(text):
-        return TORN
-    if not text:
-        return "is empty; give the id as Graph shows it"
-    if len(text) > MAX_ID:
-        return f"has {len(text)} characters, and {MAX_ID} are allowed"
-    if stranger := _NO_ID.search(text):
-        return (
-            f"{abbreviated(text)} holds {abbreviated(stranger[0])}, which no id does; "
-            "give the id as Graph shows it, not encoded for a URL"
-        )
-    return f"{abbreviated(text)} is no id; give the id as Graph shows it"
+def _check_event(text: str, info: ValidationInfo) -> str:
+    if info.context and (why := why_wrong_event(text)):
+        raise ValueError(why)
+    return _check_id(text)
 
 
-def _check_calendar(calendar: str) -> str:
-    return "default" if calendar.casefold() == "default" else _check_id(calendar)
+def _check_calendar(calendar: str, info: ValidationInfo) -> str:
+    if calendar.casefold() == "default":
+        return "default"
+    if info.context and (why := why_wrong_calendar(calendar)):
+        raise ValueError(why)
+    return _check_id(calendar)
 
 
-def _check_comment(comment: str) -> str | None:
+def _check_group(group: str, info: ValidationInfo) -> str:
+    if info.context and (why := why_wrong_group(group)):
+        raise ValueError(why)
+    return _check_id(group)
+
+
+def _check_comment(comment: str, info: ValidationInfo) -> str | None:
     if torn(comment):
         raise ValueError(TORN)
     size = len(comment.encode())
@@ -123,7 +104,9 @@ def _check_comment(comment: str) -> str | None:
         raise ValueError(f"has {size} bytes of UTF-8, and {MAX_COMMENT_BYTES} are allowed")
     if "\0" in comment:
         raise ValueError("holds a NUL character; remove it")
-    return comment or None
+    if info.context and (why := why_unwritten(comment)):
+        raise ValueError(f"{why}; write the text that is meant, or none")
+    return comment if comment.strip() else None
 
 
 User = Annotated[str, AfterValidator(_check_user)]
@@ -132,11 +115,17 @@ User = Annotated[str, AfterValidator(_check_user)]
 Id = Annotated[str, AfterValidator(_check_id)]
 """An id of Outlook, URL-safe."""
 
+EventId = Annotated[str, AfterValidator(_check_event)]
+"""An event's id, URL-safe."""
+
 Calendar = Annotated[str, AfterValidator(_check_calendar)]
 """`default`, or a calendar's id."""
 
+CalendarGroup = Annotated[str, AfterValidator(_check_group)]
+"""A calendar group's id."""
+
 Comment = Annotated[str, AfterValidator(_check_comment)]
-"""Text for the organizer; an empty one is none."""
+"""Text for the organizer; a blank one is none."""
 
 
 class Frozen(BaseModel):
@@ -195,3 +184,14 @@ class Asked(Frozen):
             return cls.model_validate_json(source, by_alias=True, by_name=False)
         validate = cls.__pydantic_validator__.validate_python  # model_validate's own way, half-way
         return cast("Self", validate(source, by_alias=True, by_name=False))
+
+    @classmethod
+    def from_row(cls, fields: dict[str, Any]) -> Self:
+        """
+        Return what a row describes, as JSON Lines have it.
+
+        Besides all that `from_json` checks, its values must be able to be what they claim. Raises
+        `pydantic.ValidationError`.
+        """
+        validate = cls.__pydantic_validator__.validate_python
+        return cast("Self", validate(fields, by_alias=True, by_name=False, context=WRITTEN))

@@ -179,7 +179,7 @@ def _read_response(
         yield Row(line, number, mailbox, target, body)
         return
     try:
-        response = Response.from_json(fields)
+        response = Response.from_row(fields)
     except ValidationError as error:
         yield from _explain(line, error, Response, names)
         return
@@ -202,7 +202,7 @@ def read_selection(
     Its window must be one at `now`. `names` are other names of fields, by their places.
     """
     try:
-        selection = Selection.from_json(fields)
+        selection = Selection.from_row(fields)
     except ValidationError as error:
         return _explain(line, error, Selection, names)
     try:

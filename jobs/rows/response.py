@@ -22,8 +22,10 @@ from pydantic import (
 )
 
 from jobs.quoting import abbreviated
-from jobs.rows.fields import Asked, Calendar, Comment, Frozen, Id
-from jobs.rows.timezones import find_zone, nearest_zone
+from jobs.rows.fields import Asked, Calendar, CalendarGroup, Comment, EventId, Frozen
+from jobs.rows.hints.zone_names import SUMMERLESS
+from jobs.rows.hints.zones import why_no_zone
+from jobs.rows.timezones import find_zone
 
 __all__ = ["Action", "GivenAction", "LocalTime", "Response", "TimeSlot"]
 
@@ -77,12 +79,10 @@ def _check_date_time(text: str) -> str:
     return text
 
 
-def _check_time_zone(name: str) -> str:
-    if find_zone(name):
+def _check_time_zone(name: str, info: ValidationInfo) -> str:
+    if find_zone(name) and not (info.context and name in SUMMERLESS):
         return name
-    near = nearest_zone(name)
-    hint = f"did you mean {near}?" if near else "give one like Europe/Oslo or UTC"
-    raise ValueError(f"{abbreviated(name)} is neither a Windows nor an IANA time zone; {hint}")
+    raise ValueError(why_no_zone(name, info.data.get("date_time", "")[:10]))
 
 
 class LocalTime(Frozen):
@@ -126,13 +126,13 @@ class Response(Asked):
     or a calendar's id, and with `calendar_group` always an id.
     """
 
-    event: Id
+    event: EventId
     action: GivenAction
     comment: Comment | None = None
     send_response: StrictBool = Field(default=True, alias="sendResponse")
     proposed_new_time: TimeSlot | None = Field(default=None, alias="proposedNewTime")
     calendar: Calendar | None = None
-    calendar_group: Id | None = Field(default=None, alias="calendarGroup")
+    calendar_group: CalendarGroup | None = Field(default=None, alias="calendarGroup")
 
     @field_validator("proposed_new_time")
     @classmethod

@@ -26,7 +26,9 @@ from pydantic import (
 
 from config.errors import InputError
 from jobs.quoting import abbreviated
-from jobs.rows.fields import TORN, Asked, Calendar, Comment, Frozen, Id, torn
+from jobs.rows.fields import TORN, Asked, Calendar, CalendarGroup, Comment, Frozen, torn
+from jobs.rows.hints.addresses import is_organizer, why_no_organizer
+from jobs.rows.hints.unwritten import why_unwritten
 from jobs.rows.response import GivenAction, Response
 from jobs.times import read_moment
 
@@ -84,20 +86,17 @@ def _read_list(given: object) -> object:
     return [given] if isinstance(given, str) else given
 
 
-def _read_organizer(text: str) -> str:
+def _read_organizer(text: str, info: ValidationInfo) -> str:
     folded = text.casefold()
-    if folded in {INTERNAL, EXTERNAL}:
+    if is_organizer(folded) or (not info.context and _is_like_an_address(folded)):
         return folded
-    if torn(text):
-        raise ValueError(TORN)
-    _, sign, domain = folded.partition("@")
-    plain = folded.isprintable() and " " not in folded and len(folded) <= MAX_ORGANIZER
-    if plain and sign and domain and "@" not in domain:
-        return folded
-    raise ValueError(
-        f"{abbreviated(text)} is none of an address (name@domain), a domain (@domain), "
-        "internal and external"
-    )
+    raise ValueError(TORN if torn(text) else why_no_organizer(text))
+
+
+def _is_like_an_address(text: str) -> bool:
+    _, sign, domain = text.partition("@")
+    plain = text.isprintable() and " " not in text and len(text) <= MAX_ORGANIZER
+    return plain and bool(sign and domain and "@" not in domain)
 
 
 def _sort_organizers(organizers: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,13 +107,15 @@ def _sort_organizers(organizers: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(organizers)))
 
 
-def _check_subject(subject: str) -> str:
+def _check_subject(subject: str, info: ValidationInfo) -> str:
     if torn(subject):
         raise ValueError(TORN)
     if not subject.strip():
         raise ValueError("is empty; give text that the subject contains, or leave it out")
     if len(subject) > MAX_SUBJECT:
         raise ValueError(f"has {len(subject)} characters, and {MAX_SUBJECT} are allowed")
+    if info.context and (why := why_unwritten(subject)):
+        raise ValueError(f"{why}; give text that the subject contains, or leave it out")
     return subject
 
 
@@ -184,7 +185,7 @@ class Selection(Asked):
     send_response: StrictBool = Field(default=True, alias="sendResponse")
     if_not_requested: Literal["skip"] | None = Field(default=None, alias="ifNotRequested")
     calendar: Calendar | None = None
-    calendar_group: Id | None = Field(default=None, alias="calendarGroup")
+    calendar_group: CalendarGroup | None = Field(default=None, alias="calendarGroup")
 
     @field_validator("events")
     @classmethod

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from jobs.rows.fields import ID, MAX_COMMENT_BYTES, OBJECT_ID, PLAIN_USER
+from jobs.rows.fields import MAX_COMMENT_BYTES
+from jobs.rows.hints.addresses import OBJECT_ID
+from jobs.rows.hints.ids import DOUBTFUL_EVENT
+from jobs.rows.hints.unwritten import SIGNS
 from jobs.rows.response import Action
 
 __all__ = ["Usual", "at_a_glance", "line_at_a_glance", "row_at_a_glance"]
@@ -21,14 +24,31 @@ _SILENT = dict.fromkeys(("user", "event", "action")) | {"sendResponse": True}
 _TELLING = dict.fromkeys(("user", "event", "action", "comment")) | {"sendResponse": True}
 """The fields in the order of `Response`, for a row's own to be laid over."""
 
-_USER = rf"{PLAIN_USER}|{OBJECT_ID}"
-_EVENT = rf"(?!\.\.?(?!{ID})){ID}"
+_NAME = r"[A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+)?)?"
+_LABEL = r"[A-Za-z0-9]{1,30}+(?:-[A-Za-z0-9]{1,30}+)?"
+_DOMAIN = rf"{_LABEL}\.(?:{_LABEL}\.(?:{_LABEL}\.)?)?[A-Za-z]{{1,20}}+"
+_USER = rf"{_NAME}@{_DOMAIN}|(?!0{{8}}){OBJECT_ID}"
+"""Nearly all users; groups that are optional cost less than those that are repeated."""
+
+_EVENT = rf"(?:(?=A[AQ][Mk])|(?!{DOUBTFUL_EVENT}))[A-Za-z0-9_=~-]{{1,1024}}+"
 _ACTION = "|".join(Action)
-_COMMENT = r'(?:[^"\\]++|\\[^u])++'
+_WRITTEN = (
+    r"(?:(?=[A-LO-RTV-Za-mo-tv-z])"
+    r"|(?![\s=\\(?0-]|[\xc2\xe1-\xe3]|n[/.]|N[/.A]|(?i:null|none|nil|nan|nat|und)"
+    r"|System|Microsoft%s))"
+)
+"""How a comment begins that a person wrote: what nobody may have written is looked at."""
+
+_BLANKS = r"|[\u0085\u00a0\u1680\u2000-\u205f\u3000]"
+"""Blanks, and dashes that stand for nothing; in UTF-8 they have the bytes above."""
+
+_COMMENT = rf'{_WRITTEN % ""}(?:[^"\\{SIGNS}]++|\\[^u])++'
 """A text in JSON; NUL is not in it, which would be written as an escape with u."""
 
-_ESCAPED = r'"\\\x00-\x1f\ud800-\udfff'
-"""What cannot stand in JSON as it is, or in UTF-8."""
+_ESCAPED = r'"\\\x00-\x1f\ud800-\udfff' + SIGNS
+"""What cannot stand in JSON as it is, or in UTF-8, or is looked at."""
+
+_TEXT = _WRITTEN % _BLANKS
 
 _USUAL = re.compile(
     rf'{{"user":"(?:{_USER})","event":"{_EVENT}","action":"(?:{_ACTION})",'
@@ -36,13 +56,13 @@ _USUAL = re.compile(
 )
 _USUAL_LINE = re.compile(
     rf'{{"user": ?"({_USER})", ?"event": ?"({_EVENT})", ?"action": ?"({_ACTION})"'
-    rf'(?:, ?"comment": ?"([^{_ESCAPED}]++)")?(?:, ?"sendResponse": ?true)?}}[ \t\r\n]*'
+    rf'(?:, ?"comment": ?"({_TEXT}[^{_ESCAPED}]++)")?(?:, ?"sendResponse": ?true)?}}[ \t\r\n]*'
 )
 _CELLS = {
     "user": f"(?P<user>{_USER})",
     "event": f"(?P<event>{_EVENT})",
     "action": f"(?P<action>{_ACTION})",
-    "comment": f"(?P<comment>[^{_ESCAPED}]*+)",
+    "comment": f"(?P<comment>(?:{_TEXT}[^{_ESCAPED}]++)?)",
 }
 _QUOTED = (frozenset[str](), frozenset({"comment"}), frozenset(_CELLS))
 """Which cells have quotes, as programs write tables: those that need them, or all."""
@@ -95,7 +115,8 @@ def row_at_a_glance(header: Sequence[str], delimiter: str) -> Callable[[str], Us
 
 
 def _row_pattern(header: Sequence[str], delimiter: str, quoted: Collection[str]) -> re.Pattern[str]:
-    bare = _CELLS | {"comment": f"(?P<comment>[^{delimiter}{_ESCAPED}]*+)"}
+    text = f"(?P<comment>(?:{_TEXT}[^{delimiter}{_ESCAPED}]++)?)"
+    bare = _CELLS | {"comment": text}
     cells = [f'"{_CELLS[name]}"' if name in quoted else bare[name] for name in header]
     absent = "" if "comment" in header else "(?P<comment>)"
     return re.compile(delimiter.join(cells) + absent + r"[\r\n]*")

@@ -2,17 +2,18 @@
 The names of time zones that a proposed time may use: Windows names and IANA names.
 
 Windows names are Unicode CLDR's table, which tzlocal carries; IANA names are those of tzdata, so
-that a file is judged alike on every machine. Knows no response.
+that a file is judged alike on every machine. What another name may mean is
+`jobs/rows/hints/zones.py`'s. Knows no response.
 """
 
-from difflib import get_close_matches
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from tzlocal.windows_tz import win_tz
 
-__all__ = ["find_zone", "nearest_zone"]
+__all__ = ["find_zone", "zone_names"]
 
 
 def find_zone(name: str) -> ZoneInfo | None:
@@ -21,13 +22,9 @@ def find_zone(name: str) -> ZoneInfo | None:
     return ZoneInfo(key) if key else None
 
 
-@lru_cache(maxsize=1024)  # a wrong name stands in every row of a file, and the search is slow
-def nearest_zone(name: str) -> str | None:
-    """Return the known name that an unknown `name` most resembles, or None."""
-    cities = {zone.rpartition("/")[2].casefold(): zone for zone in _zones()}
-    known = cities | {zone.casefold(): zone for zone in _zones()}
-    near = get_close_matches(name[:64].casefold(), known, n=1)
-    return known[near[0]] if near else None
+def zone_names() -> Iterable[str]:
+    """Return every known name, those of the IANA first."""
+    return _zones().keys()
 
 
 @cache

@@ -174,7 +174,7 @@ KNOWN = (
         (f"{HEADER}\na@b.c,,decline", 2, "event", "is missing; add it"),
         (f"{HEADER}\na@b.c,AAMk,", 2, "action", "is missing; add it"),
         (f"{HEADER}\nme,AAMk,decline", 2, "user", "an application has no 'me'"),
-        (f"{HEADER}\na b@c.d,AAMk,decline", 2, "user", "holds a space"),
+        (f"{HEADER}\na b@c.d,AAMk,decline", 2, "user", "holds 'a' beside an address"),
         (f"{HEADER}\na@b.c,AA%2F,decline", 2, "event", "not encoded for a URL"),
         (f"{HEADER}\na@b.c,..,decline", 2, "event", "is no id"),
         (f"{HEADER}\na@b.c,AAMk,Accept", 2, "action", "does not send 'Accept'"),

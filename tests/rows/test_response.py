@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.rows.response import Action, LocalTime, Response, TimeSlot
-from jobs.rows.timezones import find_zone, nearest_zone
+from jobs.rows.timezones import find_zone
 
 OBJECT_ID = "6f1c0b1e-3f0a-4c59-9d3e-0a8f5d1c2b3a"
 ROW: dict[str, Any] = {"user": "ada@contoso.com", "event": "AAMkAGI2", "action": "decline"}
@@ -32,7 +32,7 @@ def slot(
 def complaints(**changes: Any) -> dict[str, str]:
     """Return what is said of ROW with `changes`, by field."""
     with pytest.raises(ValidationError) as caught:
-        Response.from_json(ROW | changes)
+        Response.from_row(ROW | changes)
     return {
         ".".join(map(str, error["loc"])): str(error.get("ctx", {}).get("error", error["type"]))
         for error in caught.value.errors()
@@ -98,15 +98,15 @@ def test_object_ids_and_principal_names_are_users(user: str) -> None:
         ("ada@", "is neither an object id"),
         ("a@b@c", "is neither an object id"),
         ("..", "is neither an object id"),
-        ("ada@contoso.com/events", "remove it"),
-        ("ada@contoso.com\\x", "remove it"),
-        ("ada@contoso.com?x", "remove it"),
-        ("ada%40contoso.com", "remove it"),
-        (" ada@contoso.com", "remove it"),
-        ("ada@contoso.com\n", "remove it"),
-        ("ada\u200b@contoso.com", "remove it"),
+        ("ada@contoso.com/events", "holds '/events' beside an address"),
+        ("ada@contoso.com\\x", "beside an address"),
+        ("ada@contoso.com?x", "give the object id"),
+        ("ada%40contoso.com", "did you mean ada@contoso.com?"),
+        (" ada@contoso.com", "did you mean ada@contoso.com?"),
+        ("ada@contoso.com\n", "did you mean ada@contoso.com?"),
+        ("ada\u200b@contoso.com", "did you mean ada@contoso.com?"),
         ("ada\udce9@contoso.com", "is not UTF-8"),
-        ("$ada@contoso.com", "begins with $"),
+        ("$7ada@contoso.com", "begins with $"),
         ("a" * 320 + "@b", "320 are allowed"),
         (OBJECT_ID + "0", "is neither an object id"),
         (7, "string_type"),
@@ -131,7 +131,7 @@ def test_what_is_no_user_is_refused(user: object, part: str) -> None:
         ("a\\b", "'\\\\'"),
         ("a b", "' '"),
         ("a\nb", "'\\n'"),
-        ("a\n", "'\\n'"),
+        ("a\n", "did you mean a?"),
         ("aé", "'\\xe9'"),
         ("a\udce9", "is not UTF-8"),
     ],
@@ -260,9 +260,8 @@ def test_send_response_is_a_boolean(told: object) -> None:
         (slot(end="2026-12-02T17:00:00"), "end", "must come after the start"),
         (slot(end_zone="UTC"), "end", "must come after the start"),
         (slot(start="0001-01-01T00:00", zone="Asia/Tokyo"), "end", "cannot be used"),
-        (slot(zone="Pacific Standard Tme"), "start.timeZone", "mean Pacific Standard Time?"),
         (slot(zone="europe/oslo"), "start.timeZone", "did you mean Europe/Oslo?"),
-        (slot(zone="qqq"), "start.timeZone", "give one like Europe/Oslo or UTC"),
+        (slot(zone="qqq"), "start.timeZone", "give the zone of a city"),
         (slot(zone="../../etc/passwd"), "start.timeZone", "is neither a Windows nor"),
         ({"start": slot()["start"]}, "end", "missing"),
         (slot() | {"middle": 1}, "middle", "extra_forbidden"),
@@ -295,4 +294,3 @@ def test_windows_and_iana_names_mean_the_same_zones() -> None:
     """Outlook's names and the IANA's are both known, by their exact letters."""
     assert find_zone("America/Los_Angeles") == find_zone("Pacific Standard Time")
     assert [find_zone("pacific standard time"), find_zone("localtime")] == [None, None]
-    assert nearest_zone("W. Europe Standart Time") == "W. Europe Standard Time"

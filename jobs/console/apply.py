@@ -8,12 +8,14 @@ applied twice, or fed back as a file, they are one batch.
 from typing import Any
 
 import click
+from arq.connections import ArqRedis
 
 from jobs.console import report
 from jobs.console.completion import offer_batches
 from jobs.console.ledger import with_ledger
 from jobs.console.options import batch_options, read_wishes
-from jobs.console.submitting import queue_checked
+from jobs.console.submitting import queue_in, tell_dry_run
+from jobs.ledger.batches.store import Batches
 from jobs.operations.plans import read_plan
 
 
@@ -37,12 +39,20 @@ def apply(
     Example: bulkrsvp apply 5f0c9a31d2e84b67 --watch
     """
     wishes = read_wishes(**options)
-    with with_ledger(lambda _, batches: read_plan(batches, plan)) as planned:
-        if not planned.total:
-            _tell_empty(plan, as_json=as_json)
-            return
-        code = queue_checked(planned, wishes, dry_run=dry_run, following=following, as_json=as_json)
-    ctx.exit(code)
+
+    async def apply_plan(redis: ArqRedis, batches: Batches) -> int:
+        with await read_plan(batches, plan) as planned:
+            if not planned.total:
+                _tell_empty(plan, as_json=as_json)
+                return 0
+            if dry_run:
+                tell_dry_run(planned, wishes, as_json=as_json)
+                return 0
+            return await queue_in(
+                redis, batches, planned, wishes, following=following, as_json=as_json
+            )
+
+    ctx.exit(with_ledger(apply_plan))
 
 
 def _tell_empty(plan: str, *, as_json: bool) -> None:

@@ -20,7 +20,8 @@ from jobs.console.group import tell_foreign
 from jobs.console.ledger import with_ledger
 from jobs.console.offboard import offboard
 from jobs.console.options import read_wishes, submit_options
-from jobs.console.submitting import queue_checked, watch_batch
+from jobs.console.submitting import exit_code, queue_checked
+from jobs.console.watching import watch
 from jobs.ledger.batches.pauses import Pauses
 from jobs.ledger.batches.store import Batches
 from jobs.ledger.forms.batch import Batch
@@ -67,12 +68,7 @@ def submit(
     )
     with read_file(file, wishes, proposals_allowed=settings.proposals_allowed) as checked:
         code = queue_checked(
-            checked,
-            wishes,
-            dry_run=dry_run,
-            following=following,
-            as_json=as_json,
-            settings=settings,
+            checked, wishes, settings, dry_run=dry_run, following=following, as_json=as_json
         )
     ctx.exit(code)
 
@@ -92,12 +88,10 @@ def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: b
     """
     if following and batch is None:
         raise click.UsageError("--watch needs a BATCH; `bulkrsvp status` lists them")
-    code = watch_batch(batch) if following and batch else 0
     if batch is None:
         _show_all(as_json=as_json)
     else:
-        _show_one(batch, as_json=as_json)
-    ctx.exit(code)
+        ctx.exit(_show_one(batch, following=following, as_json=as_json))
 
 
 def _show_all(*, as_json: bool) -> None:
@@ -117,13 +111,20 @@ def _show_all(*, as_json: bool) -> None:
         report.tell_graph_pause(report.messages(), found)
 
 
-def _show_one(batch_id: str, *, as_json: bool) -> None:
-    batch, pauses = with_ledger(lambda _, batches: read_status(batches, batch_id), writes=False)
+def _show_one(batch_id: str, *, following: bool, as_json: bool) -> int:
+    """Show one batch, with `following` when it is finished; return the exit code."""
+
+    async def read(_: ArqRedis, batches: Batches) -> tuple[int, Batch, Pauses]:
+        code = exit_code(await watch(batches, batch_id)) if following else 0
+        return code, *await read_status(batches, batch_id)
+
+    code, batch, pauses = with_ledger(read, writes=False)
     if as_json:
         click.echo(report.to_json(describe(batch, pauses)))
     else:
         report.show_batch(report.output(), batch, pauses)
         report.tell_graph_pause(report.messages(), [(batch, pauses)])
+    return code
 
 
 @click.command()

@@ -92,12 +92,7 @@ def offboard(
     ctx.meta["locate"] = lambda problem: _locate(problem, names)
     with draft(_rows(names, _fields(**asked), wishes), plan=wishes.plan) as checked:
         code = queue_checked(
-            checked,
-            wishes,
-            dry_run=dry_run,
-            following=following,
-            as_json=as_json,
-            settings=settings,
+            checked, wishes, settings, dry_run=dry_run, following=following, as_json=as_json
         )
     ctx.exit(code)
 

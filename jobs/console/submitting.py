@@ -21,33 +21,42 @@ def exit_code(batch: Batch) -> int:
     return 0 if batch.successful and not batch.called_off else UNSUCCESSFUL_EXIT
 
 
-def watch_batch(batch_id: str) -> int:
-    """Follow a batch until it is finished; return the exit code."""
-    return exit_code(with_ledger(lambda _, batches: watch(batches, batch_id), writes=False))
-
-
 def queue_checked(
     checked: Draft,
     wishes: Wishes,
+    settings: Settings,
     *,
     dry_run: bool,
     following: bool,
     as_json: bool,
-    settings: Settings | None = None,
 ) -> int:
     """Queue what was checked, or with `dry_run` only report on it; return the exit code."""
     if dry_run:
         tell_dry_run(checked, wishes, as_json=as_json)
         return 0
+    return with_ledger(
+        lambda redis, batches: queue_in(
+            redis, batches, checked, wishes, following=following, as_json=as_json
+        ),
+        settings=settings,
+    )
 
-    async def queue(redis: ArqRedis, batches: Batches) -> int:
-        submitted = await queue_batch(redis, checked, wishes)
-        tell_submitted(submitted, as_json=as_json)
-        if following:
-            return exit_code(await watch(batches, submitted.batch))
-        return 0 if submitted.left_over is None else UNSUCCESSFUL_EXIT
 
-    return with_ledger(queue, settings=settings)
+async def queue_in(
+    redis: ArqRedis,
+    batches: Batches,
+    checked: Draft,
+    wishes: Wishes,
+    *,
+    following: bool,
+    as_json: bool,
+) -> int:
+    """Queue what was checked in a ledger that is open, report on it, and return the exit code."""
+    submitted = await queue_batch(redis, checked, wishes)
+    tell_submitted(submitted, as_json=as_json)
+    if following:
+        return exit_code(await watch(batches, submitted.batch))
+    return 0 if submitted.left_over is None else UNSUCCESSFUL_EXIT
 
 
 def tell_submitted(submitted: Submitted, *, as_json: bool) -> None:

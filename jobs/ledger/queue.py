@@ -15,6 +15,7 @@ from arq.jobs import serialize_job
 
 from jobs.ledger import keys
 from jobs.ledger.batches.store import Batches
+from jobs.ledger.fields import SliceField
 from jobs.ledger.foreign import SharedUnreadable, Unreadable, told_apart
 from jobs.ledger.forms.batch import Batch
 from jobs.storable import LAST_MS
@@ -83,7 +84,7 @@ class Queue:
         async with self._redis.pipeline(transaction=False) as pipe:
             for number in released:
                 pipe.exists(in_progress_key_prefix + job_id(batch_id, number))
-                pipe.hget(keys.slice_records(batch_id, number), "begun")
+                pipe.hget(keys.slice_records(batch_id, number), SliceField.BEGUN.decode())
             found = await pipe.execute()
         taken, opened = found[::2], found[1::2]
         return {

@@ -7,7 +7,7 @@ writes compares what he has read, and records that are put away meanwhile are re
 
 from typing import Any, Final
 
-from jobs.ledger.forms.archive import ARCHIVE
+from jobs.ledger.fields import SliceField
 
 FIELDS_AT_ONCE: Final = 2_500
 """Fields in one step: some milliseconds of Redis. A usual slice has fewer, and takes one."""
@@ -31,6 +31,6 @@ async def read_on(
     while cursor:
         cursor, fields = await redis.hscan(name, cursor, count=FIELDS_AT_ONCE)
         found |= fields
-    if ARCHIVE not in found and await redis.hget(name, ARCHIVE) is not None:
+    if SliceField.ARCHIVE not in found and await redis.hget(name, SliceField.ARCHIVE) is not None:
         return await read_fields(redis, name)
     return found

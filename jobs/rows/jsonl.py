@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 
 from jobs.quoting import abbreviated
-from jobs.rows.shortcut import Usual, line_at_a_glance
 
 __all__ = [
     "COLUMNS",
@@ -99,8 +98,8 @@ class Problem:
         return f"{file}:{self.line}: {self.field}: {self.text}"
 
 
-RawRow = tuple[int, dict[str, Any] | Usual]
-"""The line where a row starts, and its fields as a JSON object would hold them, if it is read."""
+RawRow = tuple[int, dict[str, Any]]
+"""The line where a row starts, and its fields as a JSON object would hold them."""
 
 
 class Unreadable(Exception):  # ends the reading here; nobody else meets it
@@ -124,15 +123,9 @@ def suggest(name: str, known: tuple[str, ...]) -> str:
 
 
 def read_jsonl(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
-    """
-    Yield each object of `text` without its nulls and result keys; raises `Unreadable`.
-
-    Objects that are seen to be usual are not read.
-    """
+    """Yield each object of `text` without its nulls and result keys; raises `Unreadable`."""
     for number, line in enumerate(read_lines(text), 1):
-        if usual := line_at_a_glance(line):
-            yield number, usual
-        elif not line.isspace():
+        if not line.isspace():
             yield _read_object(number, line)
 
 

@@ -21,7 +21,7 @@ from jobs.quoting import abbreviated
 from jobs.rows.jsonl import Problem, Unreadable, encoding_of, read_jsonl, suggest
 from jobs.rows.response import LocalTime, Response, TimeSlot
 from jobs.rows.selection import Events, Selection
-from jobs.rows.shortcut import Usual, at_a_glance
+from jobs.rows.shortcut import at_a_glance
 from jobs.rows.table import read_csv
 
 __all__ = ["Format", "Problem", "Row", "choose_format", "read_rows", "read_selection"]
@@ -151,9 +151,7 @@ def read_rows(
                 yield raw
                 continue
             line, fields = raw
-            if isinstance(fields, Usual):
-                yield Row(line, number, *fields)
-            elif "events" in fields:
+            if "events" in fields:
                 yield from read_selection(line, number, fields, now=now, names=names)
             else:
                 yield from _read_response(line, number, fields, proposals_allowed, names)

@@ -25,7 +25,6 @@ from jobs.rows.jsonl import (
     read_lines,
     suggest,
 )
-from jobs.rows.shortcut import Usual, row_at_a_glance
 
 __all__ = ["read_csv"]
 
@@ -55,14 +54,15 @@ def read_csv(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
             break
         blank += 1
     delimiter, lines = _delimiter(first), chain([first], lines)
-    header = next(_read_cells(lines, delimiter, blank, row_at_a_glance([], delimiter)), None)
+    header = next(_read_cells(lines, delimiter, blank), None)
     match header:
         case (line, list(names)):
             if problems := _judge_header(line, names):
                 yield from problems
                 return
-            glance = row_at_a_glance(names, delimiter)  # names that are known stand in one line
-            yield from _name_cells(names, _read_cells(lines, delimiter, line, glance))
+            yield from _name_cells(
+                names, _read_cells(lines, delimiter, line)
+            )  # known names hold no line break
         case Problem():
             yield header
 
@@ -72,23 +72,15 @@ def _delimiter(header: str) -> str:
 
 
 def _read_cells(
-    lines: Iterator[str],
-    delimiter: str,
-    skipped: int,
-    glance: Callable[[str], Usual | None],
-) -> Iterator[tuple[int, list[str] | Usual] | Problem]:
+    lines: Iterator[str], delimiter: str, skipped: int
+) -> Iterator[tuple[int, list[str]] | Problem]:
     """
     Yield rows that hold anything, each with the line where it starts, and broken ones.
 
-    What is usual at a `glance` is not cut into cells, and a reader of CSV is started for what
-    cannot be cut without one.
+    A reader of CSV is started only for what cannot be cut without one.
     """
     line = skipped + 1
     for first in lines:
-        if usual := glance(first):
-            yield line, usual
-            line += 1
-            continue
         taken, cells = 1, _cut(first, delimiter)
         if cells is None:
             reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
@@ -149,7 +141,7 @@ def _selects(header: frozenset[str]) -> bool:
 
 
 def _name_cells(
-    header: list[str], table: Iterator[tuple[int, list[str] | Usual] | Problem]
+    header: list[str], table: Iterator[tuple[int, list[str]] | Problem]
 ) -> Iterator[RawRow | Problem]:
     passed_over = [name for name in header if name in RESULTS - TOLD]
     written_by_us = frozenset(header) >= MARKS
@@ -159,9 +151,6 @@ def _name_cells(
             yield entry
             continue
         line, cells = entry
-        if isinstance(cells, Usual):
-            yield line, cells
-            continue
         if len(cells) > width:
             text = f"has {len(cells)} cells, and the header {width}"
             yield Problem(line, "row", f"{text}; quote a cell that holds the separator")

@@ -154,15 +154,16 @@ def database(redis: Any) -> str:
     return str(redis.connection_pool.connection_kwargs["db"])
 
 
-def test_submitting_with_watch_connects_no_more_often(program: Program, redis: Any) -> None:
-    """What is submitted is watched on the connections that submitted it."""
+def test_watching_connects_no_more_often(program: Program, redis: Any) -> None:
+    """What is submitted, or asked for, is watched on the connections that do that."""
     file = program.write("rows.jsonl", ROWS)
-    program.submit(ROWS)
+    batch = program.submit(ROWS)
     program.burst()
 
-    def connections(*options: str) -> int:
-        before = redis.info("stats")["total_connections_received"]
-        assert 0 == program.here("submit", file, *options).code
+    def connections(*command: str) -> int:
+        before = int(redis.info("stats")["total_connections_received"])
+        assert 0 == program.here(*command).code
         return int(redis.info("stats")["total_connections_received"]) - before
 
-    assert 0 < connections("--watch") == connections()
+    assert 0 < connections("submit", file, "--watch") == connections("submit", file)
+    assert 0 < connections("status", batch, "--watch") == connections("status", batch)

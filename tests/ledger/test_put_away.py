@@ -8,7 +8,8 @@ import pytest
 
 from config.errors import InputError
 from jobs.ledger import keys
-from jobs.ledger.forms.archive import ARCHIVE, MOST
+from jobs.ledger.fields import SliceField
+from jobs.ledger.forms.archive import MOST
 from jobs.ledger.forms.batch import SELECTING, VERSIONS
 from jobs.ledger.forms.entries import Entry
 from jobs.ledger.slices.open_slice import OpenSlice
@@ -79,7 +80,7 @@ async def test_only_what_is_done_is_put_away(redis_url: str, redis: Any) -> None
         await ledger.settle(part, part.entries[1])
         closed.append(await ledger.slices.close(part))
 
-        assert ([Closed.OPEN] * 2, False) == (closed, ARCHIVE in fields(redis))
+        assert ([Closed.OPEN] * 2, False) == (closed, SliceField.ARCHIVE in fields(redis))
 
 
 @awaited
@@ -158,7 +159,7 @@ async def test_who_knows_less_puts_nothing_away(redis_url: str, redis: Any) -> N
         redis.hset(keys.slice_records("b", 0), "1", newer.to_json())
         closed = await ledger.slices.close(part)
 
-        assert (Closed.FINISHED, False) == (closed, ARCHIVE in fields(redis))
+        assert (Closed.FINISHED, False) == (closed, SliceField.ARCHIVE in fields(redis))
         assert [newer, part.entries[1].record] == [each.record for each in await lines_of(ledger)]
 
 
@@ -304,7 +305,7 @@ async def test_a_retry_just_before_the_close(redis_url: str, redis: Any) -> None
         closed.append(await ledger.slices.close(part))
 
         assert ([(2, 0)], [Closed.OPEN, Closed.FINISHED]) == (counts, closed)
-        assert ARCHIVE not in fields(redis)
+        assert SliceField.ARCHIVE not in fields(redis)
         assert heir.entries == await lines_of(ledger)
         assert {Outcome.SENT: 2} == (await ledger.batches.get("b")).outcomes
         assert Closed.DONE == await ledger.slices.close(heir)

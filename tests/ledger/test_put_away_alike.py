@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.ledger import keys
-from jobs.ledger.forms.archive import ARCHIVE
+from jobs.ledger.fields import SliceField
 from jobs.ledger.forms.batch import SELECTING, Batch
 from jobs.ledger.forms.entries import Entry
 from jobs.ledger.slices.open_slice import OpenSlice
@@ -135,7 +135,9 @@ async def test_it_behaves_as_if_it_were_not_put_away(redis_url: str, redis: Any)
                 assert (name, older) == (name, newer)
                 older, newer = [await side.seen() for side in sides]
                 assert older == newer
-                put_away += redis.hexists(keys.slice_records(f"newer-{number}", 0), ARCHIVE)
-                plain += redis.hexists(keys.slice_records(f"older-{number}", 0), ARCHIVE)
+                put_away += redis.hexists(
+                    keys.slice_records(f"newer-{number}", 0), SliceField.ARCHIVE
+                )
+                plain += redis.hexists(keys.slice_records(f"older-{number}", 0), SliceField.ARCHIVE)
 
     assert (True, 0) == (put_away > 5 * ROUNDS, plain)

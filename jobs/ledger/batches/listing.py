@@ -13,6 +13,7 @@ from config.errors import InputError
 from jobs.ledger import keys
 from jobs.ledger.batches.expiry import AT_ONCE
 from jobs.ledger.batches.pauses import Pauses, read_graph_pause
+from jobs.ledger.fields import BatchField
 from jobs.ledger.foreign import (
     BatchUnreadable,
     Unreadable,
@@ -43,7 +44,7 @@ class Listing:
         """
         with told_apart(f"batch {batch_id}", BatchUnreadable):
             facts = await self._redis.hgetall(keys.batch(batch_id))
-            return read_batch(batch_id, facts) if b"fingerprint" in facts else None
+            return read_batch(batch_id, facts) if BatchField.FINGERPRINT in facts else None
 
     async def find_all(self, batch_ids: Sequence[str]) -> list[Batch | Unreadable | None]:
         """
@@ -122,7 +123,7 @@ def _read(batch_id: str, answer: Any) -> Batch | Unreadable | None:
     if isinstance(answer, Exception):
         return Unreadable(refusal(answer))
     try:
-        return read_batch(batch_id, answer) if b"fingerprint" in answer else None
+        return read_batch(batch_id, answer) if BatchField.FINGERPRINT in answer else None
     except ValueError as error:
         return Unreadable(str(error))
 

@@ -14,8 +14,9 @@ from jobs.ledger import keys
 from jobs.ledger.batches.expiry import Expiry
 from jobs.ledger.batches.listing import no_batch
 from jobs.ledger.batches.store import Batches
+from jobs.ledger.fields import BatchField, SliceField
 from jobs.ledger.foreign import told_apart
-from jobs.ledger.forms.archive import ARCHIVE, unpack
+from jobs.ledger.forms.archive import unpack
 from jobs.ledger.forms.batch import Batch
 from jobs.ledger.forms.entries import Entry
 from jobs.ledger.script import Script
@@ -91,10 +92,12 @@ class Retries:
 
     async def end_retry(self, batch_id: str) -> None:
         """Note that a retry queues nothing more: a finished batch has no flags to change again."""
-        await self._redis.hdel(keys.batch(batch_id), "retrying")
+        await self._redis.hdel(keys.batch(batch_id), BatchField.RETRYING)
 
     async def _take_out(self, batch_id: str, number: int) -> tuple[bytes, dict[bytes, bytes]]:
         """Return a slice's archive, and the records in it by their rows; both may be empty."""
         with told_apart(f"batch {batch_id}"):
-            archive = await self._redis.hget(keys.slice_records(batch_id, number), ARCHIVE)
+            archive = await self._redis.hget(
+                keys.slice_records(batch_id, number), SliceField.ARCHIVE
+            )
         return (b"", {}) if archive is None else (archive, unpack(archive))

@@ -15,6 +15,7 @@ from jobs import times
 from jobs.ledger import keys
 from jobs.ledger.batches.expiry import AT_ONCE, Expiry
 from jobs.ledger.batches.listing import Listing
+from jobs.ledger.fields import BatchField
 from jobs.ledger.foreign import FOR_EVER, BatchUnreadable, Unreadable, told_apart
 from jobs.ledger.forms.batch import CODED, ROWS_LACK, VERSIONS, Batch, Order
 from jobs.ledger.forms.entries import Entry, read_entries
@@ -112,19 +113,19 @@ class Batches(Listing):
 
     async def pause(self, batch_id: str, *, paused: bool) -> Flagged:
         """Raise or lower the flag that refuses every mark of a batch."""
-        return await self._flag(batch_id, "paused", int(paused))
+        return await self._flag(batch_id, BatchField.PAUSED, int(paused))
 
     async def cancel(self, batch_id: str) -> Flagged:
         """Raise the flag that ends what has not been sent; it ends a pause too."""
-        return await self._flag(batch_id, "cancelled", 1, "paused", 0)
+        return await self._flag(batch_id, BatchField.CANCELLED, 1, BatchField.PAUSED, 0)
 
-    async def _flag(self, batch_id: str, *flags: str | int) -> Flagged:
+    async def _flag(self, batch_id: str, *flags: bytes | int) -> Flagged:
         answer = await self._scripts["flag"]([keys.batch(batch_id)], [times.now_ms(), *flags])
         return Flagged(answer.decode())
 
     async def wake(self, batch_id: str) -> None:
         """Have the slices that are at work come back as soon as they are left."""
-        await self._redis.hincrby(keys.batch(batch_id), "wakes", 1)
+        await self._redis.hincrby(keys.batch(batch_id), BatchField.WAKES, 1)
 
     async def claim_announcement(self, batch_id: str) -> bool:
         """Ask to be the one who logs the end of a batch; a claim ends by itself."""
@@ -203,18 +204,18 @@ class Batches(Listing):
             raise Unreadable(f"batch {batch_id}, slice {number}: {error}") from error
 
 
-def _facts(order: Order, slices: int) -> list[str | int]:
-    facts: dict[str, str | int] = {
-        "version": CODED,
-        "total": order.total,
-        "open": order.total,
-        "duplicates": order.duplicates,
-        "slices": slices,
-        "not_before_ms": order.not_before_ms,
-        "deadline_ms": order.deadline_ms,
-        "allowed_ms": order.allowed_ms,
-        "check_first": int(order.check_first),
-        "plan": int(order.plan),
-        "finding": order.selections,
+def _facts(order: Order, slices: int) -> list[bytes | int]:
+    facts: dict[BatchField, int] = {
+        BatchField.VERSION: CODED,
+        BatchField.TOTAL: order.total,
+        BatchField.OPEN: order.total,
+        BatchField.DUPLICATES: order.duplicates,
+        BatchField.SLICES: slices,
+        BatchField.NOT_BEFORE_MS: order.not_before_ms,
+        BatchField.DEADLINE_MS: order.deadline_ms,
+        BatchField.ALLOWED_MS: order.allowed_ms,
+        BatchField.CHECK_FIRST: int(order.check_first),
+        BatchField.PLAN: int(order.plan),
+        BatchField.FINDING: order.selections,
     }
     return [part for pair in facts.items() for part in pair]

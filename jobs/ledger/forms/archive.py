@@ -15,8 +15,7 @@ from typing import Final
 
 import orjson
 
-ARCHIVE: Final = b"archive"
-"""The field of a slice that stands for its records; `lua/close.lua` and others know it too."""
+from jobs.ledger.fields import SliceField
 
 MOST: Final = 5_000
 """Records: for so many the swap keeps Redis for some 20 ms; a bigger mailbox stays as it is."""
@@ -65,7 +64,7 @@ def unpack(body: bytes) -> dict[bytes, bytes]:
 
 def spread(fields: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
     """Return a slice's fields as they were before its records were put away, if they were."""
-    body = fields.get(ARCHIVE)
+    body = fields.get(SliceField.ARCHIVE)
     return fields if body is None else {**fields, **unpack(body)}
 
 

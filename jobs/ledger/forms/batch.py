@@ -5,15 +5,14 @@ It reads and asks nothing itself: that is `jobs/ledger/batches/store.py`'s.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final
 
+from jobs.ledger.fields import BatchField
 from jobs.outcome import UNSUCCESSFUL, Outcome
 from jobs.storable import stored_field, stored_moment, stored_number
-
-T = TypeVar("T")
 
 PLAIN = 1
 SELECTING = 2
@@ -129,9 +128,6 @@ class Batch:
         return self.cancelled or self.outcomes.get(Outcome.CANCELLED, 0) > 0
 
 
-UNREADABLE: Final = b"unreadable:"
-"""Begins the fields of `Batch.unreadable`; `lua/unreadable.lua` knows it too."""
-
 ROWS_LACK: Final = "its rows lack a slice that it should have"
 """What is wrong with a batch that counts more slices than it has."""
 
@@ -141,46 +137,22 @@ _EXPIRY: Final = re.compile(rb"([0-9]+) ([a-z]+) [0-9]{1,15} ([0-9]+)")
 
 def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
     """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
-
-    def read(rule: Callable[[bytes], T], field: str) -> T:
-        return stored_field(rule, facts, field.encode())
-
-    def number(field: str) -> int:
-        return read(stored_number, field)
-
-    def moment(field: str) -> int:
-        return read(stored_moment, field)
-
+    read = {
+        field.decode(): stored_field(rule, facts, field)
+        for rule, fields in _RULES.items()
+        for field in fields
+    }
+    outcomes = {
+        outcome: stored_field(stored_number, facts, BatchField.OUTCOME + outcome.encode())
+        for outcome in Outcome
+    }
     batch = Batch(
         id=batch_id,
-        version=number("version"),
-        fingerprint=facts.get(b"fingerprint", b"").decode(),
-        total=number("total"),
-        duplicates=number("duplicates"),
-        slices=number("slices"),
-        cursor=number("cursor"),
-        open=number("open"),
-        submitted_at_ms=moment("submitted_at_ms"),
-        not_before_ms=moment("not_before_ms"),
-        deadline_ms=moment("deadline_ms"),
-        allowed_ms=number("allowed_ms"),
-        started_at_ms=moment("started_at_ms"),
-        finished_at_ms=moment("finished_at_ms"),
-        check_first=read(_flag, "check_first"),
-        plan=read(_flag, "plan"),
-        finding=number("finding"),
-        paused=read(_flag, "paused"),
-        cancelled=read(_flag, "cancelled"),
-        announced=read(_flag, "announced"),
+        fingerprint=facts.get(BatchField.FINGERPRINT, b"").decode(),
         expiry_since_ms=_expiry_since_ms(facts),
-        doubted_ms=moment("doubted_ms"),
-        wakes=number("wakes"),
-        calls=number("calls"),
-        waits=number("waits"),
-        outcomes={
-            outcome: count for outcome in Outcome if (count := number(f"outcome:{outcome}")) > 0
-        },
+        outcomes={outcome: count for outcome, count in outcomes.items() if count > 0},
         unreadable=_unreadable(facts),
+        **read,
     )
     _check_together(batch)
     return batch
@@ -192,22 +164,55 @@ def _flag(text: bytes) -> bool:
     return text == b"1"
 
 
+_RULES: Final[Mapping[Callable[[bytes], Any], Sequence[BatchField]]] = {
+    stored_number: (
+        BatchField.VERSION,
+        BatchField.TOTAL,
+        BatchField.DUPLICATES,
+        BatchField.SLICES,
+        BatchField.CURSOR,
+        BatchField.OPEN,
+        BatchField.ALLOWED_MS,
+        BatchField.FINDING,
+        BatchField.WAKES,
+        BatchField.CALLS,
+        BatchField.WAITS,
+    ),
+    stored_moment: (
+        BatchField.SUBMITTED_AT_MS,
+        BatchField.NOT_BEFORE_MS,
+        BatchField.DEADLINE_MS,
+        BatchField.STARTED_AT_MS,
+        BatchField.FINISHED_AT_MS,
+        BatchField.DOUBTED_MS,
+    ),
+    _flag: (
+        BatchField.CHECK_FIRST,
+        BatchField.PLAN,
+        BatchField.PAUSED,
+        BatchField.CANCELLED,
+        BatchField.ANNOUNCED,
+    ),
+}
+"""The fields that stand in a `Batch` under their own names, by how they are read."""
+
+
 def _expiry_since_ms(facts: Mapping[bytes, bytes]) -> int:
     """Read what `lua/expiry.lua` notes; what it notes of another end is over."""
-    text = facts.get(b"expiry", b"")
+    text = facts.get(BatchField.EXPIRY, b"")
     found = _EXPIRY.fullmatch(text)
     if text and found is None:
         raise ValueError("its expiry: none of ours")
-    if found is None or found[1] != facts.get(b"finished_at_ms") or found[2] == b"expired":
+    if found is None or found[1] != facts.get(BatchField.FINISHED_AT_MS) or found[2] == b"expired":
         return 0
     return stored_moment(found[3])
 
 
 def _unreadable(facts: Mapping[bytes, bytes]) -> dict[int, int]:
     return {
-        stored_number(name.removeprefix(UNREADABLE)): stored_number(count)
+        stored_number(name.removeprefix(BatchField.UNREADABLE)): stored_number(count)
         for name, count in facts.items()
-        if name.startswith(UNREADABLE)
+        if name.startswith(BatchField.UNREADABLE)
     }
 
 

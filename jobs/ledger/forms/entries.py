@@ -8,6 +8,7 @@ The same reading serves the worker that opens a slice and the administrator who 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from jobs.ledger.fields import SliceField
 from jobs.ledger.forms.archive import spread
 from jobs.ledger.forms.slice import unpack
 from jobs.outcome import Ending
@@ -18,9 +19,6 @@ from jobs.rows.selection import Selection
 
 Number = int | str
 """Of a row as it was given, or of a response that was found for it."""
-
-FOUND = "found:"
-"""Begins the field that holds what a row's selection has found."""
 
 
 @dataclass(slots=True)
@@ -101,7 +99,8 @@ def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]
     rows.reverse()
     while rows:  # of a big mailbox nobody keeps them all
         row, response = rows.pop()
-        found = records.get(f"{FOUND}{row}".encode()) if isinstance(response, Selection) else None
+        selects = isinstance(response, Selection)
+        found = records.get(SliceField.FOUND + b"%d" % row) if selects else None
         if isinstance(response, Selection) and found is not None:
             yield from _found_entries(row, response, found, records)
         else:

@@ -12,12 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
+from jobs.ledger.fields import SliceField
 from jobs.ledger.forms.archive import MOST
 from jobs.ledger.forms.entries import Entry, read_entries
 from jobs.storable import stored_field, stored_moment, stored_number
-
-SUSPECT: Final = b"suspect:"
-"""Begins the fields that tell how often a response was begun alone, by whoever died in it."""
 
 READ_IN_PASSING: Final = 32 << 10
 """Bytes of rows, and of all that is known of them: to start a thread for less takes longer."""
@@ -67,19 +65,19 @@ def _read(
             read.ended += 1
     if unlogged - {str(entry.row).encode() for entry in read.entries}:
         raise ValueError("the rows that were not logged are none of its rows")
-    _check_done(read, _number(records, b"done"))
+    _check_done(read, _number(records, SliceField.DONE))
     return read
 
 
 def _read_facts(records: Mapping[bytes, bytes]) -> Opening:
-    _number(records, b"epoch")
+    _number(records, SliceField.EPOCH)
     return Opening(
-        deaths=max(_number(records, b"begun"), 1) - 1,
-        doubted_ms=stored_field(stored_moment, records, b"doubted_ms"),
+        deaths=max(_number(records, SliceField.BEGUN), 1) - 1,
+        doubted_ms=stored_field(stored_moment, records, SliceField.DOUBTED_MS),
         suspects={
-            field[len(SUSPECT) :].decode(): _number(records, field)
+            field.removeprefix(SliceField.SUSPECT).decode(): _number(records, field)
             for field in records
-            if field.startswith(SUSPECT)
+            if field.startswith(SliceField.SUSPECT)
         },
     )
 

@@ -14,14 +14,15 @@ from redis.asyncio import Redis
 
 from jobs.aside import aside
 from jobs.ledger import keys
+from jobs.ledger.fields import SliceField
 from jobs.ledger.foreign import BatchUnreadable, Unreadable, told_apart
-from jobs.ledger.forms.archive import ARCHIVE, MOST, digest, pack, unpack
+from jobs.ledger.forms.archive import MOST, digest, pack, unpack
 from jobs.ledger.forms.batch import PUT_AWAY, ROWS_LACK, Batch, read_batch
 from jobs.ledger.forms.entries import Entry, Number, found_entries
 from jobs.ledger.reading import BYTES_AT_ONCE, FIELDS_AT_ONCE, read_fields
 from jobs.ledger.script import Script
 from jobs.ledger.slices.open_slice import LOGGED_AT_ONCE, OpenSlice
-from jobs.ledger.slices.opening import SUSPECT, Opening, read_in_time
+from jobs.ledger.slices.opening import Opening, read_in_time
 from jobs.ledger.slices.writes import Answer, Kind, Word, Writes, Written
 from jobs.record import Record
 from jobs.rows.choosing import Found, pack_found
@@ -169,7 +170,7 @@ class Slices:
 
     async def _has_put_away(self, part: OpenSlice, entry: Entry, record: Record) -> bool:
         """Look whether a record was put away: its end, said again, is no conflict."""
-        archive = await self._redis.hget(keys.slice_records(part.batch.id, part.number), ARCHIVE)
+        archive = await self._redis.hget(_records(part), SliceField.ARCHIVE)
         text = part.write(record)
         if archive is None or unpack(archive).get(str(entry.row).encode()) != text:
             return False
@@ -221,7 +222,7 @@ class Slices:
         """Note how often responses were begun alone; nothing of a slice that was opened anew."""
         noted = list[str | int | bytes]()
         for row, count in tries.items():
-            noted += [SUSPECT + str(row).encode(), "" if count is None else count]
+            noted += [SliceField.SUSPECT + str(row).encode(), "" if count is None else count]
         await self._scripts["suspects"]([_records(part)], [part.epoch, int(cleared), *noted])
 
     async def close(self, part: OpenSlice) -> Closed:

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
+from jobs.ledger.fields import InquiryField
 from jobs.ledger.foreign import told_apart
 from jobs.ledger.script import Argument, Script
 from jobs.ledger.workers.crew import Crew
@@ -184,9 +185,13 @@ class Home:
         silent = await self._redis.scard(keys.ASKED) > 0
         trusted = _is_trusted(change, synced)
         patience_ms = SYNCED_ANSWERS_MS if trusted else ANSWERS_MS
-        if facts.get(b"id") == inquiry and silent and now_ms() - self._heard_ms < patience_ms:
+        if (
+            facts.get(InquiryField.ID) == inquiry
+            and silent
+            and now_ms() - self._heard_ms < patience_ms
+        ):
             return None
-        if trusted and not facts.get(b"slices") and not facts.get(b"whole"):
+        if trusted and not facts.get(InquiryField.SLICES) and not facts.get(InquiryField.WHOLE):
             judgement = SAME  # of what was answered nothing is missing
         elif trusted or (
             not silent
@@ -229,19 +234,20 @@ def _is_trusted(change: Change, synced: Synced) -> bool:
 
 def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> bool:
     """Whether what was recalled covers all that may be lost, now that everybody has answered."""
-    if b"unsure" in facts:
+    if InquiryField.UNSURE in facts:
         return False
-    if reached_ms := stored_number(facts.get(b"reached_ms", b"0")):
-        return stored_number(facts.get(b"beaten_ms", b"0")) >= reached_ms - LOST_MS
+    if reached_ms := stored_number(facts.get(InquiryField.REACHED_MS, b"0")):
+        return stored_number(facts.get(InquiryField.BEATEN_MS, b"0")) >= reached_ms - LOST_MS
     # Nobody has ever been granted a mark, and whoever was before has resigned. What may be lost is
     # less than it takes to settle in.
     return change is Change.RESTARTED and synced is not Synced.UNKNOWN
 
 
 def _judgement(facts: Mapping[bytes, bytes], change: Change) -> Judgement:
-    names = [name.decode().removeprefix("batch:") for name in facts if name.startswith(b"batch:")]
-    slices = None if b"whole" in facts else stored_number(facts.get(b"slices", b"0"))
-    return Judgement(change, sorted(names), slices)
+    prefix = InquiryField.BATCH
+    names = [name.removeprefix(prefix).decode() for name in facts if name.startswith(prefix)]
+    slices = stored_number(facts.get(InquiryField.SLICES, b"0"))
+    return Judgement(change, sorted(names), None if InquiryField.WHOLE in facts else slices)
 
 
 def _read(told: Mapping[str, str]) -> Synced:

@@ -205,6 +205,15 @@ LONG: Final = _named(
         switches=0,
     ),
     Scenario(
+        name="two-by-two-cancel-hard",
+        workers=2,
+        slices=TWO,
+        acts=("cancel",),
+        faults=HARD,
+        most=2,
+        switches=0,
+    ),
+    Scenario(
         name="retry-faults",
         acts=("retry",),
         refused=frozenset({"E1"}),
@@ -228,15 +237,6 @@ LONG: Final = _named(
 """What takes minutes."""
 
 WIDE: Final = _named(
-    Scenario(
-        name="two-by-two-cancel-hard",
-        workers=2,
-        slices=TWO,
-        acts=("cancel",),
-        faults=HARD,
-        most=2,
-        switches=0,
-    ),
     Scenario(name="pause-faults", acts=("pause",), faults=HARD, most=1, switches=1),
     Scenario(
         name="loss-by-two",

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.operations.submit import Wishes
+from jobs.operations.submit import ALLOWED, Wishes
 from jobs.rows.fields import WRITTEN, User
 from jobs.rows.reading import Format
 from jobs.times import read_duration_ms, read_moment_ms
@@ -50,7 +50,7 @@ def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--deadline",
                 metavar="DURATION",
-                default="24h",
+                default=ALLOWED,
                 show_default=True,
                 help="What has not been sent by then ends as expired.",
             ),

@@ -9,7 +9,7 @@ import pytest
 from jobs.ledger import keys
 from jobs.ledger.batches.store import Commit
 from jobs.ledger.foreign import Unreadable
-from jobs.ledger.slices.writes import Kind, Word
+from jobs.ledger.slices.writes import Kind, WriteStatus
 from jobs.times import now_ms
 from tests.support.awaited import awaited
 from tests.support.harness import Harness, harnessed
@@ -177,7 +177,7 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
             (entry,) = part.entries
             taken = await ledger.leases.take(part.worker, part.holder, [MAILBOX], now_ms())
             answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
-            if answer.word is Word.WENT_BACK:
+            if answer.status is WriteStatus.WENT_BACK:
                 harness.context.signals.went_back.set()
                 await harness.rescue.doubt()
                 answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
@@ -185,7 +185,7 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
             paused_ms = await ledger.leases.pause_mailbox("b", MAILBOX, until_ms, now_ms(), away=1)
 
         assert (key, name, {MAILBOX: 0}) == (key, name, taken.held)
-        assert (key, name, Word.OK) == (key, name, answer.word)
+        assert (key, name, WriteStatus.OK) == (key, name, answer.status)
         assert (key, name, until_ms) == (key, name, paused_ms)
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from config.errors import InputError
 from jobs.draft.draft import Refused, check_batch_id, draft
 from jobs.draft.packing import SELECTION_WEIGHT, SLICE_SIZE
-from jobs.ledger.forms.slice import MAX_UNPACKED, unpack
+from jobs.ledger.forms.compression import MAX_UNPACKED
+from jobs.ledger.forms.slice import unpack
 from jobs.rows.reading import Problem, Row
 from jobs.rows.response import Response
 from jobs.rows.selection import Selection

@@ -260,7 +260,7 @@ def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(given):
         if name.upper().startswith(PREFIX) and name not in known:
             nearest = get_close_matches(name.upper(), known, n=1, cutoff=0)
-            yield f"{name}: is no setting; did you mean {nearest[0]}?"
+            yield f"{name}: is not a setting; did you mean {nearest[0]}?"
 
 
 def _without_key(values: Mapping[str, Any]) -> Iterator[str]:

@@ -30,14 +30,16 @@ def submit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "form",
         type=click.Choice([each.value for each in Format]),
-        help="Of the rows; else by the file's name, else by its beginning.",
+        help="Format of the rows (default: by the file name, else by how it begins).",
     )
     return form(plan_option(batch_options(command)))
 
 
 def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option that makes its batch a plan."""
-    plan = click.option("--plan", is_flag=True, help="Find and look, send nothing; for review.")
+    plan = click.option(
+        "--plan", is_flag=True, help="Find and look, but send nothing: a list for review."
+    )
     return plan(command)
 
 
@@ -45,8 +47,10 @@ def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say how a batch is to be made."""
     for option in reversed(
         [
-            click.option("--batch", metavar="ID", help="Batch id; else made from the content."),
-            click.option("--at", metavar="TIME", help="Send nothing before (ISO 8601)."),
+            click.option(
+                "--batch", metavar="ID", help="Batch id (default: made from the content)."
+            ),
+            click.option("--at", metavar="TIME", help="Send nothing before this time (ISO 8601)."),
             click.option(
                 "--deadline",
                 metavar="DURATION",

@@ -39,7 +39,7 @@ class Refused(InputError):  # says what became of the file
 
     def __init__(self, problems: tuple[Problem, ...], total: int) -> None:
         found, them = ("problem", "it") if total == 1 else ("problems", "them")
-        super().__init__(f"{total} {found}, nothing was queued; correct {them} and go again")
+        super().__init__(f"{total} {found}, nothing was queued; correct {them} and submit again")
         self.problems = problems
         self.total = total
 

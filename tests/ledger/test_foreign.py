@@ -238,7 +238,7 @@ def test_commands_beside_nonsense(program: Program, redis: Any) -> None:
         assert ["facts", "type"] == sorted(
             line.split()[3] for line in told.splitlines() if "cannot be read" in line
         )
-        assert r"'\xff\x1b[2J' in bulkrsvp:batches is no batch of ours" in told
+        assert r"'\xff\x1b[2J' in bulkrsvp:batches was not written by bulkrsvp" in told
         assert "see who else writes to that Redis" in told
     assert (4, True) == (asked.code, "WRONGTYPE" in asked.err)
     assert "Traceback" not in asked.err

@@ -140,7 +140,7 @@ def test_all_problems_are_found_and_the_first_are_shown() -> None:
 
     assert (wrong[0], Problem(6, "event", text), *wrong[1:]) == found.problems
     assert found.total == 4
-    assert str(found) == "4 problems, nothing was queued; correct them and go again"
+    assert str(found) == "4 problems, nothing was queued; correct them and submit again"
     assert tuple(wrong[:2]) == refusal(wrong, shown_problems=2).problems
 
 

@@ -66,7 +66,7 @@ def read_sentinel_address(text: str) -> SentinelAddress:
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise ValueError(f"is no address that can be read: {_ENCODE}") from None
+        raise ValueError(f"is not a readable address: {_ENCODE}") from None
     login, found, hosts = parts.netloc.rpartition("@")
     name, _, database = parts.path.strip("/").partition("/")
     if not name:
@@ -122,7 +122,7 @@ def _split(text: str, hint: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError(f"is no address that can be read (host or port): {hint}") from None
+        raise ValueError(f"is not a readable address (host or port): {hint}") from None
     return parts
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from config import urls
 from config.clouds import CLOUDS, Cloud, CloudName
+from config.credentials import MISSING, NO_CREDENTIAL
 from config.errors import SettingsError
 from config.redis_address import check_redis_address, wants_token, without_password
 from config.values import (
@@ -191,7 +192,7 @@ class Settings(BaseSettings):
             return CredentialKind.WORKLOAD_IDENTITY
         if only in {TokenCredentials.PROD, TokenCredentials.MANAGED_IDENTITY}:
             return CredentialKind.MANAGED_IDENTITY
-        raise SettingsError(_NO_CREDENTIAL[only])
+        raise SettingsError(NO_CREDENTIAL[only])
 
     def check_credentials(self) -> None:
         """Raise `SettingsError` if the variables do not describe one whole credential."""
@@ -208,7 +209,7 @@ class Settings(BaseSettings):
             return []
         needed = {"AZURE_TENANT_ID": self.azure_tenant_id, "AZURE_CLIENT_ID": self.azure_client_id}
         missing = [name for name, value in needed.items() if not value]
-        return [f"{name}: {_WHAT_IS_IT[name]} {kind}" for name in missing]
+        return [f"{name}: {MISSING[name]} {kind}" for name in missing]
 
     @property
     def short_settle(self) -> str | None:
@@ -244,29 +245,6 @@ class Settings(BaseSettings):
         return CLOUDS[self.cloud]
 
 
-_WHAT_IS_IT = {
-    "AZURE_TENANT_ID": "is not set; set it to the id or domain of the tenant, needed with a",
-    "AZURE_CLIENT_ID": "is not set; set it to the application (client) id, needed with a",
-}
-
-_ANY_CREDENTIAL = (
-    "AZURE_CLIENT_SECRET: no credential is set; set AZURE_TENANT_ID, AZURE_CLIENT_ID and one of"
-    " AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE;"
-    " on Azure with a managed identity set AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential"
-)
-_NO_CREDENTIAL = {
-    None: _ANY_CREDENTIAL,
-    TokenCredentials.ENVIRONMENT: (
-        "AZURE_TOKEN_CREDENTIALS: is EnvironmentCredential, but there is no secret or certificate;"
-        " set AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH"
-    ),
-    TokenCredentials.WORKLOAD_IDENTITY: (
-        "AZURE_TOKEN_CREDENTIALS: is WorkloadIdentityCredential, but there is no token file;"
-        " set AZURE_FEDERATED_TOKEN_FILE, or give the pod its workload identity"
-    ),
-}
-
-
 def _variable(field: str) -> str:
     """Return the variable's name: other people's variables keep theirs, ours have our prefix."""
     foreign = field == "redis_url" or field.startswith(("azure_", "ssl_"))
@@ -282,7 +260,7 @@ def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(given):
         if name.upper().startswith(PREFIX) and name not in known:
             nearest = get_close_matches(name.upper(), known, n=1, cutoff=0)
-            yield f"{name}: is no setting; did you mean {nearest[0]}?"
+            yield f"{name}: is not a setting; did you mean {nearest[0]}?"
 
 
 def _without_key(values: Mapping[str, Any]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError("is no address that can be read (host or port): correct it") from None
+        raise ValueError("is not a readable address (host or port): correct it") from None
     return parts
 
 

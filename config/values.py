@@ -36,7 +36,7 @@ def _token_credentials(text: str) -> TokenCredentials:
     except ValueError:
         raise ValueError(
             "must be prod, EnvironmentCredential, WorkloadIdentityCredential or"
-            " ManagedIdentityCredential; a developer's own sign-in is no credential for a worker"
+            " ManagedIdentityCredential; a developer's own sign-in is not a credential for a worker"
         ) from None
 
 

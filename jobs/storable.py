@@ -54,7 +54,7 @@ def number(value: int) -> int:
     if type(value) is not int:
         raise TypeError(f"a {type(value).__name__} where a number belongs")
     if not 0 <= value < LARGEST:
-        raise ValueError("a number that is larger or smaller than any of ours")
+        raise ValueError("a number out of range")
     return value
 
 
@@ -62,7 +62,7 @@ def moment(value: int) -> int:
     """Return a moment, ms since the epoch, or 0 for none. Raises `TypeError` or `ValueError`."""
     if not number(value) or FIRST_MS <= value < LAST_MS:
         return value
-    raise ValueError("a moment that is earlier or later than any of ours")
+    raise ValueError("a moment out of range")
 
 
 def stored_number(text: bytes) -> int:
@@ -72,7 +72,7 @@ def stored_number(text: bytes) -> int:
     Raises `ValueError` for anything else: what is written in another way is another text to Lua.
     """
     if _NUMBER.fullmatch(text) is None:
-        raise ValueError("no number of ours")
+        raise ValueError("not a number as bulkrsvp writes it")
     return number(int(text))
 
 

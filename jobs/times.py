@@ -27,7 +27,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.IGNORECASE)
 def read_duration_ms(text: str) -> int:
     """Read `90m`, `24h`, `1d12h` as milliseconds. Raises `InputError` with what to write."""
     if not _DURATION.fullmatch(text.strip()):
-        raise InputError(f"{text!r} is no duration; write 90m, 24h, 2d or 1d12h")
+        raise InputError(f"{text!r} is not a duration; write 90m, 24h, 2d or 1d12h")
     duration_ms = sum(float(n) * UNITS_MS[unit.lower()] for n, unit in _PART.findall(text))
     if not 1 <= duration_ms < 366 * UNITS_MS["d"]:
         raise InputError(f"{text!r} is out of range; give more than 0s and less than 366d")
@@ -40,9 +40,9 @@ def read_moment(text: str) -> datetime:
     try:
         read = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise InputError(f"{abbreviated(text)} is no ISO 8601 time; {example}") from error
+        raise InputError(f"{abbreviated(text)} is not an ISO 8601 time; {example}") from error
     if read.tzinfo is None:
-        raise InputError(f"{abbreviated(text)} does not say in which zone; {example}")
+        raise InputError(f"{abbreviated(text)} has no time zone; {example}")
     if not FIRST_YEAR <= read.year <= LAST_YEAR:
         years = f"from {FIRST_YEAR} to {LAST_YEAR}"
         raise InputError(f"{abbreviated(text)} is out of range; give a year {years}")

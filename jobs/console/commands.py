@@ -75,7 +75,9 @@ def submit(
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=offer_batches)
-@click.option("--watch", "following", is_flag=True, help="A live bar until the batch is finished.")
+@click.option(
+    "--watch", "following", is_flag=True, help="Show a live bar until the batch is finished."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(ctx: click.Context, batch: str | None, *, following: bool, as_json: bool) -> None:
@@ -134,7 +136,7 @@ def _show_one(batch_id: str, *, following: bool, as_json: bool) -> int:
     "outcomes",
     multiple=True,
     type=click.Choice([each.value for each in Outcome]),
-    help="Only these; may be repeated.",
+    help="Only with this outcome; may be repeated.",
 )
 @click.option(
     "--format",
@@ -142,7 +144,7 @@ def _show_one(batch_id: str, *, following: bool, as_json: bool) -> int:
     type=click.Choice([each.value for each in ResultsFormat]),
     default=ResultsFormat.TABLE.value,
     show_default=True,
-    help="How they are written.",
+    help="How to write them.",
 )
 @click.option(
     "--output",
@@ -150,7 +152,7 @@ def _show_one(batch_id: str, *, following: bool, as_json: bool) -> int:
     type=click.Path(allow_dash=True),
     default=STDOUT,
     metavar="FILE",
-    help="Where to, for its owner only; else standard output.",
+    help="File to write, readable by its owner only (default: standard output).",
 )
 def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None:
     """

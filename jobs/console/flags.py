@@ -22,7 +22,7 @@ RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
     "outcomes",
     multiple=True,
     type=click.Choice([each.value for each in RETRIED]),
-    help="Only these; default failed and expired. May be repeated.",
+    help="Only with this outcome (default: failed and expired); may be repeated.",
 )
 @click.option(
     "--reason",
@@ -30,7 +30,7 @@ RETRIED = (Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN)
     multiple=True,
     metavar="REASON",
     type=click.Choice([each.value for each in Reason]),
-    help="Only with these reasons, like not_found; may be repeated.",
+    help="Only with this reason, like not_found; may be repeated.",
 )
 @click.pass_context
 def retry(
@@ -39,8 +39,8 @@ def retry(
     """
     Queue failed and expired responses of BATCH again, in the same batch.
 
-    They have all attempts before them, and the batch's deadline counts from now.
-    A cancel that comes meanwhile wins.
+    Each gets its full attempts again, and the batch's deadline counts from now.
+    If the batch is cancelled meanwhile, the cancel wins.
 
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --reason access_denied
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
@@ -53,7 +53,7 @@ def retry(
     if retried.left:
         click.echo(
             f"{retried.left} more have ended, but no worker has logged it yet; "
-            "see that a worker runs, and retry again",
+            "make sure that a worker is running, then retry again",
             err=True,
         )
     if retried.cancelled:
@@ -71,7 +71,7 @@ def pause(batch: str) -> None:
     """
     Send nothing more of BATCH until it is resumed; what is in flight finishes.
 
-    It returns when no worker can begin to send any more, after two seconds at most.
+    It returns once no worker can begin another call, after two seconds at most.
 
     Example: bulkrsvp pause 5f0c9a31d2e84b67
     """
@@ -80,30 +80,32 @@ def pause(batch: str) -> None:
 
 
 def _tell_paused(batch_id: str) -> None:
-    click.echo(f"batch {batch_id} is paused; go on with: bulkrsvp resume {batch_id}", err=True)
+    click.echo(f"batch {batch_id} is paused; resume it with: bulkrsvp resume {batch_id}", err=True)
 
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=offer_batches)
-@click.option("--graph", "everything", is_flag=True, help="End the pause of every call instead.")
+@click.option(
+    "--graph", "everything", is_flag=True, help="Instead, end the pause that holds back every call."
+)
 def resume(batch: str | None, *, everything: bool) -> None:
     """
-    Go on with BATCH after a pause, or with all calls after Graph has throttled the application.
+    Resume BATCH after a pause, or all calls after Graph has throttled the application.
 
     Example: bulkrsvp resume 5f0c9a31d2e84b67
     Example: bulkrsvp resume --graph
     """
     if everything is (batch is not None):
-        raise click.UsageError("name a BATCH, or --graph for a pause of every call")
+        raise click.UsageError("name a BATCH, or give --graph to end a pause of every call")
     if batch is None:
         if with_ledger(lambda redis, batches: resume_graph(redis, batches, _tell_deleted)):
-            said = "every batch goes on; mailboxes that Graph has asked to leave alone stay paused"
+            said = "every batch continues; mailboxes that Graph throttles stay paused"
         else:
             said = "Graph is not paused as a whole; nothing was changed"
         click.echo(said, err=True)
         return
     with_ledger(resuming(batch).change)
-    click.echo(f"batch {batch} goes on", err=True)
+    click.echo(f"batch {batch} continues", err=True)
 
 
 def _tell_deleted(what: str) -> None:
@@ -114,18 +116,18 @@ def _tell_deleted(what: str) -> None:
 @click.argument("batch", shell_complete=offer_batches)
 def cancel(batch: str) -> None:
     """
-    End what has not been sent of BATCH; what is in flight finishes.
+    End whatever of BATCH has not been sent; what is in flight finishes.
 
-    It returns when no worker can begin to send any more, after two seconds at most.
+    It returns once no worker can begin another call, after two seconds at most.
 
     Example: bulkrsvp cancel 5f0c9a31d2e84b67
     """
     _hold(cancelling(batch))
-    click.echo(f"batch {batch} is cancelled: what has not been sent stays unsent", err=True)
+    click.echo(f"batch {batch} is cancelled: what had not been sent stays unsent", err=True)
 
 
 def _hold(flag: Flag) -> None:
-    """Raise a flag and wait until it holds; whoever breaks that off is told that it is raised."""
+    """Raise a flag and wait until it takes effect; if interrupted, say that it is raised."""
     try:
         with_ledger(flag.hold)
     except KeyboardInterrupt:

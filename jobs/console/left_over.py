@@ -7,13 +7,14 @@ that is told begins with its results. It only words this; nothing is asked or se
 
 from pathlib import Path
 
+from jobs.ledger.foreign import MAX_BATCH_ID
 from jobs.ledger.forms.batch import Batch
 from jobs.outcome import Outcome
 from jobs.times import UNITS_MS, now_ms, write_moment
 
 SUFFIX = "-again"
-ROOM = 64 - len(SUFFIX)
-"""Characters of the old id in the new one, which `jobs/draft/draft.py` has to take."""
+ROOM = MAX_BATCH_ID - len(SUFFIX)
+"""Characters of the old id that fit into the new one."""
 
 
 def tell_left_over(batch: Batch, command: str = "submit", *, file: Path | None = None) -> str:

@@ -34,8 +34,8 @@ _OPTIONS: Final = {
 
 @click.command()
 @click.argument("users", nargs=-1, required=True, metavar="USER...")
-@click.option("--from", "begin", metavar="TIME", help="From when on; default now.")
-@click.option("--to", "end", metavar="TIME", help="Until when; default 730 days later.")
+@click.option("--from", "begin", metavar="TIME", help="Start of the window (default: now).")
+@click.option("--to", "end", metavar="TIME", help="End of the window (default: 730 days later).")
 @click.option(
     "--series",
     type=click.Choice([each.value for each in Series]),
@@ -48,7 +48,7 @@ _OPTIONS: Final = {
     "organizers",
     metavar="WHO",
     multiple=True,
-    help="Only of an address, @domain, internal or external; may be repeated.",
+    help="Only from this organizer: address, @domain, internal or external; may be repeated.",
 )
 @click.option(
     "--action",
@@ -78,7 +78,7 @@ def offboard(
     **asked: Any,
 ) -> None:
     """
-    Find and answer what each USER was invited to; - reads users from standard input, one a line.
+    Find and answer what each USER was invited to; - reads users from standard input, one per line.
 
     Example: bulkrsvp offboard ada@contoso.com --comment 'Ada has left Contoso.' --plan
     Example: bulkrsvp offboard ada@contoso.com --organizer internal --series occurrences
@@ -130,7 +130,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Return what is asked of every user, as a row of JSON Lines has it."""
     if silent and comment:
-        raise click.UsageError("--comment needs a mail to stand in: drop --no-send-response, or it")
+        raise click.UsageError("--comment needs a mail to stand in: drop it, or --no-send-response")
     events = {"from": begin, "to": end, "series": series, "organizer": list(organizers) or None}
     fields = {"events": _given(events), "action": action, "comment": comment}
     return {**_given(fields), "sendResponse": not silent}

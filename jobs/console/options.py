@@ -6,7 +6,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.operations.submit import Wishes
+from jobs.operations.submit import ALLOWED, Wishes
 from jobs.rows.fields import WRITTEN, User
 from jobs.rows.reading import Format
 from jobs.times import read_duration_ms, read_moment_ms
@@ -30,14 +30,16 @@ def submit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "form",
         type=click.Choice([each.value for each in Format]),
-        help="Of the rows; else by the file's name, else by its beginning.",
+        help="Format of the rows (default: by the file name, else by how it begins).",
     )
     return form(plan_option(batch_options(command)))
 
 
 def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option that makes its batch a plan."""
-    plan = click.option("--plan", is_flag=True, help="Find and look, send nothing; for review.")
+    plan = click.option(
+        "--plan", is_flag=True, help="Find and look, but send nothing: a list for review."
+    )
     return plan(command)
 
 
@@ -45,12 +47,14 @@ def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say how a batch is to be made."""
     for option in reversed(
         [
-            click.option("--batch", metavar="ID", help="Batch id; else made from the content."),
-            click.option("--at", metavar="TIME", help="Send nothing before (ISO 8601)."),
+            click.option(
+                "--batch", metavar="ID", help="Batch id (default: made from the content)."
+            ),
+            click.option("--at", metavar="TIME", help="Send nothing before this time (ISO 8601)."),
             click.option(
                 "--deadline",
                 metavar="DURATION",
-                default="24h",
+                default=ALLOWED,
                 show_default=True,
                 help="What has not been sent by then ends as expired.",
             ),

@@ -16,8 +16,9 @@ from typing import Self
 from config.errors import InputError
 from jobs.draft.packing import SLICE_SIZE, Packer
 from jobs.draft.spool import SELECTS, Mailbox, Spool, Stored
-from jobs.ledger.foreign import BATCH_ID
-from jobs.ledger.forms.slice import MAX_UNPACKED, Slice
+from jobs.ledger.foreign import BATCH_ID, MAX_BATCH_ID
+from jobs.ledger.forms.compression import MAX_UNPACKED
+from jobs.ledger.forms.slice import Slice
 from jobs.quoting import abbreviated
 from jobs.rows.fields import Asked
 from jobs.rows.reading import Problem, Row
@@ -38,7 +39,7 @@ class Refused(InputError):  # says what became of the file
 
     def __init__(self, problems: tuple[Problem, ...], total: int) -> None:
         found, them = ("problem", "it") if total == 1 else ("problems", "them")
-        super().__init__(f"{total} {found}, nothing was queued; correct {them} and go again")
+        super().__init__(f"{total} {found}, nothing was queued; correct {them} and submit again")
         self.problems = problems
         self.total = total
 
@@ -106,8 +107,8 @@ def check_batch_id(text: str) -> str:
     if BATCH_ID.fullmatch(text):
         return text
     raise InputError(
-        f"{abbreviated(text)} cannot be a batch id; use 1 to 64 letters, digits, dots, hyphens "
-        "and underscores, and begin with a letter or a digit"
+        f"{abbreviated(text)} cannot be a batch id; use 1 to {MAX_BATCH_ID} letters, digits, "
+        "dots, hyphens and underscores, and begin with a letter or a digit"
     )
 
 

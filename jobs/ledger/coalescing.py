@@ -1,8 +1,9 @@
 """
-What all parts of a process have to ask of Redis, asked together.
+A client of Redis that sends the commands of all parts of a process together.
 
-While one round trip is under way, whatever else is asked gathers, and goes out as the next. The
-busier the process, the more goes together. Who asks alone is asked at once.
+While one round trip is under way, whatever else is asked gathers and goes out as the next. The
+busier the process, the more commands share a round trip; a single one goes out at once. Marks and
+records are coalesced by `jobs/ledger/slices/writes.py`, which says why that is not the same.
 """
 
 import asyncio
@@ -11,18 +12,18 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 PAUSE_LIMIT_S: Final = 0.005
-"""What a question waits at most for others, beside the round trip that is under way."""
+"""How long a command waits for others at most, beside the round trip that is under way."""
 
 _Question = tuple[tuple[Any, ...], dict[str, Any], asyncio.Future[Any]]
 
 
-class Together(Redis):
+class CoalescingRedis(Redis):
     """
     A client on the connections of another one, with all of redis-py's commands.
 
-    Each is answered as redis-py answers it, or with the error that it raises. They are carried out
-    in the order in which they were asked; one that was asked goes out, even if who asked is
-    cancelled. Only for commands that answer at once. Pipelines go by themselves.
+    Each command returns what it returns in redis-py, or raises the same error. Commands are carried
+    out in the order in which they were given, even if their caller is cancelled meanwhile. Use it
+    only for commands that do not block. Pipelines are not coalesced.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -31,7 +32,7 @@ class Together(Redis):
         self._asking: asyncio.Task[None] | None = None
 
     def execute_command(self, *command: Any, **options: Any) -> Any:
-        """Ask with whatever else is asked; return an awaitable of the answer."""
+        """Send a command together with others; return an awaitable of its answer."""
         answer = asyncio.get_running_loop().create_future()
         self._gathered.append((command, options, answer))
         if self._asking is None or self._asking.done():
@@ -46,7 +47,7 @@ class Together(Redis):
             answers = await self._ask(gathered)
             for (_, _, future), answer in zip(gathered, answers, strict=True):
                 _tell(future, answer)
-            # As long again: who was answered asks his next question meanwhile.
+            # As long again: whoever was answered gives its next command meanwhile.
             await asyncio.sleep(min(clock() - begun_s, PAUSE_LIMIT_S))
 
     async def _ask(self, questions: list[_Question]) -> list[Any]:

@@ -14,7 +14,10 @@ from redis.exceptions import ResponseError
 
 from jobs.quoting import refusal
 
-BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_BATCH_ID: Final = 64
+"""Characters."""
+
+BATCH_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_BATCH_ID - 1}}}")
 """What a batch may be called."""
 
 FOR_EVER: Final = -1

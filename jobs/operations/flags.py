@@ -38,7 +38,7 @@ class Flag:
 
     def __init__(self, batch_id: str, word: str, act: Raise) -> None:
         self.raised = False
-        self.broken_off = f"batch {batch_id} {word} all the same; calls may still begin for 2 s"
+        self.broken_off = f"batch {batch_id} {word} nevertheless; calls may still begin for 2 s"
         self._batch_id = batch_id
         self._word = word
         self._act = act
@@ -62,8 +62,8 @@ class Flag:
                 raise asyncio.CancelledError from error
             raise LedgerUnreachable(
                 f"batch {self._batch_id} {self._word}, but then Redis did not answer"
-                f" ({refusal(error)}): calls may still begin for 2 s; when it is back, see with"
-                f" `bulkrsvp status {self._batch_id}` that it still knows"
+                f" ({refusal(error)}): calls may still begin for 2 s; when it is back, check with"
+                f" `bulkrsvp status {self._batch_id}` that it has not forgotten"
             ) from error
 
         if is_cut_off():
@@ -73,10 +73,10 @@ class Flag:
         match await self._act(batches):
             case Flagged.FINISHED:
                 raise InputError(
-                    f"batch {self._batch_id} is finished; there is nothing left to change"
+                    f"batch {self._batch_id} is finished; nothing can be changed any more"
                 )
             case Flagged.CANCELLED:
-                raise InputError(f"batch {self._batch_id} is cancelled already")
+                raise InputError(f"batch {self._batch_id} is already cancelled")
             case Flagged.GONE:
                 raise no_batch(self._batch_id)
         self.raised = True
@@ -102,7 +102,7 @@ def pausing(batch_id: str) -> Flag:
 
 def resuming(batch_id: str) -> Flag:
     """Return what takes that flag down."""
-    return Flag(batch_id, "goes on", lambda batches: batches.pause(batch_id, paused=False))
+    return Flag(batch_id, "is resumed", lambda batches: batches.pause(batch_id, paused=False))
 
 
 def cancelling(batch_id: str) -> Flag:

@@ -12,11 +12,11 @@ async def read_plan(batches: Batches, plan: str) -> Draft:
     """
     Return the planned responses of a plan, as a draft that the caller closes.
 
-    Raises `InputError` for a batch that is no plan, is not finished, or was cancelled too early.
+    Raises `InputError` for a batch that is not a plan, is not finished, or was cancelled too early.
     """
     batch = await batches.get(plan)
     if not batch.plan:
-        raise InputError(f"batch {plan} is no plan; make one with: bulkrsvp submit FILE --plan")
+        raise InputError(f"batch {plan} is not a plan; make one with: bulkrsvp submit FILE --plan")
     if not batch.finished_at_ms:
         raise InputError(f"plan {plan} is not finished; see: bulkrsvp status {plan} --watch")
     found = [entry async for part in batches.lines(batch) for entry in part if _is_planned(entry)]

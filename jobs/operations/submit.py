@@ -18,9 +18,9 @@ from jobs.ledger.batches.store import Batches, Commit
 from jobs.ledger.forms.batch import Batch, Order
 from jobs.ledger.queue import Queue
 from jobs.rows.reading import Format, choose_format, read_rows
-from jobs.times import moment, now_ms
+from jobs.times import moment, now_ms, read_duration_ms
 
-ALLOWED_MS = 24 * 3600 * 1000
+ALLOWED = "24h"
 """How long responses may be sent where nothing else is asked for."""
 
 STDIN = "-"
@@ -35,7 +35,7 @@ class Wishes:
     format: Format | None = None
     batch: str | None = None
     at_ms: int = 0
-    allowed_ms: int = ALLOWED_MS
+    allowed_ms: int = read_duration_ms(ALLOWED)
     check_first: bool = False
     plan: bool = False
 

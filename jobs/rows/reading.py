@@ -87,13 +87,13 @@ _KNOWN: dict[type[Response | Selection], list[tuple[str, ...]]] = {
 }
 """The names that an object may hold, by how deep it lies in a row."""
 
-_SELECTING = "is for a row that finds its events, and not for one event; drop it, or the event"
+_SELECTING = "is for rows that find their events, not for a single event; drop it, or the event"
 
 _MISPLACED: dict[type[Response | Selection], dict[str, str]] = {
     Response: dict.fromkeys((*_names_of(Events), "ifNotRequested"), _SELECTING),
     Selection: {
-        "event": "is one event, and events is many of them; drop one of the two",
-        "proposedNewTime": "cannot be proposed for events that are yet to be found; leave it out",
+        "event": "names one event, but events selects many; drop one of the two",
+        "proposedNewTime": "cannot be proposed for events that have yet to be found; leave it out",
     },
 }
 """What is said of names that belong into the other kind of row."""
@@ -236,6 +236,6 @@ def _reword(error: ErrorDetails, model: type[Response | Selection]) -> str:
             *parents, name = error["loc"]
             if not parents and name in _MISPLACED[model]:
                 return _MISPLACED[model][str(name)]
-            return f"is no known name; {suggest(str(name), _KNOWN[model][len(parents)])}"
+            return f"is not a known name; {suggest(str(name), _KNOWN[model][len(parents)])}"
         case kind:
             return _TEXTS.get(kind) or f"is wrong: {error['msg']}"

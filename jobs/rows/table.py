@@ -116,7 +116,7 @@ def _why_no_csv(error: str) -> str:
 def _judge_header(line: int, names: list[str]) -> list[Problem]:
     each = dict.fromkeys(names)
     wrong = [
-        f"{abbreviated(name)} is no known column; {suggest(name, COLUMNS)}"
+        f"{abbreviated(name)} is not a known column; {suggest(name, COLUMNS)}"
         for name in each
         if name not in COLUMNS and name not in RESULTS
     ]

@@ -14,7 +14,7 @@ from jobs.ledger import keys
 from jobs.ledger.forms.archive import MOST
 from jobs.ledger.queue import Queue
 from jobs.ledger.slices.store import Closed
-from jobs.ledger.slices.writes import Word
+from jobs.ledger.slices.writes import WriteStatus
 from jobs.record import QUEUED
 from jobs.times import now_ms
 from tests.support.awaited import awaited
@@ -159,7 +159,7 @@ async def test_what_has_ended_is_not_kept(redis_url: str, redis: Any) -> None:
         closed = await ledger.slices.close(part)
 
     assert ([7, count - 1, count], [], count) == (held, left, part.size)
-    assert ([Word.OK, Word.OK], Closed.FINISHED) == (ends, closed)
+    assert ([WriteStatus.OK, WriteStatus.OK], Closed.FINISHED) == (ends, closed)
 
 
 def test_few_read_at_once(program: Program, sandbox: SandboxClient) -> None:

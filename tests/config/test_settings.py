@@ -170,7 +170,7 @@ def test_the_nearest_name() -> None:
     """An unknown name of ours is answered with the nearest known one."""
     assert (
         complaint(BULKRSVP_MAXCALLS="5")
-        == "BULKRSVP_MAXCALLS: is no setting; did you mean BULKRSVP_MAX_CALLS?"
+        == "BULKRSVP_MAXCALLS: is not a setting; did you mean BULKRSVP_MAX_CALLS?"
     )
 
 

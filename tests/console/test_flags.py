@@ -107,5 +107,5 @@ async def test_a_signal_while_it_waits(
         _, told = await process.communicate()
         batch = await ledger.batches.get("b")
 
-    said = f"batch b is {flag} all the same; calls may still begin for 2 s\n"
+    said = f"batch b is {flag} nevertheless; calls may still begin for 2 s\n"
     assert (130, said, True) == (process.returncode, told.decode(), getattr(batch, flag))

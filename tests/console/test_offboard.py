@@ -140,7 +140,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     ),
     "an option, once": (
         [ADA, BOB, "--from", "soon", "--comment", "x" * 8193],
-        ["--from: 'soon' is no ISO 8601 time", "--comment: has 8193 bytes"],
+        ["--from: 'soon' is not an ISO 8601 time", "--comment: has 8193 bytes"],
     ),
     "a window": ([ADA, BOB, "--to", "now"], ["--to: must come after from, which is 20"]),
     "a window that a start makes wrong": (

@@ -155,7 +155,7 @@ def test_retry_of_a_batch_that_is_paused(program: Program, sandbox: SandboxClien
 
     assert ({"expired": 2}, []) == (expired, called)
     assert f"queued 2 responses of batch {batch} again" in retried.err
-    assert f"is paused; go on with: bulkrsvp resume {batch}" in retried.err
+    assert f"is paused; resume it with: bulkrsvp resume {batch}" in retried.err
 
 
 def late_calls(sandbox: SandboxClient) -> int:
@@ -202,7 +202,7 @@ def test_too_late(program: Program) -> None:
     program.burst()
     late = at_once(program, *([act, finished] for act in ("pause", "cancel")))
 
-    assert (2, f"bulkrsvp: batch {cancelled} is cancelled already\n") == (again.code, again.err)
-    assert {(2, f"bulkrsvp: batch {finished} is finished; there is nothing left to change\n")} == {
+    assert (2, f"bulkrsvp: batch {cancelled} is already cancelled\n") == (again.code, again.err)
+    assert {(2, f"bulkrsvp: batch {finished} is finished; nothing can be changed any more\n")} == {
         (each.code, each.err) for each in late
     }

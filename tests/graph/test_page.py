@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.ledger.forms.found import pack_found, unpack_found
 from jobs.rows.choosing import (
     Invitation,
     Item,
@@ -14,9 +15,7 @@ from jobs.rows.choosing import (
     Master,
     Unreadable,
     choose,
-    pack_found,
     series_within,
-    unpack_found,
 )
 from jobs.rows.selection import Selection, Series, Window
 from worker.graph.page import MAX_EVENTS, Page, read_page, read_showing

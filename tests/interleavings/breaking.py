@@ -15,10 +15,11 @@ from jobs.ledger import keys
 from jobs.ledger.batches.retries import Retries
 from jobs.ledger.forms.batch import Batch
 from jobs.ledger.slices.store import Slices
-from jobs.ledger.slices.writes import Answer, Kind, Word
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
 from jobs.operations.retry import Choice
 from jobs.outcome import Ending, Outcome
-from jobs.record import Next, Record, Step, Terms, next_step
+from jobs.record import Record
+from jobs.steps import Next, Step, Terms, next_step
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement
 from worker.slice.calls.admission import Admission
@@ -33,7 +34,7 @@ def no_mark() -> AbstractContextManager[object]:
     async def unmarked(self: Slices, part: Any, kind: Kind, entry: Any, record: Any) -> Answer:
         if kind is not Kind.MARK:
             return await write(self, part, kind, entry, record)
-        return Answer(Word.OK)
+        return Answer(WriteStatus.OK)
 
     return patch.object(Slices, "write", unmarked)
 

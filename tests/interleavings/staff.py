@@ -20,8 +20,9 @@ from jobs.ledger.queue import Queue, job_id
 from jobs.ledger.slices.store import Slices
 from jobs.ledger.slices.writes import Written
 from jobs.ledger.workers.crew import Crew
-from jobs.ledger.workers.failover import Home
-from jobs.ledger.workers.leases import Facts, Leases
+from jobs.ledger.workers.facts import Facts
+from jobs.ledger.workers.failover import Failover
+from jobs.ledger.workers.leases import Leases
 from worker.graph.client import Graph
 from worker.graph.incoming import Intake
 from worker.identity.token_source import TokenSource
@@ -152,7 +153,7 @@ def _context(actor: Actor) -> Context:
         leases=leases,
         batches=Batches(redis),
         crew=Crew(beating),
-        home=Home(beating),
+        home=Failover(beating),
         written=written,
         worker_lease=WorkerLease(Leases(beating), Facts, clocks, log),
         recent_marks=RecentMarks(),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs.ledger.forms.archive import MAX_UNPACKED, MOST, pack, unpack
+from jobs.ledger.forms.archive import MOST, pack, unpack
+from jobs.ledger.forms.compression import MAX_UNPACKED
 from jobs.outcome import Ending, Outcome
 from jobs.record import Record, State
 from tests.support.small_ledger import FAILED, NOW, SENT

@@ -11,8 +11,9 @@ import pytest
 
 from jobs.aside import AT_ONCE
 from jobs.ledger import keys
+from jobs.ledger.forms.found import unpack_found
 from jobs.ledger.forms.slice import Slice
-from jobs.rows.choosing import Found, unpack_found
+from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
 from tests.support.awaited import awaited
 from tests.support.small_ledger import ledger_at, order

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from jobs.ledger.coalescing import Together
+from jobs.ledger.coalescing import CoalescingRedis
 from jobs.ledger.script import Script
 from jobs.redis.connection import connect
 from tests.support.awaited import awaited
@@ -22,7 +22,7 @@ async def together_at(url: str) -> AsyncIterator[Any]:
     """Open a client whose questions travel together."""
     redis = connect(url)
     try:
-        yield Together(redis)
+        yield CoalescingRedis(redis)
     finally:
         await redis.aclose(close_connection_pool=True)
 

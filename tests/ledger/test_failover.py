@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from jobs.ledger import keys
-from jobs.ledger.slices.writes import Word
+from jobs.ledger.slices.writes import WriteStatus
 from jobs.ledger.workers.failover import (
     ANSWERS_MS,
     LOST_MS,
     SAME,
     Change,
-    Home,
+    Failover,
     Judgement,
     Recollection,
     Worked,
@@ -25,7 +25,7 @@ from tests.support.small_ledger import NOW, Ledger, ledger_at
 from tests.support.waiting import wait_until
 
 
-async def ask(ledger: Ledger, worker: str = "w", number: int = 0) -> Word:
+async def ask(ledger: Ledger, worker: str = "w", number: int = 0) -> WriteStatus:
     """Open a slice anew and ask for a mark of its first response that has none."""
     part = await ledger.open(number, worker=worker)
     return await ledger.mark(part, next(e for e in part.entries if not e.record.attempts))
@@ -42,13 +42,13 @@ async def judge(
     slices: Sequence[Worked] = (),
     reached_ms: int = 0,
     *,
-    home: Home | None = None,
+    home: Failover | None = None,
     fresh: bool = False,
 ) -> Judgement | None:
     """Judge the data for a worker that has written as much as this one."""
     unsure = reached_ms == 0 and not fresh
     known = Recollection(worker, slices, ledger.written.ms, reached_ms, unsure)
-    return await (home or Home(ledger.redis)).judge(lambda: known, lambda: ledger.now_ms)
+    return await (home or Failover(ledger.redis)).judge(lambda: known, lambda: ledger.now_ms)
 
 
 async def doubts(ledger: Ledger, *numbers: int) -> list[bool]:
@@ -91,7 +91,7 @@ async def test_the_same_redis(redis_url: str) -> None:
         await ledger.submit(2)
         words = [await ask(ledger), await ask(ledger)]
 
-        assert [Word.OK, Word.OK] == words
+        assert [WriteStatus.OK, WriteStatus.OK] == words
         assert SAME == await judge(ledger)
         assert 0 == (await ledger.batches.get("b")).doubted_ms
 
@@ -106,16 +106,16 @@ async def test_a_restart(own_redis: OwnRedis, synced: str) -> None:
     """
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(3)
-        assert Word.OK == await ask(ledger)
+        assert WriteStatus.OK == await ask(ledger)
     async with ledger_at(restarted(own_redis, synced)) as ledger:
         ledger.now_ms += 1
         refused = await ask(ledger)
         expected = SAME if synced == "always" else Judgement(Change.RESTARTED, ["b"])
 
-        assert Word.WENT_BACK == refused
+        assert WriteStatus.WENT_BACK == refused
         assert expected == await judge(ledger)
         assert SAME == await judge(ledger)
-        assert Word.OK == await ask(ledger)
+        assert WriteStatus.OK == await ask(ledger)
         doubted = (await ledger.batches.get("b")).doubted_ms
     assert (0 if synced == "always" else NOW + 1) == doubted
 
@@ -125,7 +125,7 @@ async def test_only_what_was_worked_on_is_doubted(own_redis: OwnRedis) -> None:
     """Where all workers live and remember, only what they had open is looked at."""
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2, 2, 2)
-        assert [Word.OK] * 2 == [await ask(ledger), await ask(ledger, "v", 1)]
+        assert [WriteStatus.OK] * 2 == [await ask(ledger), await ask(ledger, "v", 1)]
         noted = [await beat(ledger), await beat(ledger, "v")]
     async with ledger_at(restarted(own_redis)) as ledger:
         held = await ledger.open(0)
@@ -133,12 +133,12 @@ async def test_only_what_was_worked_on_is_doubted(own_redis: OwnRedis) -> None:
         refused = await ask(ledger, "v", 2)
         told = await judge(ledger, "v", [("b", 1, 1), ("gone", 0, 1)], noted[1])
 
-        assert (None, Word.WENT_BACK) == (unheard, refused)
+        assert (None, WriteStatus.WENT_BACK) == (unheard, refused)
         assert Judgement(Change.RESTARTED, ["b"], 2) == told
         assert SAME == await judge(ledger)
-        assert Word.STALE == await ledger.mark(held, held.entries[1])
+        assert WriteStatus.STALE == await ledger.mark(held, held.entries[1])
         assert [True, True, False] == await doubts(ledger, 0, 1, 2)
-        assert Word.OK == await ask(ledger, "w", 2)
+        assert WriteStatus.OK == await ask(ledger, "w", 2)
 
 
 @awaited
@@ -147,10 +147,10 @@ async def test_who_does_not_answer(own_redis: OwnRedis) -> None:
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2, 2)
         await ledger.enlist("dead")
-        assert Word.OK == await ask(ledger)
+        assert WriteStatus.OK == await ask(ledger)
         noted = await beat(ledger)
     async with ledger_at(restarted(own_redis)) as ledger:
-        home = Home(ledger.redis)
+        home = Failover(ledger.redis)
         waited = [await judge(ledger, slices=[("b", 0, 1)], reached_ms=noted, home=home)]
         ledger.now_ms += ANSWERS_MS - 1
         waited.append(await judge(ledger, reached_ms=noted, home=home))
@@ -254,12 +254,12 @@ async def test_whoever_judges_dies(own_redis: OwnRedis) -> None:
         await ledger.submit(2)
         await ask(ledger)
     async with ledger_at(restarted(own_redis)) as ledger:
-        home = Home(ledger.redis)
+        home = Failover(ledger.redis)
         names = [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.CREW, keys.BEATEN]
         await home._scripts["home"](names, [NOW, 0, 0])
         refused = [await ask(ledger), await ask(ledger, "v")]
 
-        assert [Word.WENT_BACK] * 2 == refused
+        assert [WriteStatus.WENT_BACK] * 2 == refused
         assert Judgement(Change.RESTARTED, ["b"]) == await judge(ledger)
 
 
@@ -304,7 +304,7 @@ async def test_no_batch_is_without_a_home(own_redis: OwnRedis) -> None:
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2)
     async with ledger_at(restarted(own_redis)) as ledger:
-        assert Word.WENT_BACK == await ask(ledger)
+        assert WriteStatus.WENT_BACK == await ask(ledger)
 
 
 @awaited
@@ -417,7 +417,7 @@ async def test_settling_in(
     own_redis.client.config_set("appendonly", appendonly)
     own_redis.client.config_set("appendfsync", appendfsync)
     async with ledger_at(own_redis.url) as ledger:
-        assert waits is (await Home(ledger.redis).settles_in_ms() > 0)
+        assert waits is (await Failover(ledger.redis).settles_in_ms() > 0)
 
 
 @awaited
@@ -451,11 +451,11 @@ async def test_a_failover(pair: tuple[RedisServer, RedisServer]) -> None:
         ]
         stale = await other.mark(part, part.entries[1])
 
-        assert [Word.WENT_BACK] * 2 == refused
+        assert [WriteStatus.WENT_BACK] * 2 == refused
         assert [None, None, Judgement(Change.FAILED_OVER, ["b"])] == judged
         assert SAME == await judge(one, "one")
-        assert Word.STALE == stale
-        assert Word.OK == await ask(one, "one")
+        assert WriteStatus.STALE == stale
+        assert WriteStatus.OK == await ask(one, "one")
 
 
 @awaited
@@ -467,6 +467,6 @@ async def test_another_history_of_the_same_run(redis_url: str) -> None:
         _, run = (await ledger.redis.get(keys.HOME)).split()
         await ledger.redis.set(keys.HOME, b"0a1b2c " + run)
 
-        assert Word.WENT_BACK == await ask(ledger)
+        assert WriteStatus.WENT_BACK == await ask(ledger)
         assert SAME == await judge(ledger)
-        assert Word.OK == await ask(ledger)
+        assert WriteStatus.OK == await ask(ledger)

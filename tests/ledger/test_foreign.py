@@ -9,7 +9,7 @@ import pytest
 from jobs.ledger import keys
 from jobs.ledger.batches.store import Commit
 from jobs.ledger.foreign import Unreadable
-from jobs.ledger.slices.writes import Kind, Word
+from jobs.ledger.slices.writes import Kind, WriteStatus
 from jobs.times import now_ms
 from tests.support.awaited import awaited
 from tests.support.harness import Harness, harnessed
@@ -177,7 +177,7 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
             (entry,) = part.entries
             taken = await ledger.leases.take(part.worker, part.holder, [MAILBOX], now_ms())
             answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
-            if answer.word is Word.WENT_BACK:
+            if answer.status is WriteStatus.WENT_BACK:
                 harness.context.signals.went_back.set()
                 await harness.rescue.doubt()
                 answer = await ledger.slices.write(part, Kind.MARK, entry, entry.record.marked("g"))
@@ -185,7 +185,7 @@ async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> N
             paused_ms = await ledger.leases.pause_mailbox("b", MAILBOX, until_ms, now_ms(), away=1)
 
         assert (key, name, {MAILBOX: 0}) == (key, name, taken.held)
-        assert (key, name, Word.OK) == (key, name, answer.word)
+        assert (key, name, WriteStatus.OK) == (key, name, answer.status)
         assert (key, name, until_ms) == (key, name, paused_ms)
 
 
@@ -238,7 +238,7 @@ def test_commands_beside_nonsense(program: Program, redis: Any) -> None:
         assert ["facts", "type"] == sorted(
             line.split()[3] for line in told.splitlines() if "cannot be read" in line
         )
-        assert r"'\xff\x1b[2J' in bulkrsvp:batches is no batch of ours" in told
+        assert r"'\xff\x1b[2J' in bulkrsvp:batches was not written by bulkrsvp" in told
         assert "see who else writes to that Redis" in told
     assert (4, True) == (asked.code, "WRONGTYPE" in asked.err)
     assert "Traceback" not in asked.err

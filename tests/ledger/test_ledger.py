@@ -21,8 +21,9 @@ from jobs.ledger.forms.entries import Entry
 from jobs.ledger.forms.slice import Slice
 from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.slices.store import Closed
-from jobs.ledger.slices.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, Word
-from jobs.ledger.workers.leases import Facts, Taken, Unended
+from jobs.ledger.slices.writes import CALLS_BURST, CALLS_PER_S, Answer, Kind, WriteStatus
+from jobs.ledger.workers.facts import Facts
+from jobs.ledger.workers.leases import Taken, Unended
 from jobs.outcome import Ending, Outcome
 from jobs.record import State
 from jobs.rows.choosing import Found
@@ -161,12 +162,12 @@ async def test_an_old_epoch_marks_nothing(redis_url: str) -> None:
         await ledger.submit(2)
         old, new = await ledger.open(), await ledger.open(worker="v")
 
-        assert Word.STALE == await ledger.mark(old, old.entries[0])
-        assert Answer(Word.STALE) == await ledger.look(old, old.entries[0])
-        assert Answer(Word.STALE) == await ledger.turn_page(old, old.entries[0])
-        assert Answer(Word.OK) == await ledger.turn_page(new, new.entries[0])
+        assert WriteStatus.STALE == await ledger.mark(old, old.entries[0])
+        assert Answer(WriteStatus.STALE) == await ledger.look(old, old.entries[0])
+        assert Answer(WriteStatus.STALE) == await ledger.turn_page(old, old.entries[0])
+        assert Answer(WriteStatus.OK) == await ledger.turn_page(new, new.entries[0])
         assert b"" == new.entries[0].stored
-        assert Word.OK == await ledger.mark(new, new.entries[0])
+        assert WriteStatus.OK == await ledger.mark(new, new.entries[0])
 
 
 @awaited
@@ -178,8 +179,8 @@ async def test_without_a_lease_nothing_is_marked(redis_url: str) -> None:
         await ledger.leases.resign("w")
         await ledger.enlist("newly named")
 
-        assert Word.STALE == await ledger.mark(part, part.entries[0])
-        assert Answer(Word.STALE) == await ledger.look(part, part.entries[0])
+        assert WriteStatus.STALE == await ledger.mark(part, part.entries[0])
+        assert Answer(WriteStatus.STALE) == await ledger.look(part, part.entries[0])
 
 
 @awaited
@@ -191,8 +192,8 @@ async def test_a_mark_is_granted_once(redis_url: str) -> None:
         entry = part.entries[0]
         again = replace(entry)
 
-        assert Word.OK == await ledger.mark(part, entry)
-        assert Word.CONFLICT == await ledger.mark(part, again)
+        assert WriteStatus.OK == await ledger.mark(part, entry)
+        assert WriteStatus.CONFLICT == await ledger.mark(part, again)
 
 
 @awaited
@@ -209,8 +210,8 @@ async def test_the_truth_is_taken_from_anybody(redis_url: str) -> None:
         record = noted.record.waiting(NOW + 5)
         answer = await ledger.slices.write(old, Kind.NOTE, noted, record)
 
-        assert Answer(Word.OK) == answer
-        assert Word.OK == await ledger.settle(old, settled)
+        assert Answer(WriteStatus.OK) == answer
+        assert WriteStatus.OK == await ledger.settle(old, settled)
         assert [record] == [entry.record for entry in (await ledger.open()).entries]
 
 
@@ -225,7 +226,7 @@ async def test_what_somebody_else_found_out_stays(redis_url: str) -> None:
         unknown = new.entries[0].record.unknown(NOW)
         await ledger.slices.write(new, Kind.NOTE, new.entries[0], unknown)
 
-        assert Word.CONFLICT == await ledger.settle(old, old.entries[0])
+        assert WriteStatus.CONFLICT == await ledger.settle(old, old.entries[0])
         assert [unknown] == [entry.record for entry in (await ledger.open()).entries]
         assert 1 == (await ledger.batches.get("b")).open
 
@@ -243,15 +244,17 @@ async def test_an_end_counts_once(redis_url: str) -> None:
         )
         batch = await ledger.batches.get("b")
 
-        assert [Word.OK] * 6 == words
+        assert [WriteStatus.OK] * 6 == words
         assert (1, {Outcome.SENT: 1}) == (batch.open, batch.outcomes)
-        assert Word.CONFLICT == await ledger.settle(part, part.entries[0], FAILED)
+        assert WriteStatus.CONFLICT == await ledger.settle(part, part.entries[0], FAILED)
         assert batch == await ledger.batches.get("b")
 
 
-@pytest.mark.parametrize(("flag", "word"), [("pause", Word.PAUSED), ("cancel", Word.CANCELLED)])
+@pytest.mark.parametrize(
+    ("flag", "word"), [("pause", WriteStatus.PAUSED), ("cancel", WriteStatus.CANCELLED)]
+)
 @awaited
-async def test_flags_refuse_marks(redis_url: str, flag: str, word: Word) -> None:
+async def test_flags_refuse_marks(redis_url: str, flag: str, word: WriteStatus) -> None:
     """A paused or cancelled batch grants no mark and no page, but lets the unknown be looked at."""
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(3)
@@ -263,8 +266,8 @@ async def test_flags_refuse_marks(redis_url: str, flag: str, word: Word) -> None
 
         assert word == await ledger.mark(part, fresh)
         assert Answer(word) == await ledger.turn_page(part, fresh)
-        assert [Answer(Word.OK)] * 2 == [note, await ledger.look(part, unknown)]
-        assert Word.OK == await ledger.settle(part, fresh, Ending(Outcome.CANCELLED))
+        assert [Answer(WriteStatus.OK)] * 2 == [note, await ledger.look(part, unknown)]
+        assert WriteStatus.OK == await ledger.settle(part, fresh, Ending(Outcome.CANCELLED))
 
 
 async def raise_flag(ledger: Ledger, flag: str) -> None:
@@ -298,11 +301,11 @@ async def test_a_ledger_that_was_flushed_grants_nothing(redis_url: str, redis: "
         redis.flushdb()
         words = [
             await ledger.mark(part, part.entries[0]),
-            (await ledger.look(part, part.entries[1])).word,
+            (await ledger.look(part, part.entries[1])).status,
             await ledger.settle(part, part.entries[2]),
         ]
 
-        assert [Word.GONE] * 3 == words
+        assert [WriteStatus.GONE] * 3 == words
         assert Closed.GONE == await ledger.slices.close(part)
         assert await ledger.slices.open("w", "b", 0) is None
     assert set() == stored(redis)
@@ -317,7 +320,7 @@ async def test_a_restarted_redis_is_told_its_scripts_again(redis_url: str, redis
         redis.script_flush()
         marks = await asyncio.gather(*(ledger.mark(part, entry) for entry in part.entries))
 
-        assert [Word.OK] * 3 == marks
+        assert [WriteStatus.OK] * 3 == marks
 
 
 @awaited
@@ -331,7 +334,7 @@ async def test_writes_are_told_apart(redis_url: str) -> None:
             *(ledger.mark(part, entry) for part in parts for entry in part.entries)
         )
 
-        assert [Word.OK] * 50 + [Word.STALE] * 50 == words
+        assert [WriteStatus.OK] * 50 + [WriteStatus.STALE] * 50 == words
 
 
 @awaited
@@ -398,9 +401,9 @@ async def test_what_was_logged_is_told_until_it_is_heard(redis_url: str, tmp_pat
 async def drain(ledger: Ledger, part: OpenSlice, entry: Entry, most: int) -> tuple[int, int]:
     """Ask for leave to call until it is refused; return how often it was given, and the wait."""
     answers = await asyncio.gather(*(ledger.look(part, entry) for _ in range(most)))
-    waits = {answer.wait_ms for answer in answers if answer.word is Word.LATER}
+    waits = {answer.wait_ms for answer in answers if answer.status is WriteStatus.LATER}
     assert len(waits) == 1
-    return sum(answer.word is Word.OK for answer in answers), waits.pop()
+    return sum(answer.status is WriteStatus.OK for answer in answers), waits.pop()
 
 
 @awaited
@@ -413,12 +416,12 @@ async def test_the_allowance_of_a_mailbox(redis_url: str) -> None:
         entry = part.entries[0]
 
         assert (CALLS_BURST, interval_ms) == await drain(ledger, part, entry, CALLS_BURST + 3)
-        assert Word.OK == await ledger.mark(other, other.entries[0])
+        assert WriteStatus.OK == await ledger.mark(other, other.entries[0])
         ledger.now_ms += interval_ms - 1
-        assert Answer(Word.LATER, 1) == await ledger.look(part, entry)
-        assert Word.LATER == await ledger.mark(part, entry)
+        assert Answer(WriteStatus.LATER, 1) == await ledger.look(part, entry)
+        assert WriteStatus.LATER == await ledger.mark(part, entry)
         ledger.now_ms += 1
-        assert Word.OK == await ledger.mark(part, entry)
+        assert WriteStatus.OK == await ledger.mark(part, entry)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -524,7 +527,7 @@ async def test_a_slice_is_not_done_while_its_heir_is_at_what_was_found(redis_url
         heir.logged += ["1.2"]
         answers.append(await ledger.slices.close(heir))
 
-        assert (Word.CONFLICT, [Closed.OPEN, Closed.FINISHED]) == (unfound.word, answers)
+        assert (WriteStatus.CONFLICT, [Closed.OPEN, Closed.FINISHED]) == (unfound.status, answers)
 
 
 @awaited

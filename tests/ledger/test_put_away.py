@@ -14,7 +14,7 @@ from jobs.ledger.forms.batch import SELECTING, VERSIONS
 from jobs.ledger.forms.entries import Entry
 from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.slices.store import Closed
-from jobs.ledger.slices.writes import Answer, Kind, Word
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
 from jobs.outcome import Outcome
 from tests.ledger.test_ledger import reopen
 from tests.slice.test_finding import ADA, CALENDAR, selection
@@ -137,7 +137,7 @@ async def test_two_workers_close_a_slice(redis_url: str, redis: Any) -> None:
             await ledger.settle(old, entry)
         new = await ledger.open(worker="v")
         await settle_all(ledger, new)
-        assert Word.OK == await ledger.settle(old, old.entries[2])
+        assert WriteStatus.OK == await ledger.settle(old, old.entries[2])
         new.logged += [entry.row for entry in new.unlogged]
         closed = [await ledger.slices.close(new)]
         before = redis.hgetall(keys.slice_records("b", 0))
@@ -176,12 +176,12 @@ async def test_a_mark_comes_after_all_was_put_away(redis_url: str) -> None:
         first, second = new.entries
 
         assert (b"", b"") == (first.stored, second.stored)
-        assert Word.CONFLICT == await ledger.mark(new, first)
-        assert Answer(Word.CONFLICT) == await ledger.look(new, first)
-        assert Answer(Word.CONFLICT) == await ledger.slices.write(
+        assert WriteStatus.CONFLICT == await ledger.mark(new, first)
+        assert Answer(WriteStatus.CONFLICT) == await ledger.look(new, first)
+        assert Answer(WriteStatus.CONFLICT) == await ledger.slices.write(
             new, Kind.NOTE, first, first.record.unknown(NOW)
         )
-        assert Word.CONFLICT == await ledger.settle(new, second, FAILED)
+        assert WriteStatus.CONFLICT == await ledger.settle(new, second, FAILED)
         assert batch == await ledger.batches.get("b")
         assert Closed.DONE == await ledger.slices.close(new)
 
@@ -197,7 +197,7 @@ async def test_an_end_is_said_again(redis_url: str) -> None:
         await ledger.slices.close(part)
         batch = await ledger.batches.get("b")
 
-        assert Word.OK == await ledger.settle(part, unheard)
+        assert WriteStatus.OK == await ledger.settle(part, unheard)
         assert unheard == part.entries[0]
         assert batch == await ledger.batches.get("b")
 

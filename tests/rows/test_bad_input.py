@@ -103,7 +103,7 @@ FILES = {
     "header only": (CSV.encode(), "1: file: "),
     "unknown column": (
         b"user,event,acton\na@b.c,e,decline\n",
-        "1: header: 'acton' is no known column; did you mean action?",
+        "1: header: 'acton' is not a known column; did you mean action?",
     ),
     "column twice": (
         b"user,event,action,user\na@b.c,e,decline,x\n",

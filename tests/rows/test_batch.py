@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from config.errors import InputError
 from jobs.draft.draft import Refused, check_batch_id, draft
 from jobs.draft.packing import SELECTION_WEIGHT, SLICE_SIZE
-from jobs.ledger.forms.slice import MAX_UNPACKED, unpack
+from jobs.ledger.forms.compression import MAX_UNPACKED
+from jobs.ledger.forms.slice import unpack
 from jobs.rows.reading import Problem, Row
 from jobs.rows.response import Response
 from jobs.rows.selection import Selection
@@ -139,7 +140,7 @@ def test_all_problems_are_found_and_the_first_are_shown() -> None:
 
     assert (wrong[0], Problem(6, "event", text), *wrong[1:]) == found.problems
     assert found.total == 4
-    assert str(found) == "4 problems, nothing was queued; correct them and go again"
+    assert str(found) == "4 problems, nothing was queued; correct them and submit again"
     assert tuple(wrong[:2]) == refusal(wrong, shown_problems=2).problems
 
 

@@ -1,6 +1,5 @@
 """Which events a selection answers: pure choosing, out of what a calendar shows."""
 
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,19 +8,13 @@ import pytest
 
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.rows.choosing import (
-    MAX_UNPACKED,
-    PACKED_AT_ONCE,
     UNREADABLE,
-    Found,
     Invitation,
     Item,
     Kind,
     Unreadable,
     choose,
-    fits,
-    pack_found,
     series_within,
-    unpack_found,
     widened,
 )
 from jobs.rows.selection import Selection, Window
@@ -160,7 +153,6 @@ def test_what_cannot_be_read_is_told() -> None:
         (each.event, each.ending) for each in found
     ]
     assert [UNREADABLE] * 2 == [each.planned().ending for each in found[1:]]
-    assert found == unpack_found(pack_found(found))
     assert ["odd"] == chosen(Unreadable("odd"), invitation("odd", 30), Unreadable("odd"))
 
 
@@ -241,72 +233,15 @@ def test_pages_that_overlap() -> None:
     assert ["early", "late"] == chosen(late, early, late)
 
 
-def test_what_was_found_is_read_again() -> None:
-    """What was found comes out of the ledger as it went in; a subject only if it is a plan's."""
-    shown: dict[str, Any] = {"response_requested": False, "response": "accepted"}
-    found = choose(
-        [invitation(**shown), of_series("m.1", 2), invitation("own", 3, is_organizer=True)],
-        {},
-        selection(series="occurrences"),
-        WINDOW,
-    )
-    assert found == unpack_found(pack_found(found))
-    assert [None] * 3 == [each.discreet().shown[0] for each in found]
-    planned, own = Ending(Outcome.PLANNED), Ending(Outcome.SKIPPED, Reason.ORGANIZER)
-    assert [planned, planned, own] == [each.planned().ending for each in found]
-
-
-@pytest.mark.parametrize("count", [0, 1, PACKED_AT_ONCE, 2 * PACKED_AT_ONCE + 1])
-def test_much_is_packed(count: int) -> None:
-    """However much was found, it is one list; said again, it is said in the same bytes."""
-    (one,) = choose([invitation()], {}, selection(), WINDOW)
-    found = [replace(one, event=str(number)) for number in range(count)]
-    assert found == unpack_found(pack_found(found))
-    assert pack_found(found) == pack_found(list(found))
-
-
-def test_what_was_found_before_is_read() -> None:
-    """A list that an earlier version has stored is read."""
-    text = b'[["e",true,"none",["skipped","organizer"],null,null,"2026-12-02","olga@f.com"]]'
-    (found,) = unpack_found(zlib.compress(text))
-    own = Ending(Outcome.SKIPPED, Reason.ORGANIZER)
-    assert found == Found(
-        event="e",
-        quiet=True,
-        seen="none",
-        ending=own,
-        series=None,
-        shown=(None, "2026-12-02", "olga@f.com"),
-    )
-
-
-def test_what_can_be_kept() -> None:
-    """More than can be read again is not kept."""
-    (found,) = choose([invitation(subject="\0" * 2_000)], {}, selection(), WINDOW)
-    size = len(zlib.decompress(pack_found([found]))) - 2
-    assert fits([found] * (MAX_UNPACKED // (size + 1)))
-    assert not fits([found] * (MAX_UNPACKED // size + 1))
-
-
 def test_the_ends_of_time() -> None:
     """A window at the end of the calendar is asked for as far as there is one."""
     last = datetime(9999, 12, 31, 12, tzinfo=UTC)
     assert Window(last - timedelta(days=1), last) == widened(Window(last, last))
 
 
-@pytest.mark.parametrize(
-    "forged",
-    [
-        b"",
-        b"nonsense",
-        zlib.compress(b"{"),
-        zlib.compress(b'{"a": 1}'),
-        zlib.compress(b'[["e"]]'),
-        zlib.compress(b'[["e", false, "none", ["sent", "organizer"], null, null, "", ""]]'),
-        zlib.compress(b"[1]"),
-    ],
-)
-def test_forgeries_are_refused(forged: bytes) -> None:
-    """Whatever was not packed here raises `ValueError`, and nothing else."""
-    with pytest.raises(ValueError):  # noqa: PT011  # of several kinds
-        unpack_found(forged)
+def test_what_is_kept_of_what_was_found() -> None:
+    """A subject is kept for plans only, where what would be sent has ended."""
+    found = choose([invitation(), invitation("own", 3, is_organizer=True)], {}, selection(), WINDOW)
+    assert [None] * 2 == [each.discreet().shown[0] for each in found]
+    planned, own = Ending(Outcome.PLANNED), Ending(Outcome.SKIPPED, Reason.ORGANIZER)
+    assert [planned, own] == [each.planned().ending for each in found]

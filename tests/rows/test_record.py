@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.outcome import REASONS, Ending, Outcome, Reason
-from jobs.record import QUEUED, Next, Record, State, Step, Terms, next_step
+from jobs.record import QUEUED, Record, State
+from jobs.steps import Next, Step, Terms, next_step
 from jobs.storable import FIRST_MS, LAST_MS
 
 NOW = 1_790_000_000_000

@@ -122,8 +122,8 @@ def test_what_is_no_user_is_refused(user: object, part: str) -> None:
     ("text", "part"),
     [
         ("", "is empty"),
-        (".", "is no id"),
-        ("..", "is no id"),
+        (".", "is not an id"),
+        ("..", "is not an id"),
         ("a" * 1025, "1024 are allowed"),
         ("a%2Fb", "'%'"),
         ("a?b", "'?'"),

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from jobs.ledger import keys
-from jobs.ledger.workers.leases import LEASE_S, NO_FACTS
+from jobs.ledger.workers.facts import NO_FACTS
+from jobs.ledger.workers.leases import LEASE_S
 from tests.support.awaited import awaited
 from tests.support.small_ledger import Ledger, events, ledger_at, listening
 from worker.slice.clock import Clocks, unstopped_s

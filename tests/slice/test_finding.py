@@ -159,7 +159,7 @@ def test_a_plan_of_nothing(program: Program, sandbox: SandboxClient) -> None:
     assert "is not finished" in early.err
     assert (0, None, 0) == (applied.code, applied.json["batch"], applied.json["total"])
     given = program.submit([{"user": ADA, "event": "e", "action": "decline"}])
-    assert "is no plan" in program.here("apply", given).err
+    assert "is not a plan" in program.here("apply", given).err
 
 
 def test_rows_with_ids_can_be_planned(program: Program, sandbox: SandboxClient) -> None:

@@ -25,9 +25,10 @@ from hypothesis.stateful import (
 )
 
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.record import QUEUED, Record, State, Step, Terms, next_step
+from jobs.record import QUEUED, Record, State
 from jobs.rows.choosing import ANSWERS
 from jobs.rows.response import Action, Response
+from jobs.steps import Step, Terms, next_step
 from worker.graph.reply import Event, Reply
 from worker.graph.verdict import Verdict, judge, judge_look
 

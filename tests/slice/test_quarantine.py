@@ -10,7 +10,7 @@ from jobs.ledger.forms.entries import Entry
 from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.slices.writes import Kind
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.record import Next, Step
+from jobs.steps import Next, Step
 from jobs.times import now_ms
 from tests.support.awaited import awaited
 from tests.support.harness import Harness, harnessed

@@ -21,7 +21,7 @@ from jobs.ledger.forms.entries import Entry
 from jobs.ledger.forms.slice import Slice
 from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.slices.store import Closed, Slices
-from jobs.ledger.slices.writes import Answer, Kind, Word, Written
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus, Written
 from jobs.ledger.workers.crew import Crew
 from jobs.ledger.workers.leases import Leases
 from jobs.outcome import Ending, Outcome, Reason
@@ -98,9 +98,9 @@ class Ledger:
         assert part is not None
         return part
 
-    async def mark(self, part: OpenSlice, entry: Entry, guid: str = "guid") -> Word:
+    async def mark(self, part: OpenSlice, entry: Entry, guid: str = "guid") -> WriteStatus:
         """Ask for a mark."""
-        return (await self.slices.write(part, Kind.MARK, entry, entry.record.marked(guid))).word
+        return (await self.slices.write(part, Kind.MARK, entry, entry.record.marked(guid))).status
 
     async def look(self, part: OpenSlice, entry: Entry) -> Answer:
         """Ask for leave to look."""
@@ -110,10 +110,10 @@ class Ledger:
         """Ask for leave to read a page of a calendar."""
         return await self.slices.write(part, Kind.PAGE, entry, entry.record)
 
-    async def settle(self, part: OpenSlice, entry: Entry, ending: Ending = SENT) -> Word:
+    async def settle(self, part: OpenSlice, entry: Entry, ending: Ending = SENT) -> WriteStatus:
         """Write the end of a response."""
         record = entry.record.settled(ending, self.now_ms)
-        return (await self.slices.write(part, Kind.SETTLE, entry, record)).word
+        return (await self.slices.write(part, Kind.SETTLE, entry, record)).status
 
     async def finish(
         self, number: int = 0, endings: Sequence[Ending] = (), batch: str = "b"
@@ -122,7 +122,7 @@ class Ledger:
         part = await self.open(number, batch=batch)
         given = [*endings, *[SENT] * len(part.entries)]
         for entry, ending in zip(part.entries, given, strict=False):
-            assert Word.OK == await self.settle(part, entry, ending)
+            assert WriteStatus.OK == await self.settle(part, entry, ending)
         part.logged += [entry.row for entry in part.entries]
         return await self.slices.close(part)
 

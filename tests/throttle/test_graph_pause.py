@@ -160,7 +160,7 @@ def test_status_shows_it_and_resume_ends_it(program: Program, redis: Any) -> Non
     for shown in (text, everything):
         assert "To go on at once: bulkrsvp resume --graph" in shown.stderr
     assert (0, 0) == (lifted.exit_code, again.exit_code)
-    assert "every batch goes on" in lifted.stderr
+    assert "every batch continues" in lifted.stderr
     assert "nothing was changed" in again.stderr
     assert None is redis.get(keys.GRAPH)
     assert who().encode() == redis.get(keys.LIFTED)

@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 from config.errors import SettingsError
 from config.settings import Settings
 from jobs.check import Check, CheckName
-from jobs.ledger.workers.leases import Facts, Leases
+from jobs.ledger.workers.facts import Facts
+from jobs.ledger.workers.leases import Leases
 from jobs.redis.connection import connected
 from jobs.redis.requirements import why_unreachable
 from jobs.times import write_local

@@ -17,12 +17,13 @@ from structlog.typing import FilteringBoundLogger
 
 from config.settings import Settings
 from jobs.ledger.batches.store import Batches
-from jobs.ledger.coalescing import Together
+from jobs.ledger.coalescing import CoalescingRedis
 from jobs.ledger.slices.store import Slices
 from jobs.ledger.slices.writes import Written
 from jobs.ledger.workers.crew import Crew
-from jobs.ledger.workers.failover import Home
-from jobs.ledger.workers.leases import Facts, Leases
+from jobs.ledger.workers.facts import Facts
+from jobs.ledger.workers.failover import Failover
+from jobs.ledger.workers.leases import Leases
 from jobs.times import now_ms
 from worker.graph.client import Graph
 from worker.identity.credential import open_credential
@@ -59,7 +60,7 @@ async def assembled(
         async with graph:
             calls = _call_side(settings, ledger.leases, signals, graph, tokens)
             context = Context(ledger=ledger, calls=calls, signals=signals)
-            yield replace(context, ahead=_ahead(context, Together(redis)))
+            yield replace(context, ahead=_ahead(context, CoalescingRedis(redis)))
     finally:
         await tokens.close()
 
@@ -87,13 +88,13 @@ def _signals(log: FilteringBoundLogger, log_lost: asyncio.Event) -> Signals:
 
 
 def _ledger_side(redis: ArqRedis, graph: Graph, signals: Signals) -> LedgerSide:
-    together, written = Together(redis), Written()
+    together, written = CoalescingRedis(redis), Written()
     return LedgerSide(
         slices=Slices(together, now_ms, written),
         leases=Leases(together),
         batches=Batches(together),
         crew=Crew(redis),
-        home=Home(redis),
+        home=Failover(redis),
         written=written,
         worker_lease=WorkerLease(Leases(redis), _facts(graph), signals.clocks, signals.log),
         recent_marks=RecentMarks(),
@@ -128,7 +129,7 @@ def _call_side(
     )
 
 
-def _ahead(context: Context, apart: Together) -> Context:
+def _ahead(context: Context, apart: CoalescingRedis) -> Context:
     """Return the same context, with ways of its own to Redis and to slots."""
     ledger, calls, slots = context.ledger, context.calls, context.calls.slots
     return replace(

@@ -18,7 +18,7 @@ from jobs.ledger.queue import FIRST_SLICES
 from jobs.ledger.slices.store import Slices
 from jobs.ledger.slices.writes import Written
 from jobs.ledger.workers.crew import Crew
-from jobs.ledger.workers.failover import Home
+from jobs.ledger.workers.failover import Failover
 from jobs.ledger.workers.leases import Leases
 from worker.graph.client import Graph
 from worker.identity.token_source import TokenSource
@@ -43,7 +43,7 @@ class LedgerSide:
     leases: Leases
     batches: Batches
     crew: Crew
-    home: Home
+    home: Failover
     written: Written
     worker_lease: WorkerLease
     recent_marks: RecentMarks

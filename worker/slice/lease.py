@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from structlog.typing import FilteringBoundLogger
 
-from jobs.ledger.workers.leases import LEASE_S, Facts, Leases
+from jobs.ledger.workers.facts import Facts
+from jobs.ledger.workers.leases import LEASE_S, Leases
 from worker.slice.clock import Clocks, Moment
 
 BEAT_S = 0.4

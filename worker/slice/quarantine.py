@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 
 from jobs.ledger.forms.entries import Entry
 from jobs.outcome import Ending, Outcome, Reason
-from jobs.record import State, Step
+from jobs.record import State
+from jobs.steps import Step
 from worker.slice.lane import AnswerEntry, Lane
 from worker.slice.shift import Shift, until_written
 

@@ -16,13 +16,14 @@ from redis.exceptions import RedisError
 from jobs.ledger.forms.entries import Entry, Number
 from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.ledger.slices.store import Closed
-from jobs.ledger.slices.writes import Kind, Word
+from jobs.ledger.slices.writes import Kind, WriteStatus
 from jobs.ledger.workers.leases import Taken
 from jobs.outcome import Ending
-from jobs.record import Next, Record, Step, Terms, next_step
+from jobs.record import Record
 from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
 from jobs.signals import is_cut_off
+from jobs.steps import Next, Step, Terms, next_step
 from worker.slice import log_lines
 from worker.slice.announcement import announce
 from worker.slice.context import Context
@@ -194,9 +195,9 @@ class Shift:
         # It is compared with the mark that it answers, so it may come late, twice, or from a
         # worker that has lost its lease. A conflict means that another worker has found out.
         answer = await until_written(lambda: self._slices.write(self.part, kind, entry, record))
-        if answer.word is not Word.OK:
+        if answer.status is not WriteStatus.OK:
             self.stop(self.now_ms() + RETAKEN_MS)
-        return answer.word is Word.OK
+        return answer.status is WriteStatus.OK
 
     def log_settled(self, entry: Entry) -> None:
         """Log the end of a response, and note that in the ledger with the next write."""

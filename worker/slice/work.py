@@ -13,8 +13,8 @@ from functools import partial
 
 from jobs.ledger.forms.entries import Entry
 from jobs.outcome import Ending
-from jobs.record import Next, Step
 from jobs.rows.selection import Selection
+from jobs.steps import Next, Step
 from worker.slice import log_lines
 from worker.slice.calls.event_call import Looking, Sending
 from worker.slice.calls.finding import Finding

@@ -130,7 +130,7 @@ def _read(batch_id: str, answer: Any) -> Batch | Unreadable | None:
 
 def _tell(foreign: Callable[[str], object], key: str, names: Iterable[bytes]) -> None:
     for name in names:
-        foreign(f"{shown(name)} in {key} is no batch of ours")
+        foreign(f"{shown(name)} in {key} was not written by bulkrsvp")
 
 
 def no_batch(batch_id: str) -> InputError:

@@ -16,12 +16,10 @@ from typing import Final
 import orjson
 
 from jobs.ledger.fields import SliceField
+from jobs.ledger.forms.compression import inflate
 
 MOST: Final = 5_000
 """Records: for so many the swap keeps Redis for some 20 ms; a bigger mailbox stays as it is."""
-
-MAX_UNPACKED: Final = 64 << 20
-"""Bytes of an archive without its ids; the largest one has a hundredth of it."""
 
 WINDOW_BITS: Final = 12
 """A window of 4 KB holds what repeats itself here; a larger one takes a while to be made."""
@@ -51,14 +49,14 @@ def pack(records: Mapping[bytes, bytes]) -> bytes:
 def unpack(body: bytes) -> dict[bytes, bytes]:
     """Return the texts by their rows. Raises `ValueError` for whatever `pack` has not made."""
     try:
-        stream = zlib.decompressobj()
-        head, _, text = stream.decompress(body, MAX_UNPACKED).partition(b"\n")
+        columns, raw_ids = inflate(body)
+        head, _, text = columns.partition(b"\n")
         given, found, lengths, moments = (list(accumulate(each)) for each in orjson.loads(head))
         text = _put_back(_MOMENT_MARK, text, [b"%d" % each for each in moments])
-        text = _put_back(_ID_MARK, text, _write_ids(stream.unused_data.hex().encode()))
+        text = _put_back(_ID_MARK, text, _write_ids(raw_ids.hex().encode()))
         rows = map(_write_row, given, found)
         return dict(zip(rows, _cut(text, lengths), strict=True))
-    except (zlib.error, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"an archive is not as it was stored: {error}") from None
 
 

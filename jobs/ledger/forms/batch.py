@@ -160,7 +160,7 @@ def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
 
 def _flag(text: bytes) -> bool:
     if text not in {b"0", b"1"}:
-        raise ValueError("no flag of ours")
+        raise ValueError("not a flag as bulkrsvp writes it")
     return text == b"1"
 
 
@@ -202,7 +202,7 @@ def _expiry_since_ms(facts: Mapping[bytes, bytes]) -> int:
     text = facts.get(BatchField.EXPIRY, b"")
     found = _EXPIRY.fullmatch(text)
     if text and found is None:
-        raise ValueError("its expiry: none of ours")
+        raise ValueError("its expiry: not as bulkrsvp writes it")
     if found is None or found[1] != facts.get(BatchField.FINISHED_AT_MS) or found[2] == b"expired":
         return 0
     return stored_moment(found[3])
@@ -219,7 +219,7 @@ def _unreadable(facts: Mapping[bytes, bytes]) -> dict[int, int]:
 def _check_together(batch: Batch) -> None:
     """Raise `ValueError` where facts cannot be true together: whoever trusts them never ends."""
     if batch.announced and not batch.finished_at_ms:
-        raise ValueError("its end is announced, and it has none")
+        raise ValueError("its end is announced, but it has not ended")
     slices_fit = batch.cursor <= batch.slices <= batch.total
     if (
         not slices_fit

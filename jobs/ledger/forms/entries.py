@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from jobs.ledger.fields import SliceField
 from jobs.ledger.forms.archive import spread
+from jobs.ledger.forms.found import unpack_found
 from jobs.ledger.forms.slice import unpack
 from jobs.outcome import Ending
 from jobs.record import QUEUED, Record
-from jobs.rows.choosing import Found, unpack_found
+from jobs.rows.choosing import Found
 from jobs.rows.response import Response
 from jobs.rows.selection import Selection
 

@@ -11,13 +11,11 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from jobs.ledger.forms.compression import inflate
 from jobs.rows.response import Response
 from jobs.rows.selection import Selection
 
-__all__ = ["MAX_UNPACKED", "Slice", "pack", "unpack"]
-
-MAX_UNPACKED = 64 << 20
-"""Bytes of JSON in a slice: 200,000 usual rows, or 8,000 with the longest comment."""
+__all__ = ["Slice", "pack", "unpack"]
 
 COMPRESSION = 1
 """zlib level; of rows of 285 bytes it leaves 116; 6 leaves 113 and takes nearly twice as long."""
@@ -51,17 +49,15 @@ def unpack(body: bytes) -> list[tuple[int, Response | Selection]]:
     Raises `ValueError` for whatever `pack` has not made, and repeats none of it.
     """
     try:
-        stream = zlib.decompressobj()
-        text = stream.decompress(body, MAX_UNPACKED)
-        whole = stream.eof and not stream.unused_data
-        rows = _read(text) if whole else []
-    except zlib.error:
-        raise ValueError("a slice is not as it was stored: not compressed") from None
+        text, rest = inflate(body)
+        rows = [] if rest else _read(text)
     except ValidationError as error:
         kinds = sorted({each["type"] for each in error.errors(include_input=False)})
         raise ValueError(f"a slice is not as it was stored: {', '.join(kinds)}") from None
+    except ValueError as error:
+        raise ValueError(f"a slice is not as it was stored: {error}") from None
     if not rows or len({number for number, _ in rows}) != len(rows):
-        raise ValueError("a slice is not as it was stored: cut off, too long, or rows repeated")
+        raise ValueError("a slice is not as it was stored: no rows, rows repeated, or more behind")
     return rows
 
 

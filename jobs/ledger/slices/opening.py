@@ -64,7 +64,7 @@ def _read(
         else:
             read.ended += 1
     if unlogged - {str(entry.row).encode() for entry in read.entries}:
-        raise ValueError("the rows that were not logged are none of its rows")
+        raise ValueError("rows are noted as not logged that it does not have")
     _check_done(read, _number(records, SliceField.DONE))
     return read
 

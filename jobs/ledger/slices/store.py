@@ -19,13 +19,14 @@ from jobs.ledger.foreign import BatchUnreadable, Unreadable, told_apart
 from jobs.ledger.forms.archive import MOST, digest, pack, unpack
 from jobs.ledger.forms.batch import PUT_AWAY, ROWS_LACK, Batch, read_batch
 from jobs.ledger.forms.entries import Entry, Number, found_entries
+from jobs.ledger.forms.found import pack_found
 from jobs.ledger.reading import BYTES_AT_ONCE, FIELDS_AT_ONCE, read_fields
 from jobs.ledger.script import Script
 from jobs.ledger.slices.open_slice import LOGGED_AT_ONCE, OpenSlice
 from jobs.ledger.slices.opening import Opening, read_in_time
-from jobs.ledger.slices.writes import Answer, Kind, Word, Writes, Written
+from jobs.ledger.slices.writes import Answer, Kind, Writes, WriteStatus, Written
 from jobs.record import Record
-from jobs.rows.choosing import Found, pack_found
+from jobs.rows.choosing import Found
 from jobs.rows.selection import Selection
 
 SCRIPTS: Final = ("open", "close", "found", "suspects", "unreadable")
@@ -164,9 +165,11 @@ class Slices:
         Raises redis-py's errors and `OSError`: then nobody knows whether it was written.
         """
         answer = await self._writes.write(part, kind, entry, record)
-        if answer.word is not Word.CONFLICT or not await self._has_put_away(part, entry, record):
+        if answer.status is not WriteStatus.CONFLICT or not await self._has_put_away(
+            part, entry, record
+        ):
             return answer
-        return Answer(Word.OK)
+        return Answer(WriteStatus.OK)
 
     async def _has_put_away(self, part: OpenSlice, entry: Entry, record: Record) -> bool:
         """Look whether a record was put away: its end, said again, is no conflict."""
@@ -191,7 +194,7 @@ class Slices:
             [keys.batch(part.batch.id), keys.slice_records(part.batch.id, part.number)],
             [entry.row, entry.stored, packed, len(found)],
         )
-        if Word(answer.decode()) is not Word.OK:
+        if WriteStatus(answer.decode()) is not WriteStatus.OK:
             return None
         entries = await aside(
             len(found), lambda: list(found_entries(entry.row, selection, found, {}))

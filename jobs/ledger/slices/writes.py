@@ -3,6 +3,11 @@ Writing marks and records: one at a time for whoever writes, many at a time for 
 
 Writes are coalesced: whatever gathers, from all slices of this process, while one flush is under
 way goes out as the next. A write is awaited; when it returns, Redis has it.
+
+`jobs/ledger/coalescing.py` coalesces too, but has nothing in common with this beyond that rhythm.
+There, commands keep their order, all of them go, and they wait a moment for others. Here, a flush
+takes a share of each slice, so that a big one holds up no other; writes of one batch become one
+call of a script; and none waits, because a call to Graph waits for it.
 """
 
 import asyncio
@@ -33,7 +38,7 @@ MARK_GOOD_S: Final = 1.0
 """How long after a mark was asked for its call may begin: who pauses a batch waits for that."""
 
 
-class Word(StrEnum):
+class WriteStatus(StrEnum):
     """What the ledger answers to a write."""
 
     OK = "ok"
@@ -50,12 +55,12 @@ class Word(StrEnum):
 class Answer:
     """The ledger's answer; with LATER, how long the mailbox's allowance wants it to wait."""
 
-    word: Word
+    status: WriteStatus
     wait_ms: int = 0
 
 
-_ANSWERS: Final = {word.encode(): Answer(word) for word in Word}
-_UNKEPT: Final = frozenset({Word.WENT_BACK.encode(), Word.GONE.encode()})
+_ANSWERS: Final = {status.encode(): Answer(status) for status in WriteStatus}
+_UNKEPT: Final = frozenset({WriteStatus.WENT_BACK.encode(), WriteStatus.GONE.encode()})
 
 
 class Kind(StrEnum):
@@ -131,7 +136,7 @@ class Writes:
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         answer = await write.answer
-        if answer.word is Word.OK and kind not in _READING:
+        if answer.status is WriteStatus.OK and kind not in _READING:
             entry.record, entry.stored = record, write.record
         return answer
 
@@ -200,15 +205,15 @@ class Writes:
 
 
 def _answer(writes: Iterable[_Write], answer: list[Any]) -> None:
-    for write, word in zip(writes, answer, strict=True):
+    for write, told in zip(writes, answer, strict=True):
         if not write.answer.done():
-            write.answer.set_result(_read_answer(word))
+            write.answer.set_result(_read_answer(told))
 
 
-def _read_answer(word: bytes | int) -> Answer:
-    if isinstance(word, int):
-        return Answer(Word.LATER, word)
-    return _ANSWERS[word]
+def _read_answer(told: bytes | int) -> Answer:
+    if isinstance(told, int):
+        return Answer(WriteStatus.LATER, wait_ms=told)
+    return _ANSWERS[told]
 
 
 def _fail(gathered: Gathered, error: Exception) -> None:

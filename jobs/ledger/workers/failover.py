@@ -99,7 +99,7 @@ class Judgement:
 SAME: Final = Judgement(Change.SAME, [], 0)
 
 
-class Home:
+class Failover:
     """The Redis of one ledger, as one process sees it."""
 
     def __init__(self, redis: Redis) -> None:

@@ -8,17 +8,17 @@ no mark is granted under the old one.
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-import orjson
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from jobs.ledger import keys
 from jobs.ledger.foreign import FOR_EVER, Unreadable, is_foreign, told_apart
 from jobs.ledger.script import Script
-from jobs.storable import moment, number, stored_moment
+from jobs.ledger.workers.facts import NO_FACTS, Facts
+from jobs.storable import stored_moment
 
 LEASE_S = 2.5
 """How long a worker's lease lasts without renewal: others wait that long after its death."""
@@ -83,35 +83,6 @@ class Beat:
     forgetful: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a worker says of itself in its lease, for people; `calls` are those in flight."""
-
-    host: str = ""
-    pid: int = 0
-    version: str = ""
-    since_ms: int = 0
-    calls: int = 0
-
-    @classmethod
-    def from_json(cls, told: bytes) -> Self | None:
-        """Read them; None if it is none of ours, for whoever can write to Redis can write that."""
-        try:
-            facts = cls(**orjson.loads(told))
-            moment(facts.since_ms)
-            number(facts.pid)
-            number(facts.calls)
-        except (ValueError, TypeError):
-            return None
-        right = all(
-            type(getattr(facts, name)) is kind for name, kind in cls.__annotations__.items()
-        )
-        return facts if right else None
-
-
-NO_FACTS: Final = Facts()
-
-
 class Leases:
     """The leases of one ledger."""
 
@@ -128,7 +99,7 @@ class Leases:
         A process keeps its id when it loses a lease. Returns whether it was not on the crew.
         """
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(keys.worker(worker), _told(facts), px=int(LEASE_S * 1000))
+            pipe.set(keys.worker(worker), facts.to_json(), px=int(LEASE_S * 1000))
             pipe.hset(keys.CREW, process or worker, worker)
             taken, added = await pipe.execute(raise_on_error=False)
         if isinstance(taken, Exception):
@@ -148,7 +119,7 @@ class Leases:
         """
         renewed, noted, forgetful = await self._scripts["beat"](
             [keys.worker(worker), keys.HOME, keys.BEATEN],
-            [_told(facts), int(LEASE_S * 1000), noted_ms, int(new)],
+            [facts.to_json(), int(LEASE_S * 1000), noted_ms, int(new)],
         )
         return Beat(bool(renewed), noted, bool(forgetful))
 
@@ -217,21 +188,7 @@ class Leases:
         )
         if len(answers) < len(mailboxes):
             return Taken(lost=True)
-        more = answers[len(mailboxes) :]
-        found = dict(zip(mailboxes, answers, strict=False))
-        return Taken(
-            held={
-                name: -answer - 1 if answer else 0
-                for name, answer in found.items()
-                if answer == 0 or answer < BUSY
-            },
-            unended={
-                mailboxes[place]: Unended(calls, ends_ms)
-                for place, calls, ends_ms in zip(more[::3], more[1::3], more[2::3], strict=True)
-            },
-            paused_until_ms={name: answer for name, answer in found.items() if answer > 0},
-            busy=frozenset(name for name, answer in found.items() if answer == BUSY),
-        )
+        return _read_taken(mailboxes, answers)
 
     async def give_back(self, holder: str, mailboxes: Sequence[str]) -> None:
         """Give mailboxes back, as far as this slice still holds them."""
@@ -321,5 +278,20 @@ class Leases:
         return by.decode(errors="replace")
 
 
-def _told(facts: Facts) -> bytes:
-    return orjson.dumps(asdict(facts))
+def _read_taken(mailboxes: Sequence[str], answers: Sequence[int]) -> Taken:
+    """Read what `lua/lease.lua` answers: a number for each mailbox, then three for each unended."""
+    found = dict(zip(mailboxes, answers, strict=False))
+    more = answers[len(mailboxes) :]
+    return Taken(
+        held={
+            name: -answer - 1 if answer else 0
+            for name, answer in found.items()
+            if answer == 0 or answer < BUSY
+        },
+        unended={
+            mailboxes[place]: Unended(calls, ends_ms)
+            for place, calls, ends_ms in zip(more[::3], more[1::3], more[2::3], strict=True)
+        },
+        paused_until_ms={name: answer for name, answer in found.items() if answer > 0},
+        busy=frozenset(name for name, answer in found.items() if answer == BUSY),
+    )

@@ -72,7 +72,7 @@ def _complaints(text: str, shown: str) -> Iterator[str]:
     if not text:
         yield f"is empty; {_AS_GRAPH}"
     if not text.strip("."):
-        yield f"{shown} is no id; {_AS_GRAPH}"
+        yield f"{shown} is not an id; {_AS_GRAPH}"
     if why := why_unwritten(text):
         yield f"{why}; give the id, or leave it out where it may be absent"
     if CUT.search(text):
@@ -88,7 +88,7 @@ def _complaints(text: str, shown: str) -> Iterator[str]:
     if stranger := _NO_ID.search(text):
         no_id = f"{shown} holds {abbreviated(stranger[0])}, which no id does"
         yield f"{no_id}; {_AS_GRAPH}, not encoded for a URL"
-    yield f"{shown} is no id; {_AS_GRAPH}"
+    yield f"{shown} is not an id; {_AS_GRAPH}"
 
 
 def why_wrong_event(text: str) -> str | None:

@@ -25,8 +25,8 @@ import worker.slice.calls.pause
 import worker.slice.shift
 from jobs.ledger.script import Script
 from jobs.ledger.slices.store import Slices
-from jobs.ledger.slices.writes import Answer, Kind, Word
-from jobs.record import next_step
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
+from jobs.steps import next_step
 from worker.commands import main
 from worker.graph.reply import Reply
 from worker.graph.verdict import Judgement
@@ -43,7 +43,7 @@ def no_mark() -> None:
         if kind is not Kind.MARK:
             return await write(self, part, kind, entry, record)
         entry.record = record
-        return Answer(Word.OK)
+        return Answer(WriteStatus.OK)
 
     patch.object(Slices, "write", unmarked).start()
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
 
-from jobs.ledger.slices.writes import MARK_GOOD_S, Answer, Word
+from jobs.ledger.slices.writes import MARK_GOOD_S, Answer, WriteStatus
 from worker.graph.reply import Reply
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
@@ -42,8 +42,8 @@ class Admission:
             answer = await mark()
         except (RedisError, OSError):
             # Perhaps it was written, but nothing was sent: the next opening looks into it.
-            answer = Answer(Word.STALE)
-        if answer.word is not Word.OK:
+            answer = Answer(WriteStatus.STALE)
+        if answer.status is not WriteStatus.OK:
             self.give_back()
         return answer
 

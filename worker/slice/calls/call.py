@@ -10,7 +10,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from jobs.ledger.forms.entries import Entry
-from jobs.ledger.slices.writes import Answer, Kind, Word
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
 from jobs.record import Record
 from worker.graph.reply import Reply, TransportEnd
 from worker.graph.verdict import GRAPHS_WORD, Judgement, Verdict, judge_lone_token
@@ -135,9 +135,9 @@ class Call(ABC):
         answer = await self._admission.ask(self._mark)
         if answer is None:  # the gate is closed
             return False
-        if answer.word is not Word.OK:
+        if answer.status is not WriteStatus.OK:
             self._obey(answer)
-        return answer.word is Word.OK
+        return answer.status is WriteStatus.OK
 
     async def _mark(self) -> Answer:
         """Ask the ledger for permission to make the call; under a mark, if it sends."""
@@ -146,15 +146,15 @@ class Call(ABC):
     def _obey(self, answer: Answer) -> None:
         """Do what follows from the ledger's refusal."""
         shift = self._shift
-        match answer.word:
-            case Word.CANCELLED:
+        match answer.status:
+            case WriteStatus.CANCELLED:
                 shift.cancel()
-            case Word.LATER:
+            case WriteStatus.LATER:
                 shift.end_lane(self._lane, shift.now_ms() + answer.wait_ms)
-            case Word.PAUSED:
+            case WriteStatus.PAUSED:
                 shift.stop(shift.now_ms() + shift.PAUSED_MS)
             case word:  # not ours any more, gone, or in doubt: the next opening finds out
-                if word is Word.WENT_BACK:
+                if word is WriteStatus.WENT_BACK:
                     shift.context.signals.went_back.set()
                 shift.stop(shift.now_ms() + UNREACHED_MS)
 

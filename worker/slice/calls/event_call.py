@@ -1,7 +1,7 @@
 """The two calls about one event: `Sending` the response to it, and `Looking` at it."""
 
 from jobs.ledger.forms.entries import Entry
-from jobs.ledger.slices.writes import Answer, Kind, Word
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
 from jobs.record import Record
 from jobs.rows.response import Response
 from worker.graph.reply import Reply
@@ -27,7 +27,7 @@ class Sending(Call):
         part.asking += 1
         try:
             answer = await self._slices.write(part, self.kind, self._entry, record)
-            if answer.word is Word.OK:
+            if answer.status is WriteStatus.OK:
                 part.marked_s = self._shift.context.signals.clocks.unstopped()
         finally:
             part.asking -= 1

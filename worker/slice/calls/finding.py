@@ -16,6 +16,7 @@ from yarl import URL
 
 from jobs.aside import AT_ONCE, aside
 from jobs.ledger.forms.entries import Entry
+from jobs.ledger.forms.found import fits
 from jobs.outcome import Ending, Outcome, Reason
 from jobs.record import Record
 from jobs.rows.choosing import (
@@ -23,7 +24,6 @@ from jobs.rows.choosing import (
     Found,
     Master,
     choose,
-    fits,
     series_within,
     widened,
 )

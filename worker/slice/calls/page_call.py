@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from jobs.ledger.forms.entries import Entry
-from jobs.ledger.slices.writes import Answer, Kind, Word
+from jobs.ledger.slices.writes import Answer, Kind, WriteStatus
 from jobs.record import Record
 from jobs.rows.choosing import Invitation, Item, Master, Unreadable
 from worker.graph import codes
@@ -53,7 +53,7 @@ class PageCall(Reading):
 
     def _obey(self, answer: Answer) -> None:
         # To come back later would be to begin anew, and to use up the allowance again and again.
-        if answer.word is Word.LATER and not self._first and answer.wait_ms <= LATER_MS:
+        if answer.status is WriteStatus.LATER and not self._first and answer.wait_ms <= LATER_MS:
             self.later_ms = answer.wait_ms
         else:
             super()._obey(answer)

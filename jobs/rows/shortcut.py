@@ -27,8 +27,9 @@ _TELLING = dict.fromkeys(("user", "event", "action", "comment")) | {"sendRespons
 _NAME = r"[A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+)?)?"
 _LABEL = r"[A-Za-z0-9]{1,30}+(?:-[A-Za-z0-9]{1,30}+)?"
 _DOMAIN = rf"{_LABEL}\.(?:{_LABEL}\.(?:{_LABEL}\.)?)?[A-Za-z]{{1,20}}+"
-_USER = rf"{_NAME}@{_DOMAIN}|(?!0{{8}}){OBJECT_ID}"
-"""Nearly all users; groups that are optional cost less than those that are repeated."""
+_PLAIN = r"[A-Za-z0-9_-]{1,30}+(?:[.'][A-Za-z0-9_-]{1,30}+)?@[A-Za-z0-9]{1,30}+\.[A-Za-z]{1,20}+"
+_USER = rf"{_PLAIN}|{_NAME}@{_DOMAIN}|(?!0{{8}}){OBJECT_ID}"
+"""Nearly all users, the most frequent form first; repeated groups would cost more."""
 
 _EVENT = rf"(?:(?=A[AQ][Mk])|(?!{DOUBTFUL_EVENT}))[A-Za-z0-9_=~-]{{1,1024}}+"
 _ACTION = "|".join(Action)

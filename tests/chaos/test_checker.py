@@ -268,7 +268,7 @@ FORGED: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-def test_sound_records() -> None:
+def test_sound_records_violate_nothing() -> None:
     """Nothing is violated by a run without a fault, a dead worker's lines, a call on its way."""
     found = called(2, status=None, error_code="worker_lost")
     died = replace(SOUND, logs=[log(*LINES, killed=True), log(found, settled(2))])
@@ -282,7 +282,7 @@ def test_sound_records() -> None:
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_forged_records(name: str) -> None:
+def test_each_forged_record_is_caught_by_its_invariant(name: str) -> None:
     """Each forged record is caught by the invariant that is there for it, and by no other."""
     changes, caught = FORGED[name]
     records = replace(SOUND, **changes)
@@ -431,7 +431,7 @@ QUICK = {"no_mark", "no_look", "believes_pages", "believes_successes", "believes
     "variant",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.chaos) for name in FAULTS],
 )
-def test_broken_workers(variant: str, program: Program, sandbox: SandboxClient) -> None:
+def test_a_worker_broken_in_one_way_is_caught(variant: str, program: Program, sandbox: SandboxClient) -> None:
     """A worker that lacks one thing the promise rests on is caught."""
     ordeal = Ordeal(program, sandbox)
     FAULTS[variant](ordeal, [sys.executable, BROKEN, variant])
@@ -441,7 +441,7 @@ def test_broken_workers(variant: str, program: Program, sandbox: SandboxClient) 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("variant", FAULTS)
-def test_sound_workers(variant: str, program: Program, sandbox: SandboxClient) -> None:
+def test_the_worker_as_it_is_violates_nothing(variant: str, program: Program, sandbox: SandboxClient) -> None:
     """The worker as it is goes through the same faults without a violation."""
     ordeal = Ordeal(program, sandbox)
     FAULTS[variant](ordeal, [COMMAND, "worker"])

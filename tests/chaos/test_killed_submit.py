@@ -28,7 +28,7 @@ def is_committed(redis: Redis) -> bool:
 @pytest.mark.parametrize(
     "moment", [pytest.param(is_staging, marks=pytest.mark.chaos), is_committed]
 )
-def test_a_killed_submit(
+def test_a_killed_submit_leaves_a_whole_batch_or_none(
     program: Program, sandbox: SandboxClient, redis: Redis, moment: Callable[[Redis], bool]
 ) -> None:
     """Killed while staging nothing runs; killed after the commit all of it; again, once in all."""

@@ -76,7 +76,7 @@ def deliver_late(
 
 
 @STALLS
-def test_given_up_for_good(program: Program, sandbox: SandboxClient, stalls_after: int) -> None:
+def test_what_was_given_up_never_arrives(program: Program, sandbox: SandboxClient, stalls_after: int) -> None:
     """What was given up is reset, arrives never, and is sent once more: once in all."""
     ordeal = Ordeal(program, sandbox)
     ordeal.submit(long_rows(18))
@@ -91,7 +91,7 @@ def test_given_up_for_good(program: Program, sandbox: SandboxClient, stalls_afte
 
 
 @STALLS
-def test_closing_alone_would_deliver_it(
+def test_closing_alone_would_deliver_late(
     program: Program, sandbox: SandboxClient, stalls_after: int
 ) -> None:
     """The control: a worker that only closes is delivered late, and the checker catches it."""

@@ -75,7 +75,7 @@ def test_only_what_was_open_is_looked_at(
 
 
 @pytest.mark.chaos
-def test_workers_that_remember_nothing(
+def test_workers_that_remember_nothing_send_twice(
     program: Program, sandbox: SandboxClient, lossy: LossyRedis
 ) -> None:
     """What is lost and not remembered is sent twice: without that the tests here would be blind."""
@@ -119,7 +119,7 @@ def test_workers_that_died_with_it(
 
 
 @pytest.mark.chaos
-def test_again_and_again(program: Program, sandbox: SandboxClient, lossy: LossyRedis) -> None:
+def test_losing_writes_again_and_again_sends_nothing_twice(program: Program, sandbox: SandboxClient, lossy: LossyRedis) -> None:
     """Redis loses its end several times, while workers are killed and started."""
     program.environment |= NARROW | {"REDIS_URL": lossy.url, "BULKRSVP_SETTLE_S": "2"}
     sandbox.options(latency_s=0.02)

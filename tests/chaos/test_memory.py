@@ -89,7 +89,7 @@ def linked(answer: Answer, graph: Callable[[], HeavyGraph]) -> Answer:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("case", CASES)
-def test_heavy_calendars(program: Program, case: str, record_property: Figure) -> None:
+def test_heavy_calendars_stay_below_the_limit(program: Program, case: str, record_property: Figure) -> None:
     """Many selections at once stay below a limit, whatever their calendars hold."""
     make, count, limit_mib = CASES[case]
     servers = list[HeavyGraph]()
@@ -109,7 +109,7 @@ ROWS: Final = 100_000
 
 @pytest.mark.chaos
 @awaited
-async def test_a_big_mailbox(
+async def test_a_big_mailbox_takes_little_room_once_ended(
     program: Program, redis: Any, redis_url: str, record_property: Figure
 ) -> None:
     """What has ended of a mailbox with very many responses takes little room."""

@@ -120,7 +120,7 @@ def wait_until_started(workers: Iterable[Worker]) -> None:
 
 
 @pytest.mark.chaos
-def test_shut_beyond_the_deadline(program: Program, sandbox: SandboxClient) -> None:
+def test_a_mailbox_shut_beyond_the_deadline_is_called_once(program: Program, sandbox: SandboxClient) -> None:
     """A mailbox shut for an hour is called once; it expires at the deadline; it holds no slot."""
     shut(sandbox, LONG)
     others = people(20)
@@ -147,7 +147,7 @@ MOST_ROUNDS: Final = 12
 
 
 @pytest.mark.chaos
-def test_shut_again_and_again(program: Program, sandbox: SandboxClient) -> None:
+def test_being_shut_again_and_again_costs_no_attempt(program: Program, sandbox: SandboxClient) -> None:
     """What is throttled for all of its batch costs no attempt, no call early, and few calls."""
     sandbox.options(early_grace_s=0)
     waits = {"one@contoso.com": "1", **ABSURD}
@@ -180,7 +180,7 @@ def settled_s(workers: Iterable[Worker], users: Iterable[str]) -> list[float]:
 
 
 @pytest.mark.chaos
-def test_two_in_a_hundred(program: Program, sandbox: SandboxClient) -> None:
+def test_a_few_shut_mailboxes_hold_up_no_other(program: Program, sandbox: SandboxClient) -> None:
     """While a few of many mailboxes are shut, all others are answered; none is called early."""
     sandbox.options(latency_s=0.05)
     everybody = people(200)
@@ -234,7 +234,7 @@ def wait_for_a_pause(workers: Sequence[Worker]) -> float:
 
 
 @pytest.mark.chaos
-def test_one_probe_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
+def test_one_probe_of_all_workers_goes_first(program: Program, sandbox: SandboxClient) -> None:
     """After each pause of everything one call of all workers goes first, until one passes."""
     sandbox.options(early_grace_s=WAIT_S / 2)  # four calls of a mailbox are under way at once
     everybody = people(60)
@@ -356,7 +356,7 @@ async def test_a_storm_amid_unanswered_calls(redis_url: str) -> None:
 
 
 @awaited
-async def test_mailboxes_refused_again(redis_url: str) -> None:
+async def test_mailboxes_refused_again_pause_nothing(redis_url: str) -> None:
     """Mailboxes that were shut before and are still shut, and nobody else calls, pause nothing."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger)
@@ -376,7 +376,7 @@ async def test_mailboxes_refused_again(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_storm_after_a_pause(redis_url: str) -> None:
+async def test_a_storm_after_a_pause_counts_again(redis_url: str) -> None:
     """What was refused before a pause of everything counts again after it."""
     async with ledger_at(redis_url) as ledger:
         gates = Gates(ledger)

@@ -10,7 +10,7 @@ def test_every_cloud_is_known() -> None:
     assert set(CloudName) == set(CLOUDS)
 
 
-def test_the_global_cloud() -> None:
+def test_the_global_cloud_has_microsofts_usual_addresses() -> None:
     """The global cloud has Microsoft's usual addresses and allows proposals."""
     assert (
         Cloud(

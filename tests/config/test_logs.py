@@ -45,7 +45,7 @@ class Output:
         return [orjson.loads(line) for line in self.stream.getvalue().splitlines()]
 
 
-def test_a_line_of_ours() -> None:
+def test_a_line_begins_with_four_fields_and_is_json() -> None:
     """A line begins with the four fields that all have, and is JSON in UTF-8."""
     output = Output()
     output.log.warning("mailbox.paused", user="åsa@contoso.com", retry_after_s=2.5)
@@ -69,7 +69,7 @@ def test_each_line_has_its_own_moment() -> None:
     ]
 
 
-def test_a_line_of_a_library() -> None:
+def test_a_librarys_warning_becomes_a_line_with_its_logger() -> None:
     """What a library warns of becomes a line like ours, with the name of its logger."""
     output = Output()
     logging.getLogger("aiohttp.client").warning("lost %s", "it")
@@ -84,7 +84,7 @@ def test_a_line_of_a_library() -> None:
     ]
 
 
-def test_python_warnings() -> None:
+def test_a_warning_of_python_becomes_a_line() -> None:
     """A warning of Python's becomes a line too."""
     output = Output()
     with warnings.catch_warnings():
@@ -103,7 +103,7 @@ def test_libraries_are_not_talkative(name: str) -> None:
     assert output.lines() == []
 
 
-def test_level() -> None:
+def test_lines_below_the_level_do_not_appear() -> None:
     """Lines below the level do not appear, of ours or of others."""
     output = Output(LOG_LEVEL="error")
     output.log.warning("a")
@@ -126,7 +126,7 @@ def test_an_exception_is_one_field() -> None:
     ] == [(True, False)] * 2
 
 
-def test_never_logged() -> None:
+def test_secret_fields_are_blotted_out() -> None:
     """A field that must not appear is blotted out, whoever passes it."""
     output = Output()
     output.log.info("x", **dict.fromkeys(NEVER_LOGGED, "private"), row=1)
@@ -136,7 +136,7 @@ def test_never_logged() -> None:
     ]
 
 
-def test_foreign_values() -> None:
+def test_values_unknown_to_json_are_shown_as_text() -> None:
     """A value that JSON does not know is shown as text, and a secret keeps its mask."""
     output = Output(LOG_KEY="hunter2")
     output.log.info("x", key=Settings.load({"BULKRSVP_LOG_KEY": "hunter2"}).log_key, gone={1}.pop)
@@ -146,7 +146,7 @@ def test_foreign_values() -> None:
     ) == (True, False)
 
 
-def test_hashed_users() -> None:
+def test_a_hashed_user_is_the_same_in_any_letter_case() -> None:
     """A hashed user is the same for any letter case, and another with another key."""
     first = Output(LOG_USERS="hash", LOG_KEY="one")
     first.log.info("x", user="ada@contoso.com")
@@ -167,7 +167,7 @@ def test_hashed_users() -> None:
         "'/users/ada@contoso.com'",
     ],
 )
-def test_users_in_free_text(text: str) -> None:
+def test_users_in_free_text_have_the_same_hash(text: str) -> None:
     """Where users are hashed, a library's message and a traceback hold the same hash."""
     output = Output(LOG_USERS="hash", LOG_KEY="one")
     output.log.info("x", user="ada@contoso.com")
@@ -186,13 +186,13 @@ def test_users_in_free_text(text: str) -> None:
     ] * 2
 
 
-def test_hash_without_a_key() -> None:
+def test_users_are_never_logged_plainly_for_want_of_a_key() -> None:
     """Users are never logged plainly because a key is missing."""
     with pytest.raises(SettingsError, match="BULKRSVP_LOG_KEY"):
         configure_logs(Settings(log_users="hash"), BytesIO())
 
 
-def test_console() -> None:
+def test_the_console_form_has_no_colours_off_a_terminal() -> None:
     """The console form has no colours where there is no terminal."""
     output = Output(LOG_FORMAT="console")
     output.log.info("worker.started", max_calls=512)
@@ -203,7 +203,7 @@ def test_console() -> None:
 FOREIGN = "x\x1b[2J\u202e\nforged"
 
 
-def test_console_lines_of_strangers() -> None:
+def test_the_console_form_escapes_foreign_text() -> None:
     """In the console form foreign text is escaped, and one line stays one line."""
     output = Output(LOG_FORMAT="console")
     output.log.info("call.finished", request_id=FOREIGN, several=[FOREIGN])
@@ -216,7 +216,7 @@ def test_console_lines_of_strangers() -> None:
     )
 
 
-def test_console_exceptions_of_strangers() -> None:
+def test_the_console_form_escapes_what_exceptions_quote() -> None:
     """In the console form an exception keeps its lines, and what it quotes is escaped."""
     output = Output(LOG_FORMAT="console")
     output.log.error("slice.failed", exc_info=ValueError(FOREIGN))
@@ -250,7 +250,7 @@ def terminal(environ: dict[str, str]) -> bytes:
     return shown
 
 
-def test_terminal() -> None:
+def test_a_terminal_gets_the_console_form_coloured() -> None:
     """On a terminal the form is the console's, coloured unless NO_COLOR says otherwise."""
     coloured, plain = terminal({"NO_COLOR": ""}), terminal({"NO_COLOR": "1"})
     assert (

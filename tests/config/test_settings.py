@@ -25,7 +25,7 @@ def names(message: str) -> list[str]:
     return [line.split(":")[0] for line in message.splitlines()]
 
 
-def test_nothing_set() -> None:
+def test_every_setting_has_a_default() -> None:
     """With an empty environment every setting has its default."""
     settings = Settings.load({})
     assert (
@@ -61,7 +61,7 @@ def test_empty_is_unset() -> None:
     assert Settings.load({}) == Settings.load(dict.fromkeys(VARIABLES.values(), " "))
 
 
-def test_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a mapping the environment of the process is read."""
     monkeypatch.setenv("BULKRSVP_CLOUD", "dod")
     assert Settings.load().graph_root == "https://dod-graph.microsoft.us"
@@ -73,7 +73,7 @@ def test_a_mapping_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load({}).graph_root == "https://graph.microsoft.com"
 
 
-def test_all_at_once() -> None:
+def test_every_wrong_variable_is_named_at_once() -> None:
     """Every wrong variable is named, a line each."""
     wrong = {
         "BULKRSVP_CLOD": "usgov",
@@ -166,7 +166,7 @@ def test_what_is_right_is_kept() -> None:
     assert expected == names("\n".join(wrong))
 
 
-def test_the_nearest_name() -> None:
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     """An unknown name of ours is answered with the nearest known one."""
     assert (
         complaint(BULKRSVP_MAXCALLS="5")
@@ -182,7 +182,7 @@ def test_what_was_set_and_what_may_be() -> None:
     )
 
 
-def test_any_letter_case() -> None:
+def test_closed_sets_take_any_letter_case() -> None:
     """Words of closed sets may be written in any letter case."""
     settings = Settings.load({"BULKRSVP_LOG_LEVEL": "WARNING", "BULKRSVP_CLOUD": "China"})
     assert (settings.log_level, settings.cloud) == ("warning", "china")
@@ -211,7 +211,7 @@ def test_hash_needs_a_key() -> None:
         ("rediss://cache.example:10000/0?credentials=entra", "rediss://cache.example:10000/0"),
     ],
 )
-def test_redis_addresses(url: str, shown: str) -> None:
+def test_redis_may_be_anywhere_that_redis_py_understands(url: str, shown: str) -> None:
     """Redis may be anywhere that redis-py understands, and its password is not shown."""
     settings = Settings.load({"REDIS_URL": url})
     assert (url, shown) == (settings.redis_url, settings.redis_url_shown)
@@ -250,7 +250,7 @@ def test_redis_addresses(url: str, shown: str) -> None:
         f"unix+sentinel://:{SECRET}@a/main",
     ],
 )
-def test_wrong_redis_addresses(url: str) -> None:
+def test_a_wrong_redis_address_is_refused_without_showing_it(url: str) -> None:
     """A wrong address of Redis is refused without showing it."""
     message = complaint(REDIS_URL=url)
     assert (names(message), SECRET in message) == (["REDIS_URL"], False)
@@ -266,7 +266,7 @@ def test_wrong_redis_addresses(url: str) -> None:
         ("http://[::1]:1/", "http://[::1]:1"),
     ],
 )
-def test_graph_roots(url: str, root: str) -> None:
+def test_graph_may_be_behind_https_or_on_this_machine(url: str, root: str) -> None:
     """Graph may be behind https, or on this machine; the scope stays that of the cloud."""
     settings = Settings.load({"BULKRSVP_GRAPH_URL": url, "BULKRSVP_CLOUD": "usgov"})
     assert (root, "https://graph.microsoft.us/.default") == (settings.graph_root, settings.scope)
@@ -288,7 +288,7 @@ def test_graph_roots(url: str, root: str) -> None:
         ("https://graph.microsoft.com#x", "after ?"),
     ],
 )
-def test_wrong_graph_roots(url: str, part: str) -> None:
+def test_a_wrong_graph_root_is_refused_without_its_password(url: str, part: str) -> None:
     """A wrong root is refused with what to do, and without a password in it."""
     message = complaint(BULKRSVP_GRAPH_URL=url)
     assert (
@@ -301,7 +301,7 @@ def test_wrong_graph_roots(url: str, part: str) -> None:
 @pytest.mark.parametrize(
     "host", ["login.example", "https://login.example", "https://login.example/"]
 )
-def test_authority(host: str) -> None:
+def test_the_authority_may_be_a_host_or_an_address(host: str) -> None:
     """The authority may be a host or an address, as for azure-identity."""
     assert Settings.load({"AZURE_AUTHORITY_HOST": host}).authority == "https://login.example"
 
@@ -352,7 +352,7 @@ def described(**environ: str) -> CredentialKind:
 APPLICATION = {"AZURE_TENANT_ID": "contoso.com", "AZURE_CLIENT_ID": "app"}
 
 
-def test_which_credential(file: str) -> None:
+def test_a_secret_comes_before_a_certificate_and_a_token_file(file: str) -> None:
     """A secret comes before a certificate, and that before a token file, as in azure-identity."""
     token = {**APPLICATION, "AZURE_FEDERATED_TOKEN_FILE": file}
     certificate = {**token, "AZURE_CLIENT_CERTIFICATE_PATH": file}
@@ -395,7 +395,7 @@ def test_which_credential(file: str) -> None:
         ),
     ],
 )
-def test_incomplete_credentials(environ: dict[str, str], missing: list[str]) -> None:
+def test_what_a_credential_lacks_is_named_all_at_once(environ: dict[str, str], missing: list[str]) -> None:
     """What a credential lacks is named, all at once, and only when a credential is needed."""
     settings = Settings.load(environ)
     with pytest.raises(SettingsError) as caught:

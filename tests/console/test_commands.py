@@ -25,7 +25,7 @@ def declines(count: int, user: str = "ada@contoso.com") -> list[dict[str, Any]]:
     return [{"user": user, "event": f"e{n}", "action": "decline"} for n in range(count)]
 
 
-def test_status(program: Program, redis: Redis) -> None:
+def test_status_has_the_promised_keys(program: Program, redis: Redis) -> None:
     """A batch's status has the promised keys, before and after."""
     batch = program.submit(declines(3))
     before = program.here("status", batch, "--json").json
@@ -106,7 +106,7 @@ def test_results_can_be_narrowed(program: Program) -> None:
     assert [True, True, False] == [t in table for t in ("denied@c.com", "access_denied", "ada@")]
 
 
-def test_duplicates(program: Program, sandbox: SandboxClient) -> None:
+def test_equal_rows_are_one_response(program: Program, sandbox: SandboxClient) -> None:
     """Equal rows are one response, counted as duplicates, and keep the first row's number."""
     rows = [*declines(2), *declines(2, "ADA@contoso.com")[:0], *declines(2)]
     submitted = program("submit", program.write("rows.jsonl", rows), "--json").json
@@ -118,7 +118,7 @@ def test_duplicates(program: Program, sandbox: SandboxClient) -> None:
     assert [1, 2] == [line["row"] for line in results]
 
 
-def test_another_file_under_the_same_id(program: Program) -> None:
+def test_an_id_taken_by_other_content_is_refused(program: Program) -> None:
     """An id that is taken by other content is refused; the same content is no new batch."""
     program.write("a.jsonl", declines(2))
     program.write("b.jsonl", declines(3))
@@ -131,7 +131,7 @@ def test_another_file_under_the_same_id(program: Program) -> None:
     assert (0, False) == (again.code, again.json["created"])
 
 
-def test_dry_run(program: Program, redis: Redis) -> None:
+def test_a_dry_run_queues_nothing_and_needs_no_redis(program: Program, redis: Redis) -> None:
     """A dry run checks and counts, and queues nothing; it needs no Redis."""
     program.write("rows.jsonl", [*declines(3), *declines(1)])
     checked = program(
@@ -142,7 +142,7 @@ def test_dry_run(program: Program, redis: Redis) -> None:
     assert 0 == redis.dbsize()
 
 
-def test_not_before(program: Program, sandbox: SandboxClient) -> None:
+def test_a_batch_for_later_is_scheduled_and_not_sent(program: Program, sandbox: SandboxClient) -> None:
     """A batch for later is scheduled, not sent; a burst does not wait for it; cancel ends it."""
     batch = program.submit(declines(3), "--at", FAR)
     program.burst()
@@ -160,7 +160,7 @@ def _state_and_open(program: Program, batch: str) -> tuple[str, int]:
     return status["state"], status["open"]
 
 
-def test_deadline(program: Program, sandbox: SandboxClient) -> None:
+def test_what_was_not_sent_by_the_deadline_expires(program: Program, sandbox: SandboxClient) -> None:
     """What has not been sent by the deadline ends as expired, and the exit code tells it."""
     sandbox.options(retry_after="600", busy_times=1)
     rows = [*declines(2), {"user": "busy@c.com", "event": "x", "action": "decline"}]
@@ -173,7 +173,7 @@ def test_deadline(program: Program, sandbox: SandboxClient) -> None:
     assert 1 == program("submit", "rows.jsonl", "--watch").code
 
 
-def test_pause_and_resume(program: Program, sandbox: SandboxClient) -> None:
+def test_a_paused_batch_sends_nothing_until_it_is_resumed(program: Program, sandbox: SandboxClient) -> None:
     """A paused batch sends nothing, whoever works; resumed it goes on to the end."""
     sandbox.options(latency_s=0.5)
     batch = program.submit(declines(400))
@@ -191,7 +191,7 @@ def test_pause_and_resume(program: Program, sandbox: SandboxClient) -> None:
     assert 400 == len(sandbox.taken())
 
 
-def test_cancel(program: Program, sandbox: SandboxClient) -> None:
+def test_a_cancelled_batch_sends_nothing_more(program: Program, sandbox: SandboxClient) -> None:
     """Cancelled under way, what was sent stays sent and the rest is never sent."""
     sandbox.options(latency_s=0.5)
     batch = program.submit(declines(400))
@@ -206,7 +206,7 @@ def test_cancel(program: Program, sandbox: SandboxClient) -> None:
     assert 2 == program.here("cancel", batch).code
 
 
-def test_retry(program: Program, sandbox: SandboxClient) -> None:
+def test_retry_queues_failures_again_and_nothing_that_ended_well(program: Program, sandbox: SandboxClient) -> None:
     """Failures are tried again in the same batch, narrowed by reason; what ended well is not."""
     rows = [
         *declines(3),
@@ -228,7 +228,7 @@ def test_retry(program: Program, sandbox: SandboxClient) -> None:
     assert 6 == len(sandbox.journal())
 
 
-def test_check_first(program: Program, sandbox: SandboxClient) -> None:
+def test_check_first_looks_at_each_event(program: Program, sandbox: SandboxClient) -> None:
     """Each event is looked at first, and only what may be answered is."""
     events = ["organizer-1", "cancelled-1", "not-requested-1", "declined-1", "accepted-1", "plain"]
     rows = [{"user": "ada@c.com", "event": event, "action": "decline"} for event in events]
@@ -250,7 +250,7 @@ def test_check_first(program: Program, sandbox: SandboxClient) -> None:
     )
 
 
-def test_watch(program: Program) -> None:
+def test_watch_follows_to_the_end(program: Program) -> None:
     """`submit --watch` follows to the end: exit 0 when all went well, 1 when not."""
     with program.worker():
         program.write("good.jsonl", declines(3))

@@ -25,7 +25,7 @@ def offered(program: Program, line: str, **settings: str) -> Finished:
     return program(**asked, **settings)
 
 
-def test_batches(program: Program) -> None:
+def test_batches_are_offered_by_how_they_begin(program: Program) -> None:
     """Where a batch is wanted, those that begin so are offered, as bash itself asks."""
     rows = [{"user": "ada@contoso.com", "event": "e", "action": "decline"}]
     for name in ("leavers-1", "oslo"):
@@ -58,7 +58,7 @@ def test_every_batch_is_offered() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"REDIS_URL": AWAY}, {"REDIS_URL": "nonsense"}])
-def test_silent_without_a_ledger(program: Program, settings: dict[str, str]) -> None:
+def test_completion_is_silent_without_a_ledger(program: Program, settings: dict[str, str]) -> None:
     """Without a Redis, or with wrong settings, nothing is offered and nothing is said."""
     assert Finished(0, "\n", "") == offered(program, "bulkrsvp status ", **settings)
 
@@ -72,7 +72,7 @@ def test_silent_without_a_ledger(program: Program, settings: dict[str, str]) -> 
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_words(shell: str, typed: list[str], begun: str, expected: list[str]) -> None:
+def test_commands_outcomes_and_reasons_are_offered(shell: str, typed: list[str], begun: str, expected: list[str]) -> None:
     """Commands, outcomes and reasons are offered in each shell that the pages name."""
     known = get_completion_class(shell)
     assert known is not None

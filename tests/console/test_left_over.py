@@ -48,7 +48,7 @@ def follow(program: Program, way: str) -> str:
     return ran.stdout.decode().strip()
 
 
-def test_submitted_again(program: Program, sandbox: SandboxClient, cancelled: str) -> None:
+def test_submitting_a_cancelled_batch_again_exits_with_1(program: Program, sandbox: SandboxClient, cancelled: str) -> None:
     """The rows of a cancelled batch exit with 1; what is told sends the rest and nothing else."""
     before = len(sandbox.taken())
     again = program.here("submit", "rows.jsonl")
@@ -68,7 +68,7 @@ def test_submitted_again(program: Program, sandbox: SandboxClient, cancelled: st
     assert (len(ROWS), []) == (len(sandbox.taken()), sandbox.stats().duplicates)
 
 
-def test_watched(program: Program, cancelled: str) -> None:
+def test_watching_a_cancelled_batch_never_says_that_all_is_done(program: Program, cancelled: str) -> None:
     """Whoever watches a cancelled batch is not told that all is done."""
     watched = [
         program.here("submit", "rows.jsonl", "--watch"),
@@ -79,7 +79,7 @@ def test_watched(program: Program, cancelled: str) -> None:
     assert way_of(watched[0].err).replace("submit -", "run -") == way_of(watched[2].err)
 
 
-def test_offboarded_again(program: Program, sandbox: SandboxClient) -> None:
+def test_offboarding_again_repeats_all_options_of_the_cancelled_batch(program: Program, sandbox: SandboxClient) -> None:
     """What was cancelled before it began is told with all that it was submitted with."""
     asked = ("offboard", "ada@contoso.com", *FAR, "--deadline", "90m", "--check-first", "--plan")
     batch = program.ask(*asked)
@@ -98,7 +98,7 @@ def test_offboarded_again(program: Program, sandbox: SandboxClient) -> None:
     assert 2 == program.here("apply", batch).code
 
 
-def test_applied_again(program: Program, sandbox: SandboxClient) -> None:
+def test_applying_a_cancelled_plan_again_says_so(program: Program, sandbox: SandboxClient) -> None:
     """A plan whose responses were cancelled says so when it is applied again."""
     plan = program.submit(ROWS, "--plan")
     program.burst()
@@ -111,7 +111,7 @@ def test_applied_again(program: Program, sandbox: SandboxClient) -> None:
     assert [] == sandbox.taken()
 
 
-def test_cancelled_too_late(program: Program) -> None:
+def test_a_cancel_that_came_too_late_is_refused(program: Program) -> None:
     """A cancel that came too late is refused, and changes nothing of what is said."""
     batch = program.submit(ROWS)
     program.burst()
@@ -122,7 +122,7 @@ def test_cancelled_too_late(program: Program) -> None:
 
 
 @pytest.mark.parametrize("name", ["b", "b" * 64])
-def test_the_new_id(name: str) -> None:
+def test_the_suggested_id_is_always_valid(name: str) -> None:
     """The id that is told can be one, however long the old one is."""
     check_batch_id(f"{name[:ROOM]}{SUFFIX}")
     assert len(f"{name[:ROOM]}{SUFFIX}") <= 64

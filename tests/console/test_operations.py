@@ -23,7 +23,7 @@ def asked(*events: str) -> list[Response]:
 
 
 @awaited
-async def test_a_batch_from_submit_to_results(program: Program) -> None:
+async def test_a_program_takes_a_batch_from_submit_to_results(program: Program) -> None:
     """What is submitted once or twice is one batch; it is held, goes on, and is told of."""
     settings = Settings.load({"REDIS_URL": program.environment["REDIS_URL"]})
     async with Desk.opened(settings) as desk:
@@ -65,7 +65,7 @@ async def test_a_plan_is_applied(program: Program) -> None:
     assert (True, 1) == (applied.created, applied.total)
 
 
-def test_the_script_on_the_page(program: Program) -> None:
+def test_the_script_on_the_page_runs_as_shown(program: Program) -> None:
     """The script that the page shows is short, and does what is said, as it stands."""
     (script,) = Page.load("jobs/README.md").blocks("python")
     first = run(program, script)

@@ -76,7 +76,7 @@ def file_of(name: str) -> list[dict[str, Any]]:
     return [row | {"event": f"{name}-{row['event']}", "comment": "x" * LONG} for row in rows]
 
 
-def test_the_same_file_at_once(program: Program, sandbox: SandboxClient) -> None:
+def test_the_same_file_submitted_at_once_is_one_batch(program: Program, sandbox: SandboxClient) -> None:
     """Two who submit the same file at once make one batch of it, under one id, sent once."""
     batches = set()
     with program.worker():
@@ -96,7 +96,7 @@ def test_the_same_file_at_once(program: Program, sandbox: SandboxClient) -> None
     assert (MANY * ROUNDS, []) == (sandbox.stats().taken, sandbox.stats().duplicates)
 
 
-def test_other_content_under_the_same_id_at_once(program: Program, sandbox: SandboxClient) -> None:
+def test_of_two_files_under_one_id_one_wins(program: Program, sandbox: SandboxClient) -> None:
     """Of two files under one id one wins; of the other nothing is sent, and its operator knows."""
     with program.worker():
         for number in range(ROUNDS):
@@ -193,7 +193,7 @@ def test_pause_and_cancel_act_within_a_second(program: Program, sandbox: Sandbox
     )
 
 
-def test_too_late(program: Program) -> None:
+def test_what_has_ended_cannot_be_paused_or_cancelled(program: Program) -> None:
     """What is cancelled already or finished cannot be held or ended, and the words are clear."""
     cancelled = program.submit(declines(1), "--at", FAR)
     program.here("cancel", cancelled)

@@ -51,7 +51,7 @@ def test_everything_fits(width: int, zone: str) -> None:
     ]
 
 
-def test_one_line_each() -> None:
+def test_a_batch_with_few_outcomes_takes_one_line() -> None:
     """Where ids are short, a batch with few outcomes is one line, its columns under the heads."""
     with living_in(IN_NEPAL):
         lines = list(overview([batch(CONTENT, sent=3, failed=2), batch("oslo", sent=1)], NOW_MS))
@@ -63,13 +63,13 @@ def test_one_line_each() -> None:
     ] == lines
 
 
-def test_nothing_there() -> None:
+def test_without_batches_only_the_heads_are_shown() -> None:
     """Without a batch there are the heads of the columns."""
     (line,) = overview([], NOW_MS)
     assert line.startswith("batch  state  submitted (")
 
 
-def test_times_of_the_reader(program: Program) -> None:
+def test_people_read_times_in_their_own_zone(program: Program) -> None:
     """People read times in their own zone, which is named; programs read UTC."""
     rows = [{"user": "ada@contoso.com", "event": "e", "action": "decline"}]
     program.submit(rows, "--batch", LONG, "--at", "2026-12-01T16:00:00Z", "--deadline", "1d12h")

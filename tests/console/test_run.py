@@ -31,7 +31,7 @@ def declines(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_run(alone: Program, sandbox: SandboxClient) -> None:
+def test_run_sends_a_file_and_leaves_nothing_running(alone: Program, sandbox: SandboxClient) -> None:
     """One command sends a file, logs each call, says how it ended, and leaves nothing running."""
     ran = alone("run", alone.write("rows.jsonl", declines(20)))
 
@@ -47,7 +47,7 @@ def test_run(alone: Program, sandbox: SandboxClient) -> None:
     assert not _served(alone.folder / ".bulkrsvp")
 
 
-def test_run_as_json(alone: Program) -> None:
+def test_run_with_json_prints_the_status(alone: Program) -> None:
     """With --json standard output is the status, and the exit code tells of failures."""
     rows = [*declines(2), {"user": "denied@c.com", "event": "x", "action": "decline"}]
     ran = alone("run", alone.write("rows.jsonl", rows), "--json", "--state", "elsewhere")
@@ -111,7 +111,7 @@ def test_two_runs_in_one_state(alone: Program, sandbox: SandboxClient) -> None:
     assert 130 == first.returncode
 
 
-def test_demo(tmp_path: Path) -> None:
+def test_the_demo_takes_nothing_twice(tmp_path: Path) -> None:
     """The demo shows progress, log lines and results, and nothing is taken twice."""
     shown = subprocess.run(
         [COMMAND, "demo", "--responses", "60"],
@@ -133,7 +133,7 @@ def test_demo(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_demo_of_leavers(tmp_path: Path) -> None:
+def test_the_demo_of_leavers_shows_a_plan_and_what_came_of_it(tmp_path: Path) -> None:
     """The demo of offboarding shows a plan and what came of it, and nothing is taken twice."""
     shown = subprocess.run(
         [COMMAND, "demo", "--leavers"],

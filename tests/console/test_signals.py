@@ -79,7 +79,7 @@ def test_a_worker_that_is_told_to_end(program: Program, number: signal.Signals) 
     assert 1 == len(worker.events("worker.stopped"))
 
 
-def test_a_worker_that_outlives_its_terminal(program: Program) -> None:
+def test_a_worker_started_with_nohup_outlives_its_terminal(program: Program) -> None:
     """A worker that was started with nohup goes on when its terminal is closed."""
     with program.worker(command=("nohup", COMMAND, "worker")) as worker:
         worker.wait_for("worker.started")
@@ -103,7 +103,7 @@ def test_a_sandbox_whose_terminal_is_closed(program: Program, tmp_path: Path) ->
     assert (1, []) == (len(kept), list(scratch.iterdir()))
 
 
-def test_no_room_for_the_rows(program: Program) -> None:
+def test_no_room_for_the_rows_is_reported_without_a_traceback(program: Program) -> None:
     """Where no file can be opened to keep rows in, a message says so, and no traceback."""
     program.write("rows.jsonl", [{"user": "ada@contoso.com", "event": "e", "action": "decline"}])
     refused = subprocess.run(

@@ -131,7 +131,7 @@ def test_a_redis_that_goes_away_and_comes_back(sandbox: SandboxClient, tmp_path:
     assert away.startswith("Redis does not answer (")
 
 
-def test_a_batch_that_disappears(program: Program, redis: Any) -> None:
+def test_a_batch_that_disappears_is_reported_to_its_watcher(program: Program, redis: Any) -> None:
     """Who watches a batch that Redis loses is told so, with the exit code of Redis."""
     batch = program.submit(ROWS)
     command = [str(COMMAND), "status", batch, "--watch"]

@@ -95,7 +95,7 @@ def environments() -> dict[str, tuple[Mapping[str, str], CredentialKind]]:
 
 
 @pytest.mark.parametrize("name", environments())
-def test_environment(name: str, tmp_path: Path) -> None:
+def test_deployments_set_valid_settings(name: str, tmp_path: Path) -> None:
     """What a deployment sets is good settings, settles long enough, and has its credential."""
     variables, kind = environments()[name]
     file = tmp_path / "file"
@@ -110,13 +110,13 @@ def test_environment(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_variables(path: Path) -> None:
+def test_no_file_names_an_unknown_setting(path: Path) -> None:
     """No file names a setting that is none, also not in a comment."""
     named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]+", path.read_text()))
     assert set() == named - set(VARIABLES.values())
 
 
-def test_grace() -> None:
+def test_workers_are_given_time_to_drain() -> None:
     """Whoever stops a worker waits longer than it drains, is cut off and comes to its end."""
     needed_s = Settings.load({}).drain_s + CUT_OFF_S + END_S
     told = [
@@ -128,7 +128,7 @@ def test_grace() -> None:
     assert [] == [seconds for seconds in told if int(seconds) <= needed_s]
 
 
-def test_image() -> None:
+def test_the_image_runs_as_nobody_without_a_shell() -> None:
     """The image runs as nobody, without a shell, and is stopped as a worker wants to be."""
     build, image = stages()
     last = {step.word: step for step in image}
@@ -232,7 +232,7 @@ def test_containers_are_closed() -> None:
     )
 
 
-def test_the_redis_of_compose(tmp_path: Path) -> None:
+def test_a_worker_accepts_the_redis_of_compose(tmp_path: Path) -> None:
     """The Redis of compose.yaml, started with its own command, is one that a worker accepts."""
     server, *options = COMPOSE["redis"]["command"].replace("/data", str(tmp_path)).split()
     assert "redis-server" == server
@@ -257,7 +257,7 @@ async def checked(url: str) -> list[Check]:
         await redis.aclose(close_connection_pool=True)
 
 
-def test_probes(tmp_path: Path) -> None:
+def test_probes_tell_a_live_file_from_a_stale_one(tmp_path: Path) -> None:
     """The probes tell a file that is touched from one that is not, and from none."""
     (container,) = POD["containers"]
     probe = [container[f"{which}Probe"]["exec"]["command"][2] for which in ("liveness", "startup")]
@@ -275,7 +275,7 @@ def test_probes(tmp_path: Path) -> None:
     assert [1, 0, 1] == [asked(line) for line in (*probe, compose)]
 
 
-def test_scaler() -> None:
+def test_the_scaler_counts_the_real_queue() -> None:
     """The scaler counts the queue that there is, and scales the workers that there are."""
     (scaled,) = [each["spec"] for _, each in kubernetes() if each["kind"] == "ScaledObject"]
     workers = document(BASE / "deployment.yaml")["metadata"]["name"]
@@ -293,7 +293,7 @@ def test_everything_is_listed() -> None:
     assert "PASSWORD" in document(BASE / "secret.example.yaml")["stringData"]["REDIS_URL"]
 
 
-def test_schemas() -> None:
+def test_kubernetes_accepts_every_document() -> None:
     """Every document is what Kubernetes takes, and knows no field besides."""
     validate = pytest.importorskip(
         "kubernetes_validate", reason="needs uv run --group schemas: 100 MB of schemas"
@@ -305,7 +305,7 @@ def test_schemas() -> None:
 
 
 @pytest.mark.parametrize("folder", ["base", "keda"])
-def test_kustomize(folder: str) -> None:
+def test_kustomize_selects_the_pods_that_it_starts(folder: str) -> None:
     """What kustomize makes of it selects the pods that it starts."""
     if shutil.which("kubectl") is None:
         pytest.skip("there is no kubectl on this machine")
@@ -323,7 +323,7 @@ def test_kustomize(folder: str) -> None:
     assert ("replicas" in spec) == (folder == "base")
 
 
-def test_systemd(tmp_path: Path) -> None:
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     """The unit is understood by systemd, and lets the worker do little."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("there is no systemd-analyze on this machine")
@@ -335,7 +335,7 @@ def test_systemd(tmp_path: Path) -> None:
         assert (0, "") == (said.returncode, said.stderr), said.stdout
 
 
-def test_bicep() -> None:
+def test_the_template_asks_for_a_redis_that_a_worker_accepts() -> None:
     """The template asks for a Redis that a worker accepts, and closes what it opens."""
     for opening, closing in ("{}", "[]", "()"):
         assert BICEP.count(opening) == BICEP.count(closing)
@@ -361,7 +361,7 @@ def bicep_resource(kind: str) -> str:
     return str(found)
 
 
-def test_no_path_of_a_machine() -> None:
+def test_no_file_names_a_path_of_its_author() -> None:
     """No file names a place that only its author has."""
     for path in FILES:
         assert not re.search(r"/(?:root|home|tmp/\w+/|Users)\b", path.read_text()), path

@@ -50,7 +50,7 @@ def options_of(command: click.Command) -> set[str]:
     return {name for option in options for name in option.opts if name.startswith("--")}
 
 
-def test_commands() -> None:
+def test_the_table_lists_every_command() -> None:
     """The table lists every command with its arguments, and nothing else."""
     context = click.Context(main)
     usages = {
@@ -61,7 +61,7 @@ def test_commands() -> None:
     assert sorted(usage.removesuffix(" [OPTIONS]") for usage in usages) == sorted(listed)
 
 
-def test_options() -> None:
+def test_the_table_lists_every_option() -> None:
     """The table lists every option of every command, and nothing else."""
     table = PAGES.table("Commands", "option", "commands")
     listed = sorted(
@@ -73,7 +73,7 @@ def test_options() -> None:
     assert sorted(known) == listed
 
 
-def test_choices_and_defaults_of_options() -> None:
+def test_the_table_says_choices_and_defaults_of_options() -> None:
     """Where an option has choices or a default, the table says them."""
     table = PAGES.table("Commands", "option", "commands", "meaning")
     told: dict[tuple[str, str], str] = {}
@@ -108,7 +108,7 @@ def test_help_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", PAGES.invocations, ids=" ".join)
-def test_invocations(arguments: list[str]) -> None:
+def test_every_command_shown_is_valid(arguments: list[str]) -> None:
     """Every call of the console command on the pages is one that it can be given."""
     assert_callable(arguments)
 
@@ -127,14 +127,14 @@ def assert_callable(arguments: list[str]) -> None:
             pass  # a file to write is opened there, and closed
 
 
-def test_the_times_of_the_session() -> None:
+def test_exported_settle_times_are_long_enough() -> None:
     """What a page has a reader export settles no sooner than a call may take."""
     exported = dict(re.findall(r"\b(BULKRSVP_\w+_S)=(\S+)", "".join(PAGES.blocks("console"))))
     assert {"BULKRSVP_CALL_TIMEOUT_S", "BULKRSVP_SETTLE_S"} == set(exported)
     assert Settings.load(exported).short_settle is None
 
 
-def test_exit_codes() -> None:
+def test_the_table_lists_the_exit_codes() -> None:
     """The table lists the exit codes that there are."""
     errors = {each.exit_code for each in (InputError, SettingsError, LedgerUnreachable)}
     table = PAGES.table("Exit codes", "code")
@@ -142,7 +142,7 @@ def test_exit_codes() -> None:
     assert sorted(expected) == [int(row[0]) for row in table.rows]
 
 
-def test_the_two_commands() -> None:
+def test_a_fresh_machine_needs_exactly_two_commands() -> None:
     """A fresh machine needs exactly these two, and the checks run the second as it stands."""
     check = (ROOT / ".ci" / "run").read_text()
     (install,) = re.findall(r"^pip install uv==[0-9.]+", check, re.MULTILINE)
@@ -151,7 +151,7 @@ def test_the_two_commands() -> None:
     assert commands[1] in check
 
 
-def test_settings() -> None:
+def test_the_table_lists_every_setting_with_its_default() -> None:
     """The table lists every setting once, with its default."""
     table = PAGES.table("Settings", "variable", "default")
     listed = dict(zip(table.names("variable"), (row[1] for row in table.rows), strict=True))
@@ -173,7 +173,7 @@ def default_of(field: str) -> str:
     return f"`{default:g}`" if isinstance(default, float | int) else f"`{default}`"
 
 
-def test_choices_of_settings() -> None:
+def test_the_table_says_the_choices_of_settings() -> None:
     """Where a setting is one of a few words, its meaning lists them."""
     table = PAGES.table("Settings", "variable", "default", "meaning")
     meanings = dict(zip(table.names("variable"), table.spans("meaning"), strict=True))
@@ -190,13 +190,13 @@ def choices_in(annotation: Any) -> set[str]:
     return set().union(*(choices_in(each) for each in get_args(annotation)))
 
 
-def test_no_other_setting() -> None:
+def test_no_unknown_variable_is_named() -> None:
     """No variable is named anywhere that is none."""
     named = set(re.findall(r"\b(?:BULKRSVP|AZURE|REDIS|SSL)_[A-Z_]*", PAGES.text))
     assert named - {PREFIX} == set(VARIABLES.values())
 
 
-def test_row_fields() -> None:
+def test_the_tables_list_the_fields_of_rows() -> None:
     """The tables list the fields of responses and selections, under the names of the file."""
     names = dict.fromkeys([*names_of(Response), *names_of(Selection)])
     assert list(names) == PAGES.table("Rows", "field").names("field")
@@ -209,7 +209,7 @@ def names_of(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def test_limits_of_windows() -> None:
+def test_the_table_says_how_long_a_window_may_be() -> None:
     """The table says how long a window is, and how long it may be."""
     table = PAGES.table("Rows that find their events", "in `events`", "rule")
     rules = dict(zip(table.names("in `events`"), (row[1] for row in table.rows), strict=True))
@@ -219,7 +219,7 @@ def test_limits_of_windows() -> None:
     assert {*Series} <= set(re.findall(r"`(\w+)`", rules["series"]))
 
 
-def test_csv_columns() -> None:
+def test_the_table_lists_the_columns_of_csv() -> None:
     """The table lists the columns of CSV, and each belongs to a field."""
     table = PAGES.table("Rows", "CSV column", "field")
     fields = PAGES.table("Rows", "field").names("field")
@@ -227,14 +227,14 @@ def test_csv_columns() -> None:
     assert set(fields) == set(table.names("field"))
 
 
-def test_passed_over_columns() -> None:
+def test_the_list_of_ignored_columns_is_complete() -> None:
     """The list of what is passed over on input is whole."""
     line = next(line for line in PAGES.text.splitlines() if "is ignored on input" in line)
     assert RESULTS == set(re.findall(r"`(\w+)`", line)) - {"results"}
 
 
 @pytest.mark.parametrize(("language", "format"), [("csv", Format.CSV), ("json", Format.JSONL)])
-def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # the option's name
+def test_the_rows_on_the_pages_are_good(language: str, format: Format) -> None:  # noqa: A002  # the option's name
     """The rows that the pages show are good."""
     blocks = PAGES.blocks(language)
     now = datetime(2026, 12, 1, tzinfo=UTC)
@@ -247,7 +247,7 @@ def test_example_rows(language: str, format: Format) -> None:  # noqa: A002  # t
     assert [[False] * 2, [True] * 2] == kinds
 
 
-def test_outcomes() -> None:
+def test_the_table_lists_every_outcome_and_reason() -> None:
     """The table lists every outcome with each of its reasons, and nothing else."""
     table = PAGES.table("Outcomes", "outcome", "reason")
     cells = zip(table.names("outcome"), table.spans("reason"), strict=True)
@@ -260,34 +260,34 @@ def test_outcomes() -> None:
     assert set(Reason) == {reason for _, reason in listed if reason}
 
 
-def test_verdicts() -> None:
+def test_the_table_lists_the_verdicts() -> None:
     """The table lists the verdicts."""
     assert list(Verdict) == PAGES.table("Verdicts of a call", "verdict").names("verdict")
 
 
-def test_transport_ends() -> None:
+def test_the_table_lists_our_own_error_codes() -> None:
     """The table lists our own error codes."""
     listed = PAGES.table("Log lines", "error_code").names("error_code")
     assert [*TransportEnd, "worker_lost"] == listed
 
 
-def test_checks() -> None:
+def test_the_table_lists_what_is_checked() -> None:
     """The table lists what is checked, and the text each verdict."""
     assert list(CheckName) == PAGES.table("Before going live", "check").names("check")
     assert set(CheckVerdict) <= set(PAGES.spans)
 
 
-def test_states() -> None:
+def test_the_table_lists_the_states_of_a_batch() -> None:
     """The table lists the states of a batch."""
     assert set(BatchState) == set(PAGES.table("JSON forms", "state").names("state"))
 
 
-def test_stored_forms() -> None:
+def test_the_table_lists_the_stored_forms() -> None:
     """The table lists the forms of a batch that this program understands."""
     assert sorted(VERSIONS) == [int(row[0]) for row in PAGES.table("Forms", "form").rows]
 
 
-def test_json_forms() -> None:
+def test_the_table_lists_the_keys_that_commands_print() -> None:
     """The table lists the keys that the commands print."""
     submit, status, results, check = PAGES.table("JSON forms", "form", "keys").spans("keys")
     submitted = Submitted(batch="b", created=True, total=1, duplicates=0)

@@ -56,13 +56,13 @@ def logged(ending: Ending) -> list[dict[str, Any]]:
     return [dict(line) for line in capture.entries]
 
 
-def test_events() -> None:
+def test_the_table_lists_every_event_once() -> None:
     """The table lists every event that the code can log once, and no other."""
     assert sorted(WRITTEN) == sorted(TABLE.names("event"))
 
 
 @pytest.mark.parametrize("event", sorted(WRITTEN))
-def test_fields(event: str) -> None:
+def test_events_have_the_documented_fields(event: str) -> None:
     """The fields of an event are those that the source gives it."""
     assert len(FIELDS[event]) == len(set(FIELDS[event]))
     if WRITTEN[event].whole:
@@ -72,7 +72,7 @@ def test_fields(event: str) -> None:
 
 
 @pytest.mark.parametrize("event", sorted(WRITTEN))
-def test_levels(event: str) -> None:
+def test_events_have_the_documented_levels(event: str) -> None:
     """The levels of an event are those that the source gives it, where it does not choose."""
     assert WRITTEN[event].levels <= set(LEVELS[event])
     if WRITTEN[event].fixed:
@@ -80,7 +80,7 @@ def test_levels(event: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.outcome.value)
-def test_lines_that_account(ending: Ending) -> None:
+def test_accounting_lines_have_the_listed_fields_in_order(ending: Ending) -> None:
     """The lines of calls, responses and batches have the listed fields, in the listed order."""
     for line in logged(ending):
         event, level = line.pop("event"), line.pop("log_level")

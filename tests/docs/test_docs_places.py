@@ -20,7 +20,7 @@ HOST = re.compile(
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|lua|toml))|\.ci/run")
 
 
-def test_clouds() -> None:
+def test_the_table_lists_the_clouds() -> None:
     """The table lists the clouds as they are called."""
     expected = [
         [
@@ -35,31 +35,31 @@ def test_clouds() -> None:
     assert expected == [[name, *rest] for name, _, *rest in table.rows]
 
 
-def test_sandbox_events() -> None:
+def test_the_table_lists_events_that_behave_by_name() -> None:
     """The table lists the events that behave by their names."""
     assert list(EVENT_TRAITS) == PAGES.table("Names that decide", "event").names("event")
 
 
-def test_sandbox_users() -> None:
+def test_the_table_lists_users_that_behave_by_name() -> None:
     """The table lists the users that behave by their names."""
     assert [*USER_TRAITS, BUSY] == PAGES.table("Names that decide", "user").names("user")
 
 
-def test_sandbox_paths() -> None:
+def test_the_table_lists_the_sandboxs_own_paths() -> None:
     """The table lists the sandbox's own paths."""
     told = re.findall(r"^ +((?:GET|POST|PUT|DELETE) +/\S+)", control.__doc__ or "", re.MULTILINE)
     expected = [" ".join(path.split()) for path in told]
     assert expected == PAGES.table("Reading and steering it", "path").names("path")
 
 
-def test_files() -> None:
+def test_every_file_that_is_named_exists() -> None:
     """Every file and folder of ours that is named exists."""
     named = {span for span in PAGES.spans if FILE.fullmatch(span)}
     assert "worker/slice/work.py" in named
     assert [] == [name for name in sorted(named) if not (ROOT / name).exists()]
 
 
-def test_the_house() -> None:
+def test_the_drawing_has_every_folder_of_code() -> None:
     """The drawing has every folder of code, and each folder in it is there."""
     page = Page.load("worker/README.md")
     (drawing,) = (block for block in page.blocks("text") if "\nconfig/" in block)
@@ -77,7 +77,7 @@ def test_the_house() -> None:
     assert [] == [folder for folder in sorted(drawn) if not (ROOT / folder).is_dir()]
 
 
-def test_hosts() -> None:
+def test_no_foreign_host_is_named() -> None:
     """No host is named but Microsoft's, this machine and examples: above all no registry."""
     clouds = CLOUDS.values()
     microsoft = {urlsplit(url).netloc for c in clouds for url in (c.graph_url, c.authority)}
@@ -85,7 +85,7 @@ def test_hosts() -> None:
     assert named == microsoft | EXAMPLE_HOSTS
 
 
-def test_import_direction() -> None:
+def test_imports_go_one_way() -> None:
     """Imports go one way: worker, jobs, config; the rule that says so is kept."""
     linter = Path(sys.executable).parent / "lint-imports"
     kept = subprocess.run(
@@ -95,7 +95,7 @@ def test_import_direction() -> None:
     assert "config <- jobs <- worker, never back KEPT" in kept.stdout
 
 
-def test_one_sentence_a_line() -> None:
+def test_a_line_of_prose_holds_one_sentence() -> None:
     """A line of prose holds one sentence."""
     lines = [line for page in PAGES for line in page.prose.splitlines()]
     prose = [line for line in lines if not line.startswith(("|", "#"))]

@@ -118,7 +118,7 @@ def entry(machine: Machine) -> list[str]:
     return [f"{machine.root}/opt/bulkrsvp/bin/{name}", *last["CMD"]]
 
 
-def test_version(machine: Machine) -> None:
+def test_the_image_says_its_version_to_an_unprivileged_user(machine: Machine) -> None:
     """The command of the image says its version, to a user without rights."""
     command = [entry(machine)[0], "--version"]
     clean = {"PATH": "/usr/bin:/bin"}
@@ -135,7 +135,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def test_worker(
+def test_a_worker_of_the_image_does_a_batch_and_drains(
     machine: Machine, program: Program, sandbox: SandboxClient, server: RedisServer
 ) -> None:
     """A worker of the image does a batch, writes nothing into it, drains on SIGTERM, ends."""

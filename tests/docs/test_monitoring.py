@@ -106,7 +106,7 @@ def test_what_is_asked_for_is_written(program: Program, sandbox: SandboxClient) 
 
 
 @pytest.mark.parametrize(("name", "expression"), EXPRESSIONS)
-def test_labels(name: str, expression: str) -> None:
+def test_labels_are_extracted_before_they_are_used(name: str, expression: str) -> None:
     """What an expression filters, unwraps or groups by has been taken out of the line before."""
     for pipeline in pipelines(expression):
         assert pipeline.used <= pipeline.labels, name
@@ -116,7 +116,7 @@ def test_labels(name: str, expression: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_kql(query: Kql) -> None:
+def test_kql_queries_name_what_exists(query: Kql) -> None:
     """A query names events, fields and words that there are, and can be pasted as it is."""
     assert query.events <= set(LEVELS)
     of_events = {name for event in query.events for name in FIELDS[event]}
@@ -130,12 +130,12 @@ def test_kql(query: Kql) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_columns_of_microsoft(query: Kql) -> None:
+def test_queries_name_only_columns_of_microsofts_tables(query: Kql) -> None:
     """A query names no column that Microsoft's tables do not have."""
     assert query.foreign_columns <= {*TABLES, *(name for t in TABLES.values() for name in t)}
 
 
-def test_files() -> None:
+def test_the_pages_list_every_query_and_file() -> None:
     """The pages list every query, and every file beside them."""
     listed = PAGES.table("In Log Analytics", "query").names("query")
     assert sorted(listed) == [query.name for query in QUERIES]
@@ -159,7 +159,7 @@ def test_every_grave_line_has_an_alert() -> None:
             assert level in raised, event
 
 
-def test_alerts() -> None:
+def test_an_alert_has_its_own_name_a_severity_and_a_sentence() -> None:
     """An alert has a name of its own, a severity that is a level, and a sentence."""
     names = [each["alert"] for each in ALERTS]
     assert len(names) == len(set(names))
@@ -171,7 +171,7 @@ def test_alerts() -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_runbooks(alert: dict[str, dict[str, str]]) -> None:
+def test_an_alert_leads_to_its_heading_in_the_runbook(alert: dict[str, dict[str, str]]) -> None:
     """An alert leads to the heading that says what to do, and the text there names it."""
     page, _, anchor = alert["annotations"]["runbook"].partition("#")
     assert RUNBOOK.name == page
@@ -185,7 +185,7 @@ def test_every_runbook_is_led_to() -> None:
     assert named == {each["alert"] for each in ALERTS}
 
 
-def test_panels() -> None:
+def test_panels_lie_side_by_side_and_ask_the_chosen_loki() -> None:
     """Panels have numbers of their own, lie side by side, and ask the Loki that was chosen."""
     panels = dashboard()["panels"]
     assert len(panels) == len({each["id"] for each in panels})

@@ -50,7 +50,7 @@ def test_the_map_leads_to_every_page() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
-def test_links(page: Page) -> None:
+def test_every_relative_link_leads_somewhere(page: Page) -> None:
     """Every relative link leads to a file, and to a heading of it where it names one."""
     for path, heading in targets(page):
         assert (ROOT / path).exists(), path
@@ -65,7 +65,7 @@ def shipped() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(ROOT)), path.read_text(errors="replace")
 
 
-def test_pages_named_elsewhere() -> None:
+def test_pages_named_in_code_exist() -> None:
     """A page that is named in code, in help or in what is deployed is there, with its heading."""
     named = [(path, *found) for path, text in shipped() for found in NAMED.findall(text)]
     assert named

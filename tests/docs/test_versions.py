@@ -31,7 +31,7 @@ LOCKS = {"requirements.txt": "bulkrsvp", "build-requirements.txt": "hatchling"}
 STALE = "these are not the versions of the cut-off; uv lock --upgrade takes them"
 
 
-def test_cut_off() -> None:
+def test_the_cut_off_is_a_moment_in_utc() -> None:
     """The cut-off is a moment, and no date that each time zone reads otherwise."""
     cut_off = datetime.fromisoformat(PROJECT["tool"]["uv"]["exclude-newer"])
     assert "UTC" == cut_off.tzname()

@@ -218,7 +218,7 @@ def test_a_refusal_is_read() -> None:
     asyncio.run(scenario())
 
 
-def test_cookies_are_forgotten() -> None:
+def test_cookies_do_not_come_back() -> None:
     """What one reply sets does not come back with the next call."""
 
     async def scenario() -> None:

@@ -140,7 +140,7 @@ def _touched(heir: ast.ClassDef) -> Iterator[str]:
                 yield name
 
 
-def test_names() -> None:
+def test_every_private_name_of_aiohttp_in_use_is_listed() -> None:
     """Only the wire uses names that aiohttp does not export, and all of them are listed."""
     used = {path: names_in(path.read_text()) for path in SOURCES}
     assert {GRAPH / name: NAMES[name] for name in NAMES} == {
@@ -149,7 +149,7 @@ def test_names() -> None:
 
 
 @awaited
-async def test_members() -> None:
+async def test_every_private_member_of_aiohttp_in_use_is_listed() -> None:
     """What the wire uses of aiohttp's objects is listed, is there, and takes what it is given."""
     source = "\n".join(path.read_text() for path in WIRE)
     async with parts() as theirs:

@@ -55,7 +55,7 @@ PAGES: dict[str, tuple[Callable[[], bytes], bool]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 @awaited
-async def test_memory(name: str) -> None:
+async def test_reading_a_page_takes_little_memory(name: str) -> None:
     """A page takes little, whatever stands on it and however little of it came."""
     make, legible = PAGES[name]
     came = incoming(gzip.compress(make(), 1), "gzip")

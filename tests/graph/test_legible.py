@@ -26,7 +26,7 @@ from worker.graph.legible import HEAVY, MAX_LEFT, MAX_OBJECTS, MAX_VALUES, legib
         (b'"%b"' % (b"x" * MAX_LEFT), None),
     ],
 )
-def test_legible(content: bytes, expected: object) -> None:
+def test_a_text_cut_inside_a_character_costs_no_page(content: bytes, expected: object) -> None:
     """A text that was cut inside a character does not cost a page; too much of it is none."""
     text = legible(content)
     assert expected == (orjson.loads(text) if text else None)

@@ -55,7 +55,7 @@ READ = Invitation(
 )
 
 
-def test_a_page() -> None:
+def test_a_page_is_read_with_its_link() -> None:
     """Everything that choosing goes by is read, and the link to the next page as it is."""
     answer = {"value": [EVENT], "@odata.nextLink": "https://g/x?%24skip=3"}
     assert Page((READ,), "https://g/x?%24skip=3") == read_page(answer)
@@ -98,7 +98,7 @@ def test_what_graph_leaves_out() -> None:
 
 
 @pytest.mark.parametrize(("attendees", "alone"), [([], True), (None, False), ([{}], False)])
-def test_alone(attendees: object, alone: bool) -> None:  # noqa: FBT001  # what is expected
+def test_only_an_empty_list_of_attendees_means_alone(attendees: object, alone: bool) -> None:  # noqa: FBT001  # what is expected
     """Only an empty list of attendees says that nobody is invited."""
     event = read(EVENT | {"attendees": attendees})
     assert isinstance(event, Invitation)
@@ -137,7 +137,7 @@ ODD_VALUES: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), ODD_VALUES)
-def test_an_odd_event(name: str, value: object) -> None:
+def test_an_odd_event_alone_is_unreadable(name: str, value: object) -> None:
     """An event with one value of the wrong kind is unreadable, and the others are read."""
     page = read_page({"value": [EVENT | {name: value}, EVENT | {"id": "other"}]})
     assert page is not None
@@ -164,7 +164,7 @@ def test_an_odd_event(name: str, value: object) -> None:
         {"start": EVENT["start"]},
     ],
 )
-def test_an_event_without_an_id(item: object) -> None:
+def test_an_event_without_an_id_gets_a_stable_name(item: object) -> None:
     """It gets a name that is no id of Outlook, the same on every page, another for another one."""
     page = read_page({"value": [item, EVENT, item, {"another": "one"}]})
     again = read_page({"value": [{"another": "one"}, item, item]})
@@ -207,7 +207,7 @@ def test_nothing_raises(items: list[Any], series: Series) -> None:
     assert all(each.response(asked) for each in found)
 
 
-def test_depth() -> None:
+def test_deep_nesting_makes_one_odd_item() -> None:
     """An item that is nested as deeply as JSON may be is one odd item."""
     deep: object = 1
     for _ in range(900):
@@ -217,12 +217,12 @@ def test_depth() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "utc", "tzone://Microsoft/Utc", "", None])
-def test_utc(zone: str | None) -> None:
+def test_utc_is_understood_in_every_spelling(zone: str | None) -> None:
     """Graph says UTC in several ways, or not at all."""
     assert read(EVENT | {"start": EVENT["start"] | {"timeZone": zone}}) == READ
 
 
-def test_other_zones() -> None:
+def test_times_of_other_zones_are_the_moment_they_say() -> None:
     """A time in another zone, or with an offset of its own, is the moment that it says."""
     for time in (
         {"dateTime": "2026-12-01T01:00:00", "timeZone": "Pacific Standard Time"},
@@ -253,7 +253,7 @@ def test_a_page_that_is_too_long() -> None:
     assert MAX_EVENTS + 1 == len(page.events)
 
 
-def test_showing() -> None:
+def test_a_look_shows_what_it_was_asked_for() -> None:
     """A look tells a person what it saw, as far as it was asked for."""
     asked = {key: EVENT[key] for key in ("subject", "start", "organizer", "responseStatus")}
     assert ("Weekly", "2026-12-01T09:00:00Z", "olga@fabrikam.com") == read_showing(asked)

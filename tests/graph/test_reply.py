@@ -156,7 +156,7 @@ def test_an_event_has_graphs_defaults() -> None:
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "", None, 7, "yesterday", "2026-10-21T07:00:00", "9" * 40]
 )
-def test_an_answer_without_a_time(time: object) -> None:
+def test_an_answer_without_a_time_is_of_unknown_age(time: object) -> None:
     """Where Graph does not say when an answer was given, nobody knows."""
     event = read({"responseStatus": {"response": "accepted", "time": time}}, 200).event
     assert event is not None

@@ -111,13 +111,13 @@ ANY_STATUS = [
 
 @pytest.mark.parametrize(("status", "expected"), ANY_STATUS)
 @pytest.mark.parametrize("code", [None, "UnknownError", "unknownerror"])
-def test_a_bare_status(status: int, expected: Judgement, code: str | None) -> None:
+def test_a_bare_status_proves_nothing(status: int, expected: Judgement, code: str | None) -> None:
     """A status without Graph's own word proves nothing, but for a 202 and a 429."""
     assert expected == judge(reply(status, code), DECLINE, FRESH)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-def test_a_success_with_a_body(status: int) -> None:
+def test_a_success_with_a_body_is_looked_at(status: int) -> None:
     """Graph takes a response without a body, so whatever has one is looked at."""
     assert LOOK == judge(reply(status, has_body=True), DECLINE, FRESH)
     assert LOOK == judge(reply(status, "ErrorItemNotFound", has_body=True), DECLINE, UNKNOWN)
@@ -196,7 +196,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("status", "code", "message", "reason"), REFUSED)
 @pytest.mark.parametrize("table", [judge, judge_look])
-def test_a_refusal(table: Any, status: int, code: str, message: str | None, reason: Reason) -> None:
+def test_refusals_are_told_apart_by_code_or_text(table: Any, status: int, code: str, message: str | None, reason: Reason) -> None:
     """A refusal is told apart by its code, or by its text where two share a code."""
     assert refused(reason) == table(reply(status, code, message=message), DECLINE, FRESH)
 
@@ -218,7 +218,7 @@ def test_a_refusal(table: Any, status: int, code: str, message: str | None, reas
         ("ErrorInvalidParameter", None, DECLINE, Reason.BAD_REQUEST),
     ],
 )
-def test_a_refused_proposal(
+def test_only_a_proposed_time_can_be_refused_for_it(
     code: str, message: str | None, response: Response, reason: Reason
 ) -> None:
     """Only who proposes a time can be refused for it, and only if nothing better is known."""
@@ -385,7 +385,7 @@ THROTTLED = [
 
 @pytest.mark.parametrize(("throttled", "expected"), THROTTLED)
 @pytest.mark.parametrize("record", [FRESH, UNKNOWN, CHECKED_UNKNOWN])
-def test_throttling(throttled: Reply, expected: Judgement, record: Record) -> None:
+def test_whoever_is_throttled_waits(throttled: Reply, expected: Judgement, record: Record) -> None:
     """Whoever is throttled waits, whether sending or looking, and whatever came before."""
     assert expected == judge(throttled, DECLINE, record)
     assert expected == judge_look(throttled, DECLINE, record)
@@ -404,7 +404,7 @@ def test_a_retry_after_of_somebody_else_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("end", list(TransportEnd))
-def test_a_broken_call(end: TransportEnd) -> None:
+def test_a_call_that_left_is_unknown_and_one_that_did_not_is_sent_again(end: TransportEnd) -> None:
     """What left this machine is unknown until it is looked at; what did not is sent again."""
     assert LOOK == judge(reply(None, end, reached=True), DECLINE, FRESH)
     assert AGAIN == judge(reply(None, end, reached=False), DECLINE, FRESH)
@@ -482,7 +482,7 @@ LOOKS = [
 
 
 @pytest.mark.parametrize(("found", "response", "record", "expected"), LOOKS)
-def test_a_look(found: Reply, response: Response, record: Record, expected: Judgement) -> None:
+def test_a_look_settles_a_response_or_lets_it_be_sent(found: Reply, response: Response, record: Record, expected: Judgement) -> None:
     """What the calendar shows settles a response, or lets it be sent, or says nothing yet."""
     assert expected == judge_look(found, response, record)
 

@@ -80,7 +80,7 @@ def by_secret(entra: Callable[..., Any]) -> Any:
     return entra(*names, AZURE_CLIENT_SECRET=SECRET)
 
 
-def test_one_request_for_all(by_secret: Any) -> None:
+def test_a_hundred_waiters_make_one_request(by_secret: Any) -> None:
     """A hundred who wait on an empty source make one request, with the secret and with CAE."""
     seen = by_secret["hundred"]
     request = seen["requests"][0]
@@ -99,7 +99,7 @@ def test_one_request_for_all(by_secret: Any) -> None:
     )
 
 
-def test_log_of_a_token(by_secret: Any) -> None:
+def test_a_new_token_is_one_line_without_the_token(by_secret: Any) -> None:
     """A new token is one line, without the token; azure-identity adds none."""
     seen = by_secret["hundred"]
     assert [(line["event"], line["level"]) for line in seen["log"]] == [("token.refreshed", "info")]
@@ -107,7 +107,7 @@ def test_log_of_a_token(by_secret: Any) -> None:
 
 
 @pytest.mark.parametrize("password", [None, "sesame"])
-def test_certificate(entra: Callable[..., Any], tmp_path: Path, password: str | None) -> None:
+def test_a_certificate_signs_the_assertion(entra: Callable[..., Any], tmp_path: Path, password: str | None) -> None:
     """A certificate signs an assertion, also when its key is protected."""
     path = tmp_path / "app.pem"
     path.write_bytes(certificate(password))
@@ -137,7 +137,7 @@ def protected(key: bytes, password: str) -> bytes:
     )
 
 
-def test_workload_identity(entra: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_token_file_of_a_pod_is_the_assertion(entra: Callable[..., Any], tmp_path: Path) -> None:
     """The token file of a pod is the assertion; without it there is a refusal and no request."""
     path = tmp_path / "token"
     path.write_text("assertion-of-the-pod")
@@ -149,7 +149,7 @@ def test_workload_identity(entra: Callable[..., Any], tmp_path: Path) -> None:
     ) == (["assertion-of-the-pod"], [], ["unreadable_file"])
 
 
-def test_managed_identity(entra: Callable[..., Any]) -> None:
+def test_a_managed_identity_is_asked_for_by_its_client_id(entra: Callable[..., Any]) -> None:
     """A managed identity is asked for by its client id, and again when Graph refused its token."""
     seen = entra("managed", AZURE_TOKEN_CREDENTIALS="ManagedIdentityCredential")["managed"]
     assert (seen["tokens"], [request["client_id"] for request in seen["requests"]]) == (
@@ -158,7 +158,7 @@ def test_managed_identity(entra: Callable[..., Any]) -> None:
     )
 
 
-def test_wrong_secret(by_secret: Any) -> None:
+def test_a_wrong_secret_is_one_request_and_one_critical_line(by_secret: Any) -> None:
     """A wrong secret is one request and one critical line, and then a wait of some seconds."""
     seen = by_secret["wrong_secret"]
     line = seen["log"][0]
@@ -176,7 +176,7 @@ def test_wrong_secret(by_secret: Any) -> None:
     assert ("Trace ID" in str(seen["log"]), SECRET in str(seen["log"])) == (False, False)
 
 
-def test_repair(by_secret: Any) -> None:
+def test_after_a_503_the_authority_is_left_alone_as_it_wished(by_secret: Any) -> None:
     """After a 503 the authority is left alone as long as it wished, then it is asked again."""
     seen = by_secret["repair"]
     assert (seen["early"], seen["late"], len(seen["requests"])) == ("refused", "token-1", 2)
@@ -187,7 +187,7 @@ def test_repair(by_secret: Any) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["page", "nothing"])
-def test_foreign_replies(by_secret: Any, scenario: str) -> None:
+def test_foreign_replies_are_waited_out(by_secret: Any, scenario: str) -> None:
     """What a broken proxy says in the authority's place is waited out."""
     seen = by_secret[scenario]
     assert [(each["event"], each["level"]) for each in seen["log"]] == [
@@ -195,13 +195,13 @@ def test_foreign_replies(by_secret: Any, scenario: str) -> None:
     ]
 
 
-def test_nobody_there(by_secret: Any) -> None:
+def test_an_unreachable_authority_is_asked_once_and_waited_for(by_secret: Any) -> None:
     """An authority that cannot be reached is asked once, and waited for."""
     seen = by_secret["nobody"]
     assert [line["error_code"] for line in seen["log"]] == ["unreachable"]
 
 
-def test_forced_renewal(by_secret: Any) -> None:
+def test_after_a_401_one_new_token_is_fetched_for_all(by_secret: Any) -> None:
     """After a 401 one new token is fetched for all who held the old one, with Graph's claims."""
     seen = by_secret["renewal"]
     assert (seen["tokens"], [json.loads(each["claims"]) for each in seen["requests"]]) == (
@@ -210,7 +210,7 @@ def test_forced_renewal(by_secret: Any) -> None:
     )
 
 
-def test_an_unusable_certificate(tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_a_wrong_setting(tmp_path: Path) -> None:
     """A file without a certificate is a wrong setting."""
     path = tmp_path / "app.pem"
     path.write_text("no certificate")
@@ -219,7 +219,7 @@ def test_an_unusable_certificate(tmp_path: Path) -> None:
         open_credential(settings)
 
 
-def test_no_credential() -> None:
+def test_without_a_whole_credential_none_is_opened() -> None:
     """Without a whole credential none is opened."""
     with pytest.raises(SettingsError, match="AZURE_CLIENT_SECRET"):
         open_credential(Settings.load(APPLICATION))
@@ -322,7 +322,7 @@ async def settle() -> None:
         (1800, 0.0, 1800, "token-2"),
     ],
 )
-def test_early(refresh_in_s: int | None, chance: float, age_s: int, token: str) -> None:
+def test_a_token_is_replaced_five_minutes_early(refresh_in_s: int | None, chance: float, age_s: int, token: str) -> None:
     """A token is replaced five minutes early, a minute more by chance, or when the issuer said."""
 
     async def play() -> str:
@@ -353,7 +353,7 @@ def test_nobody_waits_for_a_refresh() -> None:
     assert asyncio.run(play()) == ("token-1", "token-2", 2)
 
 
-def test_a_short_life() -> None:
+def test_a_short_lived_token_is_not_replaced_at_every_call() -> None:
     """A token that lives for less than the early minutes is not replaced at every call."""
 
     async def play() -> str:
@@ -378,7 +378,7 @@ def test_an_ended_token_is_not_used() -> None:
     assert asyncio.run(play()) == "token-2"
 
 
-def test_a_failed_refresh() -> None:
+def test_after_a_failed_refresh_the_old_token_serves_on() -> None:
     """When a refresh fails, the old token serves on, and the issuer is left alone for a while."""
 
     async def play() -> tuple[str, int, list[tuple[str, Any]]]:
@@ -397,7 +397,7 @@ def test_a_failed_refresh() -> None:
     )
 
 
-def test_a_cancelled_waiter() -> None:
+def test_a_cancelled_waiter_leaves_the_token_to_others() -> None:
     """Who stops waiting does not take the token from the others."""
 
     async def play() -> tuple[bool, str, int]:
@@ -422,7 +422,7 @@ def test_a_cancelled_waiter() -> None:
         (FileNotFoundError("token"), 1.0, [10, 20, 40, 60, 60, 60]),
     ],
 )
-def test_backoff(error: Exception, chance: float, waits: list[float]) -> None:
+def test_the_wait_grows_up_to_a_minute(error: Exception, chance: float, waits: list[float]) -> None:
     """The wait grows up to a minute, with full jitter; a lasting error begins slower."""
 
     async def play() -> list[float]:
@@ -466,7 +466,7 @@ def test_quiet_minutes_end_the_backoff() -> None:
     assert asyncio.run(play()) == [2, 4, 2]
 
 
-def test_renewed_once() -> None:
+def test_all_who_were_refused_get_one_new_token() -> None:
     """All who were refused with one token get one new token, also those who come late."""
 
     async def play() -> tuple[list[str], str, int]:
@@ -478,7 +478,7 @@ def test_renewed_once() -> None:
     assert asyncio.run(play()) == (["token-2"], "token-2", 2)
 
 
-def test_the_same_token_again() -> None:
+def test_a_renewal_with_the_same_token_says_so() -> None:
     """A renewal that brings back the refused token leaves it, and the hint says that it did."""
 
     async def play() -> tuple[str, bool, str]:
@@ -541,7 +541,7 @@ def test_a_token_that_is_taken_after_all() -> None:
     )
 
 
-def test_graph_refuses_new_tokens() -> None:
+def test_when_graph_refuses_new_tokens_all_pause() -> None:
     """When Graph refuses a new token, all pause with one line, and longer each time."""
 
     async def play() -> list[tuple[str, Any]]:
@@ -562,7 +562,7 @@ def test_graph_refuses_new_tokens() -> None:
     ]
 
 
-def test_what_was_renewed() -> None:
+def test_a_token_counts_as_renewed_for_some_minutes() -> None:
     """A token counts as renewed for some minutes when it replaces one that Graph refused."""
 
     async def play() -> list[bool]:
@@ -589,7 +589,7 @@ def test_a_first_token_is_not_renewed() -> None:
     assert asyncio.run(play()) is False
 
 
-def test_late_news_of_an_old_token() -> None:
+def test_late_news_of_an_old_token_changes_nothing() -> None:
     """A refusal of a token that has been replaced changes nothing: the new one may be tried."""
 
     async def play() -> tuple[float, str]:

@@ -55,7 +55,7 @@ def ends(program: Program, batch: str, user: str) -> set[tuple[str, str | None]]
         rarely({"effect": "unauthorized", "claims": CLAIMS}, name="claims"),
     ],
 )
-def test_a_401_of_one_mailbox(
+def test_a_mailbox_alone_with_its_401_fails_alone(
     program: Program, sandbox: SandboxClient, fault: dict[str, Any]
 ) -> None:
     """A mailbox alone with its 401 fails alone; nobody else waits, and no token is given up."""
@@ -73,7 +73,7 @@ def test_a_401_of_one_mailbox(
     assert (NEIGHBOURS, {202}) == (len(neighbours), {call.status for call in neighbours})
 
 
-def test_a_401_of_one_mailbox_with_nobody_beside_it(
+def test_a_401_with_nobody_beside_it_fails_the_mailbox(
     program: Program, sandbox: SandboxClient
 ) -> None:
     """Where no other mailbox is called, one with a 401 that does not speak of the token fails."""
@@ -86,7 +86,7 @@ def test_a_401_of_one_mailbox_with_nobody_beside_it(
 
 
 @pytest.mark.chaos
-def test_a_401_after_a_call_of_unknown_outcome(program: Program, sandbox: SandboxClient) -> None:
+def test_a_401_after_an_unknown_call_is_uncertain(program: Program, sandbox: SandboxClient) -> None:
     """What may have been sent before a mailbox shut itself off is for a person to decide."""
     sandbox.faults(
         [
@@ -100,7 +100,7 @@ def test_a_401_after_a_call_of_unknown_outcome(program: Program, sandbox: Sandbo
     assert 1 == sandbox.stats().taken
 
 
-def test_a_401_of_all_with_a_challenge(program: Program, sandbox: SandboxClient) -> None:
+def test_a_401_of_all_with_a_challenge_keeps_everything_waiting(program: Program, sandbox: SandboxClient) -> None:
     """A challenge that no token meets keeps everything waiting, and names Conditional Access."""
     sandbox.faults([{"effect": "unauthorized", "claims": CLAIMS, "times": -1}])
     batch = program.submit(rows_beside())
@@ -113,7 +113,7 @@ def test_a_401_of_all_with_a_challenge(program: Program, sandbox: SandboxClient)
 
 
 @pytest.mark.chaos
-def test_a_tenant_without_exchange(program: Program, sandbox: SandboxClient) -> None:
+def test_a_tenant_without_exchange_is_hinted_at(program: Program, sandbox: SandboxClient) -> None:
     """Where Graph finds no organization for the tenant, the hint says so; nothing is burnt."""
     code = "OrganizationFromTenantGuidNotFound"
     sandbox.faults([{"status": 401, "code": code, "times": -1}])

@@ -86,7 +86,7 @@ def cloud(program: Program, relay: TlsRelay) -> Program:
     return program
 
 
-def test_a_batch(cloud: Program, azure: Azure, sandbox: SandboxClient) -> None:
+def test_a_batch_outlasts_its_redis_tokens(cloud: Program, azure: Azure, sandbox: SandboxClient) -> None:
     """A batch is worked for longer than a token lasts, and no connection is ever cut for it."""
     sandbox.options(token_lifetime_s=4, latency_s=0.5)
     # In a process of its own: whom aiohttp trusts is settled when it is loaded.
@@ -103,7 +103,7 @@ def test_a_batch(cloud: Program, azure: Azure, sandbox: SandboxClient) -> None:
     assert {f"{REDIS}/.default", None} == set(refreshed)
 
 
-def test_a_wrong_secret(cloud: Program) -> None:
+def test_a_wrong_secret_logs_nobody_in_and_is_not_shown(cloud: Program) -> None:
     """Without a token there is no login; what Entra ID said is told, and no secret."""
     refused = cloud("status", AZURE_CLIENT_SECRET="hunter2-Zq8")
     assert 4 == refused.code
@@ -113,14 +113,14 @@ def test_a_wrong_secret(cloud: Program) -> None:
     assert "Traceback" not in refused.err
 
 
-def test_no_credential(cloud: Program) -> None:
+def test_asking_for_a_token_names_the_credential(cloud: Program) -> None:
     """Who asks for a token names the credential, also for a command that calls nobody."""
     refused = cloud("status", AZURE_CLIENT_ID="")
     assert 3 == refused.code
     assert refused.err.startswith("bulkrsvp: AZURE_CLIENT_ID: is not set")
 
 
-def test_the_check(cloud: Program) -> None:
+def test_the_check_logs_in_as_a_worker_does(cloud: Program) -> None:
     """The check logs in as a worker does."""
     checks = {each["name"]: each for each in cloud("check", "--json").json["checks"]}
     assert "ok" == checks[CheckName.REDIS]["verdict"], checks

@@ -105,21 +105,21 @@ def entra(code: str, oauth: str = "invalid_client") -> str:
     ],
     ids=str,
 )
-def test_judgement(error: Exception, code: str, *, lasting: bool) -> None:
+def test_a_refusal_lasts_when_only_a_person_can_change_it(error: Exception, code: str, *, lasting: bool) -> None:
     """A refusal lasts when only a person can change it, and goes by its code otherwise."""
     refusal = judged(error)
     level = logging.CRITICAL if lasting else logging.WARNING
     assert (refusal.error_code, refusal.lasting, refusal.level) == (code, lasting, level)
 
 
-def test_a_reply_inside() -> None:
+def test_the_status_inside_a_wrapped_error_is_found() -> None:
     """Managed identity wraps the error that holds the reply; its status is found all the same."""
     wrapped = CredentialUnavailableError("No identity has been assigned to this resource.")
     wrapped.__cause__ = answered(400)
     assert (judged(wrapped).error_code, judged(wrapped).lasting) == ("http_400", True)
 
 
-def test_nothing_of_the_text() -> None:
+def test_only_the_code_of_the_authoritys_text_is_kept() -> None:
     """Of the authority's text only the code is kept."""
     refusal = judged(answered(401, entra("AADSTS7000215")))
     assert refusal == Refusal(
@@ -139,7 +139,7 @@ def test_the_wait_that_the_authority_asks_for_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("number", "named"), [(number, named) for named in NAMED for number in NAMED[named]]
 )
-def test_hints(number: int, named: str) -> None:
+def test_hints_name_what_is_to_be_changed(number: int, named: str) -> None:
     """The hint for a number of Entra ID names what is to be changed."""
     hint = judged(answered(401, entra(f"AADSTS{number}"))).hint
     assert named in hint
@@ -152,7 +152,7 @@ def test_each_number_has_one_hint() -> None:
     assert sorted(set(numbers)) == sorted(numbers)
 
 
-def test_two_numbers() -> None:
+def test_of_two_numbers_the_more_telling_one_counts() -> None:
     """Of two numbers the one counts that says more."""
     text = entra("AADSTS70002: Error validating credentials. AADSTS50012")
     assert "AADSTS50012" == judged(answered(401, text)).error_code
@@ -167,7 +167,7 @@ def test_two_numbers() -> None:
         (99999, "invalid_client", True),
     ],
 )
-def test_a_number_beside_a_name(number: int, oauth: str, *, lasting: bool) -> None:
+def test_the_number_wins_over_oauths_name(number: int, oauth: str, *, lasting: bool) -> None:
     """The number of Entra ID wins over OAuth's name for it; only an unknown one says nothing."""
     refusal = judged(answered(400, entra(f"AADSTS{number}", oauth)))
     assert (f"AADSTS{number}", lasting) == (refusal.error_code, refusal.lasting)

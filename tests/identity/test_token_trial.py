@@ -68,7 +68,7 @@ def test_a_mailbox_is_alone_when_another_takes_the_token(court: Court, *, of_tok
     assert [Blame.WAIT, Blame.MAILBOX] == [early, court.refused("lone", of_token=of_token)]
 
 
-def test_a_mailbox_that_took_tokens_before(court: Court) -> None:
+def test_a_mailbox_that_took_tokens_before_is_given_minutes(court: Court) -> None:
     """A mailbox that has been let in before is given minutes: more likely something passes."""
     court.accepted("loyal")
     court.refused("loyal", "old", renewed=False)
@@ -108,7 +108,7 @@ def test_its_own_acceptance_clears_a_mailbox(court: Court) -> None:
     assert not court.trial.refuses("back", "old")
 
 
-def test_a_mailbox_with_nobody_beside_it(court: Court) -> None:
+def test_a_mailbox_with_nobody_beside_it_is_alone_after_a_while(court: Court) -> None:
     """Nobody else being called, a mailbox is alone with its 401 after a while."""
     assert Blame.WAIT is court.refused("lone")
     court.later(PATIENCE_S - 0.1)
@@ -128,39 +128,39 @@ def test_those_who_have_not_replied_are_waited_for(court: Court) -> None:
     assert [Blame.WAIT] * 4 + [Blame.APPLICATION] == blames
 
 
-def test_a_reply_that_speaks_of_the_token(court: Court) -> None:
+def test_a_reply_that_speaks_of_the_token_is_believed(court: Court) -> None:
     """With nobody beside it, a mailbox that speaks of the token is believed."""
     court.refused("lone", of_token=True)
     court.later(PATIENCE_S)
     assert Blame.APPLICATION is court.refused("lone", of_token=True)
 
 
-def test_several_that_refuse_the_same_token(court: Court) -> None:
+def test_two_that_refuse_a_token_mean_the_application_after_a_while(court: Court) -> None:
     """Two that refuse a new token, while nobody takes it, mean the application, after a while."""
     blames = [court.refused("one"), court.refused("two")]
     court.later(PATIENCE_S)
     assert [Blame.WAIT, Blame.WAIT, Blame.APPLICATION] == [*blames, court.refused("one")]
 
 
-def test_many_that_refuse_the_same_token(court: Court) -> None:
+def test_many_that_refuse_a_token_mean_the_application_at_once(court: Court) -> None:
     """Many that refuse a new token mean the application at once, if nobody else is called."""
     blames = [court.refused(f"m{n}") for n in range(MANY)]
     assert [Blame.WAIT] * (MANY - 1) + [Blame.APPLICATION] == blames
 
 
-def test_a_crowd_that_refuses_the_same_token(court: Court) -> None:
+def test_a_crowd_that_refuses_a_token_means_the_application(court: Court) -> None:
     """A crowd that refuses a new token means the application, whoever else is called."""
     court.trial.begun("slow")
     blames = [court.refused(f"m{n}") for n in range(CROWD)]
     assert [Blame.WAIT] * (CROWD - 1) + [Blame.APPLICATION] == blames
 
 
-def test_many_refusals_of_one_mailbox(court: Court) -> None:
+def test_many_refusals_of_one_mailbox_count_once(court: Court) -> None:
     """One mailbox counts once, however often it refuses."""
     assert [Blame.WAIT] * 30 == [court.refused("lone") for _ in range(30)]
 
 
-def test_one_lone_mailbox_after_the_other(court: Court) -> None:
+def test_lone_mailboxes_found_out_count_no_more(court: Court) -> None:
     """Lone mailboxes that were found out count for nothing when the next one is judged."""
     blames = []
     for n in range(2 * MANY):

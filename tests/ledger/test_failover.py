@@ -85,7 +85,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
 
 
 @awaited
-async def test_the_same_redis(redis_url: str) -> None:
+async def test_while_redis_is_the_same_nothing_is_doubted(redis_url: str) -> None:
     """As long as nothing happens to Redis, marks are granted and nothing is doubted."""
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(2)
@@ -98,7 +98,7 @@ async def test_the_same_redis(redis_url: str) -> None:
 
 @pytest.mark.parametrize("synced", ["always", "everysec"])
 @awaited
-async def test_a_restart(own_redis: OwnRedis, synced: str) -> None:
+async def test_after_a_restart_nothing_is_marked_before_it_is_judged(own_redis: OwnRedis, synced: str) -> None:
     """
     After a restart no mark is granted before it is judged; what was synced is believed.
 
@@ -228,7 +228,7 @@ async def test_a_slice_that_was_put_away(own_redis: OwnRedis, epoch: int, *, dou
 
 
 @awaited
-async def test_many_batches_in_doubt(own_redis: OwnRedis) -> None:
+async def test_all_of_many_batches_are_doubted(own_redis: OwnRedis) -> None:
     """However many batches there are, and whatever else stands among them, all are doubted."""
     names = [f"batch-{number}" for number in range(9_000)]
     async with ledger_at(own_redis.url) as ledger:
@@ -248,7 +248,7 @@ async def test_many_batches_in_doubt(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_whoever_judges_dies(own_redis: OwnRedis) -> None:
+async def test_a_judge_that_dies_is_replaced_and_grants_nothing(own_redis: OwnRedis) -> None:
     """As long as nobody has come to the end of it, no mark is granted, and another goes on."""
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2)
@@ -321,7 +321,7 @@ async def test_a_clean_stop_and_start(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_always_since_this_restart(own_redis: OwnRedis) -> None:
+async def test_a_servers_word_is_not_believed_against_known_losses(own_redis: OwnRedis) -> None:
     """What a server says of itself now is not believed against who knows that something is lost."""
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2, 2)
@@ -350,7 +350,7 @@ async def test_a_retry_that_was_lost(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_doubts_by_clocks_that_differ(own_redis: OwnRedis) -> None:
+async def test_a_later_doubt_counts_whatever_clock_it_is_by(own_redis: OwnRedis) -> None:
     """A later doubt is the later one, and is waited for as long, whatever clock it is by."""
     async with ledger_at(own_redis.url) as ledger:
         await ledger.submit(2)
@@ -372,7 +372,7 @@ async def test_doubts_by_clocks_that_differ(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_workers_of_an_older_version(redis_url: str) -> None:
+async def test_workers_of_an_older_version_are_on_the_crew(redis_url: str) -> None:
     """Those that live when a worker starts are on the crew, and answer nothing."""
     async with ledger_at(redis_url) as ledger:
         await ledger.enlist("w")
@@ -385,7 +385,7 @@ async def test_workers_of_an_older_version(redis_url: str) -> None:
 
 
 @awaited
-async def test_dead_members_of_the_crew(redis_url: str) -> None:
+async def test_dead_members_are_struck_off_the_crew(redis_url: str) -> None:
     """Who has resigned is on the crew no more; who is dead is struck off, unless it comes back."""
     async with ledger_at(redis_url) as ledger:
         added = [
@@ -410,7 +410,7 @@ async def test_dead_members_of_the_crew(redis_url: str) -> None:
     [("yes", "always", False), ("yes", "everysec", True), ("no", "everysec", False)],
 )
 @awaited
-async def test_settling_in(
+async def test_a_new_worker_waits_until_it_is_on_disk(
     own_redis: OwnRedis, appendonly: str, appendfsync: str, *, waits: bool
 ) -> None:
     """A new worker waits until it is on the disk, where that takes time and makes a difference."""
@@ -435,7 +435,7 @@ async def test_a_user_who_may_not_ask(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_a_failover(pair: tuple[RedisServer, RedisServer]) -> None:
+async def test_after_a_failover_nothing_is_granted_before_all_is_in_doubt(pair: tuple[RedisServer, RedisServer]) -> None:
     """On a replica that was promoted nothing is granted to anybody before all is in doubt."""
     primary, replica = pair
     async with ledger_at(primary.url) as ledger:

@@ -159,7 +159,7 @@ MARKED = [keys.bucket(MAILBOX), keys.WRITTEN, keys.HOME, keys.THROTTLED, keys.AW
 
 @pytest.mark.parametrize("key", MARKED)
 @awaited
-async def test_a_call_beside_nonsense(redis_url: str, redis: Any, key: str) -> None:
+async def test_a_call_beside_nonsense_is_granted(redis_url: str, redis: Any, key: str) -> None:
     """Nonsense in what a call depends on is cleared away, or judged, and the call is granted."""
     for name, value in {**VALUES, "another type": None}.items():
         if key == keys.HOME and value is None:
@@ -207,7 +207,7 @@ async def test_a_pause_that_is_nonsense(redis_url: str, redis: Any) -> None:
 
 
 @awaited
-async def test_a_commit_beside_nonsense(redis_url: str, redis: Any) -> None:
+async def test_a_batch_that_cannot_be_listed_is_not_half_made(redis_url: str, redis: Any) -> None:
     """A batch that cannot be listed does not come to exist by half."""
     async with ledger_at(redis_url) as ledger:
         for key in (keys.BATCHES, keys.ACTIVE):
@@ -219,7 +219,7 @@ async def test_a_commit_beside_nonsense(redis_url: str, redis: Any) -> None:
         assert Commit.CREATED == await ledger.batches.commit(order(1), slices(1), NOW)
 
 
-def test_commands_beside_nonsense(program: Program, redis: Any) -> None:
+def test_commands_list_what_they_can_beside_nonsense(program: Program, redis: Any) -> None:
     """`status` lists what it can, and names the rest once; what is asked for itself is named."""
     row = {"user": "ada@contoso.com", "event": "e", "action": "decline"}
     for name in ("good", "facts", "type"):
@@ -245,7 +245,7 @@ def test_commands_beside_nonsense(program: Program, redis: Any) -> None:
 
 
 @pytest.mark.chaos
-def test_a_worker_beside_nonsense(program: Program, redis: Any) -> None:
+def test_a_worker_beside_nonsense_does_what_is_good(program: Program, redis: Any) -> None:
     """A real worker lives on beside all of it at once, and works on what is good."""
     row = {"user": "ada@contoso.com", "event": "e", "action": "decline"}
     program.submit([row], "--batch", "a")

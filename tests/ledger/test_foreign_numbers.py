@@ -69,7 +69,7 @@ def record_with(place: int, number: int) -> bytes:
     return orjson.dumps(fields)
 
 
-def test_moments_beyond_every_calendar(program: Program, redis: Any) -> None:
+def test_impossible_moments_cost_their_own_batch_only(program: Program, redis: Any) -> None:
     """A batch with such a moment is left out by `status` and named, and hides no other one."""
     program.submit([ROW], "--batch", "good")
     facts, names = redis.hgetall(keys.batch("good")), set[str]()
@@ -93,7 +93,7 @@ def test_moments_beyond_every_calendar(program: Program, redis: Any) -> None:
     assert (4, True) == (asked.code, f"batch {min(names)} is not as it" in asked.err)
 
 
-def test_the_moment_of_a_record(program: Program, redis: Any) -> None:
+def test_an_impossible_moment_of_a_record_costs_its_own_line(program: Program, redis: Any) -> None:
     """A record that was settled at no time costs its own line of `results` only."""
     batch = program.submit([ROW, {**ROW, "event": "f"}])
     text = b'["s",1,0,202,"x","y",["sent","accepted"],%d]' % BEYOND[0]
@@ -106,7 +106,7 @@ def test_the_moment_of_a_record(program: Program, redis: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [BEYOND[0], 10**17, -1])
-def test_the_moment_of_a_pause(program: Program, redis: Any, number: int) -> None:
+def test_an_impossible_end_of_a_pause_is_no_pause(program: Program, redis: Any, number: int) -> None:
     """A pause of everything that ends at no time is none to `status`."""
     program.submit([ROW], "--batch", "good")
     redis.set(keys.GRAPH, number)
@@ -279,7 +279,7 @@ def holds_whatever_is_planted(program: Program, redis: Any, examples: int) -> No
     holds()
 
 
-def test_whatever_is_planted(program: Program, redis: Any) -> None:
+def test_whatever_is_planted_ends_no_command(program: Program, redis: Any) -> None:
     """Numbers and texts in any field end no command, and hide no other batch."""
     holds_whatever_is_planted(program, redis, 40)
 
@@ -349,12 +349,12 @@ def workers_meet(redis_url: str, redis: Any, examples: int) -> None:
     meet()
 
 
-def test_workers_meet_numbers(redis_url: str, redis: Any) -> None:
+def test_any_number_in_any_field_leaves_no_batch_stuck(redis_url: str, redis: Any) -> None:
     """A batch with any number in any of its fields ends, or is named once: it is never stuck."""
     workers_meet(redis_url, redis, 25)
 
 
 @pytest.mark.chaos
-def test_workers_meet_numbers_for_long(redis_url: str, redis: Any) -> None:
+def test_any_number_in_any_field_leaves_no_batch_stuck_for_long(redis_url: str, redis: Any) -> None:
     """The same, many times."""
     workers_meet(redis_url, redis, 500)

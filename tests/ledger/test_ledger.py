@@ -361,7 +361,7 @@ async def test_writes_are_counted_where_they_belong(redis_url: str) -> None:
 
 
 @awaited
-async def test_calls_are_counted(redis_url: str) -> None:
+async def test_replies_are_added_up_by_the_batch_once(redis_url: str) -> None:
     """Replies and throttled replies are added up by the batch, and told once."""
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(2)
@@ -407,7 +407,7 @@ async def drain(ledger: Ledger, part: OpenSlice, entry: Entry, most: int) -> tup
 
 
 @awaited
-async def test_the_allowance_of_a_mailbox(redis_url: str) -> None:
+async def test_a_mailbox_has_its_burst_then_one_call_an_interval(redis_url: str) -> None:
     """A mailbox has its burst at once, then one call for each interval; another has its own."""
     interval_ms = 1000 // CALLS_PER_S
     async with ledger_at(redis_url) as ledger:
@@ -722,7 +722,7 @@ async def test_a_lost_lease_is_not_taken_up_again(redis_url: str) -> None:
 
 
 @awaited
-async def test_living_workers(redis_url: str, redis: Redis) -> None:
+async def test_living_workers_are_named_with_their_latest_facts(redis_url: str, redis: Redis) -> None:
     """Who lives is named with its latest facts; what is none of ours is named without any."""
     first, later = (Facts("host", 7, "1.0", NOW, calls) for calls in (0, 3))
     async with ledger_at(redis_url) as ledger:
@@ -739,7 +739,7 @@ async def test_living_workers(redis_url: str, redis: Redis) -> None:
 
 
 @awaited
-async def test_a_paused_mailbox(redis_url: str) -> None:
+async def test_a_paused_mailbox_is_held_by_nobody(redis_url: str) -> None:
     """A paused mailbox is held by nobody until then; the longer of two pauses counts."""
     async with ledger_at(redis_url) as ledger:
         await ledger.enlist("w")

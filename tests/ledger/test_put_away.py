@@ -84,7 +84,7 @@ async def test_only_what_is_done_is_put_away(redis_url: str, redis: Any) -> None
 
 
 @awaited
-async def test_a_slice_in_several_openings(redis_url: str, redis: Any) -> None:
+async def test_closing_puts_away_what_others_had_settled(redis_url: str, redis: Any) -> None:
     """Who closes a slice puts away also what others had settled before."""
     async with ledger_at(redis_url) as ledger:
         await ledger.submit(3)
@@ -273,7 +273,7 @@ async def test_a_retry_takes_records_out(redis_url: str, redis: Any) -> None:
 
 
 @awaited
-async def test_many_retries_at_once(redis_url: str) -> None:
+async def test_many_retries_at_once_queue_each_response_once(redis_url: str) -> None:
     """However many take the records out at once, each response is queued once."""
     async with ledger_at(redis_url) as ledger:
         batch = await ledger.submit(2)
@@ -285,7 +285,7 @@ async def test_many_retries_at_once(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_retry_just_before_the_close(redis_url: str, redis: Any) -> None:
+async def test_a_retry_just_before_the_close_is_not_put_away(redis_url: str, redis: Any) -> None:
     """What is queued again before its slice is closed is not put away, nor what came of it lost."""
     async with ledger_at(redis_url) as ledger:
         batch = await ledger.submit(2)

@@ -161,7 +161,7 @@ async def test_nothing_is_missing_that_was_not_released(redis_url: str, redis: "
 
 
 @awaited
-async def test_waking_a_batch(redis_url: str, redis: "Redis") -> None:
+async def test_waking_a_batch_makes_its_jobs_due_at_once(redis_url: str, redis: "Redis") -> None:
     """Jobs that wait are due at once when their batch is woken, and twice is as good as once."""
     async with ledger_at(redis_url) as ledger:
         queue = await released(ledger, 6)

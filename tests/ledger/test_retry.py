@@ -300,7 +300,7 @@ async def test_a_batch_inherits_nothing(redis_url: str, redis: Redis, what: str)
 
 
 @awaited
-async def test_a_batch_of_many_slices(redis_url: str, redis: Redis) -> None:
+async def test_a_batch_of_many_slices_is_kept_and_swept_whole(redis_url: str, redis: Redis) -> None:
     """Also of more slices than are touched in one step all are kept, and all are swept."""
     size = 2 * AT_ONCE + 1
     async with ledger_at(redis_url) as ledger:

@@ -105,7 +105,7 @@ async def mortal(url: str, commands: int) -> AsyncIterator[ArqRedis]:
 
 
 @awaited
-async def test_a_mailbox_too_big_for_one_step(redis_url: str, redis: Redis) -> None:
+async def test_a_mailbox_too_big_for_one_step_is_retried_whole(redis_url: str, redis: Redis) -> None:
     """A retry of a big mailbox queues all of it, worker and results read all of it again."""
     async with ledger_at(redis_url) as ledger:
         await big_batch(ledger, FIELDS_AT_ONCE + REOPENED_AT_ONCE)
@@ -145,7 +145,7 @@ async def test_a_retry_that_dies_between_two_steps(redis_url: str, redis: Redis)
 
 
 @awaited
-async def test_a_cancel_between_two_steps(redis_url: str) -> None:
+async def test_a_cancel_between_two_steps_ends_what_was_queued(redis_url: str) -> None:
     """A cancel ends what was queued and leaves the rest failed, to be retried when it has ended."""
     async with ledger_at(redis_url) as ledger:
         batch = await big_batch(ledger)
@@ -163,7 +163,7 @@ async def test_a_cancel_between_two_steps(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_worker_between_two_steps(redis_url: str) -> None:
+async def test_a_worker_between_two_steps_leaves_the_slice_open(redis_url: str) -> None:
     """Who opens the slice between two steps leaves it open, and the next one finds the rest."""
     async with ledger_at(redis_url) as ledger:
         batch = await big_batch(ledger)
@@ -186,7 +186,7 @@ async def test_a_worker_between_two_steps(redis_url: str) -> None:
 
 
 @awaited
-async def test_two_retries_in_steps(redis_url: str) -> None:
+async def test_two_retries_in_steps_queue_each_response_once(redis_url: str) -> None:
     """Two retries at once queue each response once between them."""
     async with ledger_at(redis_url) as ledger:
         await big_batch(ledger)
@@ -278,7 +278,7 @@ def lasting(redis: Redis) -> set[str]:
 
 
 @awaited
-async def test_the_expiry_of_many_slices(redis_url: str, redis: Redis) -> None:
+async def test_a_finished_batch_expires_before_its_slices(redis_url: str, redis: Redis) -> None:
     """When a batch has finished it expires, then its slices do; until then it is active."""
     async with ledger_at(redis_url) as ledger:
         batch = await many_slices(ledger, redis)
@@ -329,7 +329,7 @@ async def test_a_retry_that_dies_while_slices_are_kept(redis_url: str, redis: An
 
 
 @awaited
-async def test_keeping_and_expiring_at_once(redis_url: str, redis: Any) -> None:
+async def test_of_keeping_and_expiring_the_later_goes_through(redis_url: str, redis: Any) -> None:
     """Of two passes that go against each other the later goes through; a retry begins its anew."""
     async with ledger_at(redis_url) as ledger:
         batch = await many_slices(ledger, redis)

@@ -60,7 +60,7 @@ async def test_the_others_go_on(redis_url: str, redis: Any, text: bytes) -> None
     assert (0, {}, True) == (mended.open, mended.unreadable, mended.finished_at_ms > 0)
 
 
-def test_results_name_it(program: Program, redis: Any) -> None:
+def test_results_name_a_record_that_cannot_be_read(program: Program, redis: Any) -> None:
     """`results` lists all, and says on standard error which one cannot be read."""
     rows = [{"user": "a@b.c", "event": f"E{n}", "action": "decline"} for n in range(3)]
     batch = program.submit(rows)

@@ -46,7 +46,7 @@ def told(finished: Finished, verdict: str) -> dict[str, str]:
     }
 
 
-def test_all_is_well(sound: Program, sandbox: SandboxClient) -> None:
+def test_the_check_passes_where_all_is_well(sound: Program, sandbox: SandboxClient) -> None:
     """Where all is well everything passes; Graph is only read, and nothing is written or shown."""
     arguments = ("check", "Ada@contoso.com", "ada@contoso.com", "--expect-denied", "denied@c.com")
     found = sound(*arguments, "--json")
@@ -101,7 +101,7 @@ def test_mailboxes_that_are_refused(sound: Program, sandbox: SandboxClient) -> N
     assert [] == lines
 
 
-def test_what_tokens_hold(sound: Program, sandbox: SandboxClient) -> None:
+def test_a_role_may_be_missing_only_where_a_mailbox_can_be_read(sound: Program, sandbox: SandboxClient) -> None:
     """A role may be missing where a mailbox can be read, and only there; an audience must fit."""
     sandbox.options(token_roles=[])
     scoped = sound("check", "ada@contoso.com", "--expect-denied", "denied@c.com", "--json")
@@ -165,7 +165,7 @@ def test_a_settle_time_that_is_too_short(sound: Program) -> None:
         (["--worker", "a@b.c"], "leave the users out"),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str) -> None:
+def test_users_that_no_row_could_have_are_wrong_usage(arguments: list[str], said: str) -> None:
     """A user that no row could have, and users where none is asked for, are wrong usage."""
     found = CliRunner().invoke(main, ["check", *arguments])
 
@@ -188,7 +188,7 @@ CREDENTIAL = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECR
         ({"BULKRSVP_CLOUD": "usgov", "AZURE_AUTHORITY_HOST": "login.microsoftonline.us"}, None),
     ],
 )
-def test_mixed_clouds(environment: dict[str, str], subject: str | None) -> None:
+def test_an_address_of_another_cloud_is_named(environment: dict[str, str], subject: str | None) -> None:
     """An address of another cloud is told by its variable; one of no cloud is left in peace."""
     settings, wrong = Settings.survey({**CREDENTIAL, **environment}, for_calls=True)
     (found,) = judge_settings(settings, wrong)
@@ -235,7 +235,7 @@ def test_what_is_read_of_a_token() -> None:
         (["Calendars.Read"], True, "failed"),
     ],
 )
-def test_roles(roles: list[str], mailbox_read: bool, verdict: str) -> None:  # noqa: FBT001  # a case
+def test_another_way_of_reading_is_no_proof(roles: list[str], mailbox_read: bool, verdict: str) -> None:  # noqa: FBT001  # a case
     """Another way of reading calendars makes a mailbox that can be read no proof."""
     claims = Claims(GLOBAL, None, None, roles, None)
     found = judge_role(claims, mailbox_read=mailbox_read)
@@ -254,7 +254,7 @@ def test_roles(roles: list[str], mailbox_read: bool, verdict: str) -> None:  # n
         ("https://vault.azure.net", "failed", "BULKRSVP_CLOUD"),
     ],
 )
-def test_audiences(audience: str, verdict: str, hint: str | None) -> None:
+def test_a_token_for_this_clouds_graph_passes(audience: str, verdict: str, hint: str | None) -> None:
     """A token for Graph of this cloud passes, however that is spelt."""
     claims = Claims(audience, None, None, [], None)
     found: Check = judge_audience(claims, f"{GLOBAL}/.default")
@@ -293,7 +293,7 @@ WITHOUT = Claims(GLOBAL, None, None, [], None)
         (reply(400, error("Strange\x1b")), WITH_ROLE, "look up the code"),
     ],
 )
-def test_hints(told: Reply, claims: Claims, hint: str) -> None:
+def test_a_failed_mailbox_has_a_hint_of_its_own(told: Reply, claims: Claims, hint: str) -> None:
     """A reply that is no success fails a mailbox with a hint of its own, and is printable."""
     visit = Visit("a@b.c", told, claims)
 
@@ -311,7 +311,7 @@ def test_only_graph_itself_denies() -> None:
     assert CheckVerdict.OK is denied.judge_denied().verdict
 
 
-def test_access_without_a_role() -> None:
+def test_access_without_a_role_is_not_blamed_on_consent() -> None:
     """Where the token holds no role, it is not the tenant's consent that reaches too far."""
     reached = Visit("a@b.c", reply(200, {"value": []}), WITHOUT).judge_denied()
 

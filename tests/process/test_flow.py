@@ -69,7 +69,7 @@ def hashable(calls: Any) -> Counter[tuple[str, str]]:
     return Counter((path, json.dumps(body, sort_keys=True)) for path, body in calls)
 
 
-def test_sixty_mixed_responses(program: Program, sandbox: SandboxClient) -> None:
+def test_sixty_mixed_responses_are_taken_once_each(program: Program, sandbox: SandboxClient) -> None:
     """Sixty mixed responses are taken once each, exactly as asked, and each is accounted for."""
     rows = mixed_rows(60)
     submitted = program.here("submit", program.write("rows.jsonl", rows), "--json").json
@@ -98,7 +98,7 @@ def test_sixty_mixed_responses(program: Program, sandbox: SandboxClient) -> None
     }
 
 
-def test_the_same_file_again(program: Program, sandbox: SandboxClient) -> None:
+def test_the_same_file_in_another_format_is_one_batch(program: Program, sandbox: SandboxClient) -> None:
     """The same responses are one batch, in whatever format they come, and are sent once."""
     rows = [{"user": "ada@contoso.com", "event": f"e{n}", "action": "decline"} for n in range(5)]
     first = program.here("submit", program.write("rows.jsonl", rows), "--json").json
@@ -140,7 +140,7 @@ REFUSALS = [
 EVENTS = {event for _, event, *_ in REFUSALS if event != "e"}
 
 
-def test_refusals(program: Program, sandbox: SandboxClient) -> None:
+def test_each_refusal_comes_out_with_its_reason(program: Program, sandbox: SandboxClient) -> None:
     """Each refusal comes out with its reason after one call, or one look at a text of its own."""
     rows = [
         {"user": user, "event": event, "action": "decline"}

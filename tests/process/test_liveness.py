@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_written_any_more(tmp_path: Path) -> None:
     assert ["liveness.unwritable"] * 2 == [call.kwargs["event"] for call in heard.calls]
 
 
-def test_no_file() -> None:
+def test_without_the_setting_no_file_is_touched() -> None:
     """Without the setting nothing is touched, and nothing fails."""
     log, heard = listening()
     file = LivenessFile(None, log)

@@ -91,7 +91,7 @@ def test_what_is_lost_stays_lost() -> None:
     assert (LINE, True) == (stream.getvalue(), sink.lost.is_set())
 
 
-def test_who_reads_along() -> None:
+def test_a_terminal_is_told_apart_from_a_pipe() -> None:
     """A terminal is told apart from what no person reads."""
     other, terminal = os.openpty()
     with os.fdopen(terminal, "wb", 0) as stream:

@@ -68,7 +68,7 @@ def test_a_second_signal_means_now(
     assert 1 == len(sandbox.taken())
 
 
-def test_a_killed_worker(program: Program, sandbox: SandboxClient) -> None:
+def test_after_a_kill_another_worker_takes_over(program: Program, sandbox: SandboxClient) -> None:
     """After kill -9 another worker takes over: nothing is sent twice, nothing is lost."""
     sandbox.options(latency_s=0.1)
     batch = program.submit(declines(300))
@@ -86,7 +86,7 @@ def test_a_killed_worker(program: Program, sandbox: SandboxClient) -> None:
     assert set(range(1, 301)) == set(settled)
 
 
-def test_a_worker_that_stood_still(program: Program, sandbox: SandboxClient) -> None:
+def test_a_worker_that_stood_still_sends_nothing_on_old_marks(program: Program, sandbox: SandboxClient) -> None:
     """A worker that is stopped for longer than its lease sends nothing on its old marks."""
     sandbox.options(latency_s=1)
     batch = program.submit(declines(300))
@@ -124,7 +124,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str, int]] = {
 }
 
 
-def test_every_fault_once(program: Program, sandbox: SandboxClient) -> None:
+def test_every_fault_ends_as_it_should(program: Program, sandbox: SandboxClient) -> None:
     """Whatever becomes of a reply, each response is taken at most once and ends as it should."""
     events = {f"e{number}": fault for number, fault in enumerate(FAULTS.values())}
     sandbox.faults([{"method": "POST", "event": e, **f[0]} for e, f in events.items()])
@@ -144,7 +144,7 @@ def test_every_fault_once(program: Program, sandbox: SandboxClient) -> None:
     }
 
 
-def test_a_settle_time_shorter_than_a_call(program: Program) -> None:
+def test_a_settle_time_shorter_than_a_call_is_warned_of(program: Program) -> None:
     """A worker that may settle too soon, since Graph is on this machine, warns of it once."""
     hasty = program.burst(BULKRSVP_SETTLE_S="0.5", BULKRSVP_CALL_TIMEOUT_S="1")
     patient = program.burst(BULKRSVP_SETTLE_S="1", BULKRSVP_CALL_TIMEOUT_S="1")
@@ -165,7 +165,7 @@ def test_tentative_is_verified(program: Program, sandbox: SandboxClient) -> None
     assert 1 == len(sandbox.taken())
 
 
-def test_uncertain(program: Program) -> None:
+def test_what_cannot_be_looked_at_is_uncertain(program: Program) -> None:
     """What may have been sent and cannot be looked at is uncertain; only naming it retries it."""
     batch = program.submit([{"user": "a@c.com", "event": "unreadable-1", "action": "decline"}])
     program.burst()
@@ -175,7 +175,7 @@ def test_uncertain(program: Program) -> None:
     assert "queued 1" in program.here("retry", batch, "--outcome", "uncertain").err
 
 
-def test_a_revoked_token(program: Program, sandbox: SandboxClient) -> None:
+def test_a_revoked_token_is_replaced_once(program: Program, sandbox: SandboxClient) -> None:
     """When Graph refuses the token a new one is fetched once, and nothing is lost by it."""
     sandbox.options(latency_s=0.05)
     batch = program.submit(declines(200))
@@ -193,7 +193,7 @@ def test_a_revoked_token(program: Program, sandbox: SandboxClient) -> None:
     assert {1} == {line["attempts"] for line in worker.events("response.settled")}
 
 
-def test_refused_credentials(program: Program, sandbox: SandboxClient) -> None:
+def test_refused_credentials_burn_nothing(program: Program, sandbox: SandboxClient) -> None:
     """A wrong secret burns nothing: one clear line, and it goes on by itself after repair."""
     sandbox.options(token_refusal=7000215, token_times=-1)
     batch = program.submit(declines(10))

@@ -16,7 +16,7 @@ from worker.process.embedded import EmbeddedRedis
 
 
 @awaited
-async def test_reaching_a_good_redis(redis_url: str) -> None:
+async def test_a_redis_that_evicts_nothing_is_good_enough(redis_url: str) -> None:
     """A Redis that answers and evicts nothing is good enough."""
     redis = connect(redis_url)
     await reach(redis, "shown")
@@ -35,7 +35,7 @@ async def test_a_redis_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("login", ["", "password=wrong&"])
 @awaited
-async def test_a_redis_that_wants_another_password(tmp_path: Path, login: str) -> None:
+async def test_a_wrong_password_is_reported_without_it(tmp_path: Path, login: str) -> None:
     """A missing or wrong password is told as such, without the password."""
     with EmbeddedRedis(tmp_path / "r", durable=False) as server:
         with Redis.from_url(server.url) as admin:
@@ -52,7 +52,7 @@ async def test_a_redis_that_wants_another_password(tmp_path: Path, login: str) -
 
 
 @awaited
-async def test_a_redis_that_evicts(tmp_path: Path) -> None:
+async def test_a_redis_that_evicts_is_refused(tmp_path: Path) -> None:
     """A Redis that may drop marks when it is full is refused, by the name of its policy."""
     with EmbeddedRedis(tmp_path / "r", durable=False) as server:
         with Redis.from_url(server.url) as admin:
@@ -74,7 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.mark.parametrize("database", ["", "/3"])
 @awaited
-async def test_a_cluster(cluster: RedisServer, database: str) -> None:
+async def test_a_cluster_is_refused_with_what_to_choose_instead(cluster: RedisServer, database: str) -> None:
     """A cluster is refused with what to choose instead, also where a database is asked for."""
     redis = connect(cluster.url.removesuffix("/0") + database)
     with pytest.raises(LedgerUnreachable, match=r"redis://x:? is a cluster.* Sentinel .*NoCluster"):
@@ -96,7 +96,7 @@ def test_every_command_refuses_a_cluster(
 
 
 @awaited
-async def test_a_user_without_a_command(tmp_path: Path) -> None:
+async def test_a_missing_command_is_named(tmp_path: Path) -> None:
     """A user who may not run what is needed is told the command, and where the list is."""
     with EmbeddedRedis(tmp_path / "r", durable=False) as server:
         with Redis.from_url(server.url) as admin:

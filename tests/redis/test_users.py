@@ -68,7 +68,7 @@ def ask(program: Program, redis: OwnRedis, line: str, *arguments: str) -> Result
     return CliRunner().invoke(main, arguments, env=child_environment(environment))
 
 
-def test_users(program: Program, own_redis: OwnRedis) -> None:
+def test_the_described_users_have_all_rights_they_need_and_no_more(program: Program, own_redis: OwnRedis) -> None:
     """Whole batches go through under the described users; nothing is denied, nothing is spare."""
     as_administrator = {"REDIS_URL": url_of(own_redis, ADMINISTRATOR)}
     desk = Program(program.environment | as_administrator, program.folder)
@@ -159,7 +159,7 @@ async def test_the_check_knows_them(own_redis: OwnRedis, line: str, others: froz
         (WORKER, "set", "'set'"),
     ],
 )
-def test_something_is_missing(
+def test_a_command_that_lacks_a_right_says_so(
     program: Program, own_redis: OwnRedis, line: str, missing: str, told: str
 ) -> None:
     """A command that lacks a right says so, and leaves nothing half done."""
@@ -177,7 +177,7 @@ def test_something_is_missing(
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_nothing_else(own_redis: OwnRedis, line: str) -> None:
+def test_a_user_reaches_the_keys_of_this_project_only(own_redis: OwnRedis, line: str) -> None:
     """Such a user reads and writes the keys of this project, and no others."""
     own_redis.client.set("foreign", "1")
     tried = (

@@ -95,7 +95,7 @@ def data_in(folder: Path) -> Path:
 INCREMENT = "appendonly.aof.1.incr.aof"
 
 
-def test_another_server(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_a_server_that_does_not_see_the_data_is_refused(alone: Program, sandbox: SandboxClient, done: Path) -> None:
     """A server that does not see the data is refused, and the right one goes on after it."""
     before = shown(done)
     refused = run(alone, PATH=stranger(alone, "--appendfilename", OTHER))
@@ -109,7 +109,7 @@ def test_another_server(alone: Program, sandbox: SandboxClient, done: Path) -> N
     assert len(ROWS) == len(sandbox.taken())
 
 
-def test_another_server_in_an_older_folder(
+def test_an_older_folder_refuses_another_server_too(
     alone: Program, sandbox: SandboxClient, done: Path
 ) -> None:
     """So it is in a folder that has data and nothing that tells of them."""
@@ -130,7 +130,7 @@ def make_old(folder: Path) -> None:
     (folder / FILE).unlink()
 
 
-def test_data_of_a_later_layout(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_data_of_a_later_layout_are_refused_by_an_earlier_server(alone: Program, sandbox: SandboxClient, done: Path) -> None:
     """Where a later server has moved the data into its folder, an earlier one is refused."""
     (done / FOLDER).mkdir()
     (done / ONE_FILE).rename(done / FOLDER / ONE_FILE)
@@ -147,7 +147,7 @@ def test_data_of_a_later_layout(alone: Program, sandbox: SandboxClient, done: Pa
     assert (before, len(ROWS)) == (shown(done), len(sandbox.taken()))
 
 
-def test_data_of_two_servers(alone: Program, done: Path) -> None:
+def test_data_of_two_servers_are_refused(alone: Program, done: Path) -> None:
     """Data that the server does not read, beside those it does, may tell of more that was sent."""
     (done / FOLDER).mkdir()
     shutil.copy(done / ONE_FILE, done / FOLDER / INCREMENT)
@@ -161,7 +161,7 @@ def test_data_of_two_servers(alone: Program, done: Path) -> None:
 @pytest.mark.parametrize(
     "place", first_always(["the last count", "nothing", "a few bytes", "half"])
 )
-def test_cut(alone: Program, sandbox: SandboxClient, done: Path, place: str) -> None:
+def test_data_that_lost_their_end_are_refused(alone: Program, sandbox: SandboxClient, done: Path, place: str) -> None:
     """Data that lost their end, however little, are refused and stay as they are."""
     whole = data_in(done).read_bytes()
     # What a server writes by itself after that count only says that a lease has ended.
@@ -177,7 +177,7 @@ def test_cut(alone: Program, sandbox: SandboxClient, done: Path, place: str) -> 
     assert len(ROWS) == len(sandbox.taken())
 
 
-def test_an_earlier_moment(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_an_older_copy_of_the_data_is_refused(alone: Program, sandbox: SandboxClient, done: Path) -> None:
     """An older copy of the data alone is refused."""
     copy = data_in(done).read_bytes()
     more = [{**row, "event": f"more-{n}"} for n, row in enumerate(ROWS)]
@@ -190,7 +190,7 @@ def test_an_earlier_moment(alone: Program, sandbox: SandboxClient, done: Path) -
     assert 2 * len(ROWS) == len(sandbox.taken())
 
 
-def test_removed(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_where_data_were_removed_nothing_begins_anew(alone: Program, sandbox: SandboxClient, done: Path) -> None:
     """Where the data are gone, nothing begins anew."""
     data_in(done).unlink()
     refused = run(alone)
@@ -199,7 +199,7 @@ def test_removed(alone: Program, sandbox: SandboxClient, done: Path) -> None:
     assert len(ROWS) == len(sandbox.taken())
 
 
-def test_of_another_ledger(alone: Program, done: Path) -> None:
+def test_data_of_another_ledger_are_refused(alone: Program, done: Path) -> None:
     """The data of another folder are not those of this one."""
     alone("run", "rows.jsonl", "--state", "elsewhere")
     shutil.copy(data_in(alone.folder / "elsewhere"), data_in(done))
@@ -263,7 +263,7 @@ LATER = later_server()
 
 
 @pytest.mark.skipif(LATER is None, reason="there is no server of the later layout")
-def test_an_upgrade(alone: Program, sandbox: SandboxClient, state: Path) -> None:
+def test_an_upgrade_of_the_server_takes_the_data_over(alone: Program, sandbox: SandboxClient, state: Path) -> None:
     """Redis 7 or Valkey takes over what 6.2 wrote; back to 6.2 is refused."""
     assert LATER is not None
     later = alone.folder / "later"
@@ -314,7 +314,7 @@ def test_killed_while_it_runs(alone: Program, sandbox: SandboxClient, state: Pat
     assert (state / FILE).is_file()
 
 
-def test_a_folder_of_other_files(alone: Program) -> None:
+def test_other_files_in_the_folder_are_left_alone(alone: Program) -> None:
     """A directory in which other things lie is used, and they are left alone, refused or not."""
     other = alone.folder / "mine"
     other.mkdir()
@@ -327,7 +327,7 @@ def test_a_folder_of_other_files(alone: Program) -> None:
 
 
 @pytest.mark.parametrize("name", [f"{FILE}.new", rarely("lock")])
-def test_a_full_disk(alone: Program, sandbox: SandboxClient, done: Path, name: str) -> None:
+def test_a_full_disk_ends_the_run_before_anything_is_sent(alone: Program, sandbox: SandboxClient, done: Path, name: str) -> None:
     """Where there is no room, the run ends before anything is sent, and says where."""
     before = shown(done)
     (done / name).unlink(missing_ok=True)
@@ -364,7 +364,7 @@ def test_data_that_were_put_back_after_a_killed_start(done: Path) -> None:
     assert before == (done / ONE_FILE).stat().st_size
 
 
-def test_only_one_in_a_folder(tmp_path: Path) -> None:
+def test_a_second_run_in_the_folder_touches_nothing(tmp_path: Path) -> None:
     """A second run in the folder does not touch what the first has."""
     with EmbeddedRedis(tmp_path, witnessed=True):
         before = said_in(tmp_path)["ledger"]

@@ -149,7 +149,7 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("kind", WRONG_USE)
-def test_wrong_use(program: Program, redis: Redis, kind: str) -> None:
+def test_wrong_use_exits_with_2_and_queues_nothing(program: Program, redis: Redis, kind: str) -> None:
     """Wrong use exits with 2 and a message without a traceback, and queues nothing."""
     (program.folder / "rows.jsonl").write_text(GOOD)
     arguments, named = WRONG_USE[kind]
@@ -160,7 +160,7 @@ def test_wrong_use(program: Program, redis: Redis, kind: str) -> None:
     assert "Traceback" not in refused.err
 
 
-def test_proposals_in_a_cloud_that_lacks_them(program: Program, redis: Redis) -> None:
+def test_a_cloud_without_proposals_refuses_them(program: Program, redis: Redis) -> None:
     """Where Graph's schema lacks it, a proposed time refuses the file."""
     row = GOOD.strip().removesuffix("}") + (
         f', "proposedNewTime": {{"start": {{"dateTime": "{START}", "timeZone": "UTC"}},'
@@ -196,7 +196,7 @@ def test_wrong_settings_are_named_at_once(program: Program) -> None:
 
 
 @pytest.mark.parametrize("command", ["submit", "worker", "status"])
-def test_redis_not_reachable(program: Program, command: str, tmp_path: Path) -> None:
+def test_an_unreachable_redis_exits_with_4(program: Program, command: str, tmp_path: Path) -> None:
     """A Redis that cannot be reached is told with what to do and exit code 4."""
     (program.folder / "rows.jsonl").write_text(GOOD)
     arguments = ["submit", "rows.jsonl"] if command == "submit" else [command]

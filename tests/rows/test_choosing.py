@@ -64,12 +64,12 @@ def chosen(*events: Item, **wanted: Any) -> list[str]:
     ("day", "found"),
     [(-1, False), (-1 / 24, False), (-0.5 / 24, True), (0, True), (9.99, True), (10, False)],
 )
-def test_edges_of_a_window(day: float, found: bool) -> None:  # noqa: FBT001  # what is expected
+def test_what_touches_the_window_is_found(day: float, found: bool) -> None:  # noqa: FBT001  # what is expected
     """What touches the window is found; what ends where it begins, or begins where it ends, not."""
     assert (["e"] if found else []) == chosen(invitation(day=day))
 
 
-def test_an_event_without_length() -> None:
+def test_an_event_without_length_is_found_where_it_starts() -> None:
     """An event that ends when it starts is found where it starts."""
     assert ["e"] == chosen(invitation(day=0, end=DAY))
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.MASTER, Kind.SINGLE])
-def test_a_whole_series_among_occurrences(kind: Kind) -> None:
+def test_a_whole_series_is_not_answered_for_one_occurrence(kind: Kind) -> None:
     """An answer to it would reach occurrences that nobody selected, so it is none that is sent."""
     events = [invitation("m", 1, kind=kind), of_series("m.1", 2)]
     found = choose(events, {}, selection(series="occurrences"), WINDOW)
@@ -165,13 +165,13 @@ def test_a_whole_series_among_occurrences(kind: Kind) -> None:
     assert ["m"] == chosen(invitation("m", 1, kind=Kind.MASTER))
 
 
-def test_a_series_outside() -> None:
+def test_a_series_outside_the_window_is_left_alone() -> None:
     """A series with no occurrence in the window is left alone, and its master is not read."""
     events = [of_series("m.0", -2, Kind.EXCEPTION), of_series("m.9", 12)]
     assert ([], []) == (chosen(*events), series_within(events, selection(), WINDOW))
 
 
-def test_occurrences_by_themselves() -> None:
+def test_occurrences_are_found_by_themselves() -> None:
     """Each occurrence in the window is found; those of a series are told to be of one."""
     events = [of_series("m.0", -2), of_series("m.1", 1), of_series("m.2", 2, Kind.EXCEPTION)]
     found = choose([*events, invitation()], {}, selection(series="occurrences"), WINDOW)
@@ -194,7 +194,7 @@ PASSED_OVER: list[tuple[dict[str, Any], tuple[Outcome, Reason | None] | None]] =
 
 
 @pytest.mark.parametrize(("shown", "ending"), PASSED_OVER)
-def test_passed_over(shown: dict[str, Any], ending: tuple[Outcome, Reason | None] | None) -> None:
+def test_what_must_not_be_answered_ends_at_once(shown: dict[str, Any], ending: tuple[Outcome, Reason | None] | None) -> None:
     """What must not be answered has its end at once, with the first reason there is."""
     (found,) = choose([invitation(**shown)], {}, selection(), WINDOW)
     assert (ending and Ending(*ending)) == found.ending
@@ -222,12 +222,12 @@ def test_who_wants_no_answer_can_be_skipped() -> None:
         ("olga@fabrikam.com", ["x@y.com", "OLGA@fabrikam.com"], True),
     ],
 )
-def test_organizers(organizer: str, wanted: object, found: bool) -> None:  # noqa: FBT001  # what is expected
+def test_an_organizer_is_meant_by_address_domain_or_side(organizer: str, wanted: object, found: bool) -> None:  # noqa: FBT001  # what is expected
     """An organizer is meant by address, by domain, or as inside or outside the user's own."""
     assert found is bool(chosen(invitation(organizer=organizer), organizer=wanted))
 
 
-def test_pages_that_overlap() -> None:
+def test_an_event_on_two_pages_is_found_once() -> None:
     """An event that two pages show is found once, in the order of the starts."""
     late, early = invitation("late", 5), invitation("early", 2)
     assert ["early", "late"] == chosen(late, early, late)

@@ -77,7 +77,7 @@ def read_back(asked: Response | Selection) -> list[Row | Problem]:
 
 
 @given(ANY)
-def test_any_text_on_a_terminal(text: str) -> None:
+def test_a_terminal_only_shows_foreign_text(text: str) -> None:
     """Whatever a text holds, a terminal only shows it; what does no harm is shown as it is."""
     shown = escaped(text)
     assert set() == obeyed(shown)
@@ -85,7 +85,7 @@ def test_any_text_on_a_terminal(text: str) -> None:
 
 
 @given(ANY)
-def test_any_lines_on_a_terminal(text: str) -> None:
+def test_a_message_keeps_its_lines_and_steers_nothing(text: str) -> None:
     """A message keeps where its lines end, and nothing else that a terminal obeys."""
     assert set() == obeyed(escaped_lines(text), allowed=frozenset("\n"))
     assert text.count("\n") == escaped_lines(text).count("\n")
@@ -94,13 +94,13 @@ def test_any_lines_on_a_terminal(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Zoë", "日本語", "\u0645\u06cc\u200c\u062e", "👩\u200d🚀", r"C:\temp", "a'b"]
 )
-def test_plain_text(text: str) -> None:
+def test_text_of_any_script_is_shown_as_it_is(text: str) -> None:
     """Text of any script is shown, and stands in a cell, as it is."""
     assert [text, text] == [escaped(text), cell(text)]
 
 
 @given(ANY)
-def test_any_text_in_a_cell(text: str) -> None:
+def test_a_cell_is_never_calculated(text: str) -> None:
     """A cell is never calculated, holds no control character, and is read as it was."""
     written = cell(text)
     assert set() == obeyed(written, allowed=IN_CELLS)
@@ -131,7 +131,7 @@ def test_any_selection_comes_back(subject: str, organizer: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["", ",batch", ",outcome"])
-def test_an_apostrophe_of_ones_own(header: str) -> None:
+def test_an_apostrophe_outside_results_is_text(header: str) -> None:
     """Outside of results an apostrophe at the start of a cell is text."""
     text = f"user,event,action,comment{header}\nada@contoso.com,e,decline,'=x\n"
     raw: Any = io.BytesIO(text.encode())
@@ -140,7 +140,7 @@ def test_an_apostrophe_of_ones_own(header: str) -> None:
     assert b'"comment":"\'=x"' in row.body
 
 
-def test_planted_subjects(program: Program, sandbox: SandboxClient) -> None:
+def test_subjects_of_strangers_are_neither_obeyed_nor_calculated(program: Program, sandbox: SandboxClient) -> None:
     """In the review step the subjects of strangers are seen, and neither obeyed nor calculated."""
     planted = [
         {"id": name, "subject": subject, "start": f"2099-01-1{n}T10:00:00Z", "organizer": EVE}
@@ -204,7 +204,7 @@ def test_a_refusal_repeats_no_rows(program: Program, full_redis: OwnRedis) -> No
     assert len(refused.err) < MAX_REFUSAL + 100
 
 
-def test_a_refusal_outside_of_a_pipeline() -> None:
+def test_what_redis_says_is_cut_and_steers_nothing() -> None:
     """What Redis says is cut to a length, and cannot steer a terminal."""
     assert "WRONGTYPE \\x1b[2J" == refusal(ResponseError("WRONGTYPE \x1b[2J"))
     assert MAX_REFUSAL == len(refusal(ResponseError("x" * 100_000)))

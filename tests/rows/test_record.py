@@ -193,7 +193,7 @@ ENDED = QUEUED.settled(Ending(Outcome.CANCELLED), NOW)
         (ENDED, CANCELLED, Next(Step.NOTHING)),
     ],
 )
-def test_the_next_step(record: Record, terms: Terms, expected: Next) -> None:
+def test_the_next_step_looks_before_it_sends(record: Record, terms: Terms, expected: Next) -> None:
     """What may have been sent is looked at first; only what was not sent can end without a call."""
     assert expected == next_step(record, terms, NOW)
 

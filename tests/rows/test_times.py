@@ -31,7 +31,7 @@ YEAR_2201_MS = 7_289_654_400_000
         (" 10S ", 10_000),
     ],
 )
-def test_durations(text: str, expected: int) -> None:
+def test_a_duration_adds_up_its_units(text: str, expected: int) -> None:
     """A duration is numbers with units, added up."""
     assert expected == read_duration_ms(text)
 
@@ -46,14 +46,14 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0s", "0h0m", "0.0001s", "0.0005s0.0004s", "366d", "9999999999w"])
-def test_durations_out_of_range(text: str) -> None:
+def test_durations_out_of_range_are_refused(text: str) -> None:
     """No time at all, and a year or more, are refused with the range."""
     with pytest.raises(InputError, match="more than 0s and less than 366d"):
         read_duration_ms(text)
 
 
 @given(st.integers(1, 10_000), st.sampled_from(sorted(UNITS_MS)))
-def test_units(number: int, unit: str) -> None:
+def test_a_number_of_a_unit_is_that_many_units(number: int, unit: str) -> None:
     """A whole number of a unit is that many times the unit."""
     if number * UNITS_MS[unit] < 366 * UNITS_MS["d"]:
         assert number * UNITS_MS[unit] == read_duration_ms(f"{number}{unit}")
@@ -70,13 +70,13 @@ def test_units(number: int, unit: str) -> None:
         ("2200-12-31T23:59:59Z", YEAR_2201_MS - 1_000),
     ],
 )
-def test_moments(text: str, expected: int) -> None:
+def test_a_moment_is_iso_8601_with_an_offset(text: str, expected: int) -> None:
     """A moment is ISO 8601 with its offset."""
     assert expected == read_moment_ms(text)
 
 
 @pytest.mark.parametrize("text", ["2026-12-01", "2026-12-01T17:00", "2026-12-01T17:00:00"])
-def test_moments_without_a_zone(text: str) -> None:
+def test_moments_without_a_zone_are_refused(text: str) -> None:
     """A moment without its offset is refused, because nobody knows whose clock is meant."""
     with pytest.raises(InputError, match="has no time zone; write it as"):
         read_moment_ms(text)
@@ -92,7 +92,7 @@ def test_moments_without_a_zone(text: str) -> None:
         "9999-12-31T23:59:59-01:00",
     ],
 )
-def test_moments_out_of_range(text: str) -> None:
+def test_moments_out_of_range_are_refused(text: str) -> None:
     """A moment that is surely a mistake, and perhaps could not even be written, is refused."""
     with pytest.raises(InputError, match="give a year from 2000 to 2200"):
         read_moment_ms(text)
@@ -111,7 +111,7 @@ def test_moments_come_back(time_ms: int) -> None:
     assert abs(time_ms - read_moment_ms(write_moment(time_ms))) <= 1
 
 
-def test_writing_moments() -> None:
+def test_moments_are_written_in_utc_or_the_readers_zone() -> None:
     """A log line's time is UTC to the millisecond; a person's is in the zone of the machine."""
     assert "2026-12-01T16:00:00.250Z" == write_moment(1_796_140_800_250)
     assert write_local(1_796_140_800_250).startswith(("2026-12-01", "2026-12-02"))
@@ -131,6 +131,6 @@ def test_writing_moments() -> None:
         (31_536_000_000 + 3_600_000, "365 d 1 h"),
     ],
 )
-def test_writing_durations(duration_ms: int, expected: str) -> None:
+def test_durations_are_written_in_their_two_largest_units(duration_ms: int, expected: str) -> None:
     """A person reads the two largest units, or one where the next says nothing."""
     assert expected == write_duration(duration_ms)

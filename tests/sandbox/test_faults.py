@@ -32,7 +32,7 @@ from worker.sandbox import (
     ],
 )
 @pytest.mark.parametrize("taken", [True, False])
-def test_broken_replies(
+def test_a_connection_breaks_in_each_way(
     effect: Effect, error: type[Exception], status: int | None, *, taken: bool
 ) -> None:
     """A connection breaks in each way, whether or not Graph took the call."""

@@ -131,7 +131,7 @@ def test_wrong_options_of_a_view_are_refused() -> None:
     converse(talk)
 
 
-def test_a_list_of_events() -> None:
+def test_a_list_holds_what_was_planted() -> None:
     """A list holds what was planted and is there, a series as one; a user may be refused."""
 
     async def talk(_: Sandbox, client: Client) -> None:

@@ -188,7 +188,7 @@ def test_discovery_names_the_token_endpoint() -> None:
     converse(talk)
 
 
-def test_tokens_for_something_else() -> None:
+def test_tokens_for_another_audience_are_refused() -> None:
     """A token with another audience is given and refused; one without a role is let in."""
 
     async def talk(sandbox: Sandbox, client: Client) -> None:

@@ -83,7 +83,7 @@ def pages(name: str, count: int) -> list[Page]:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_weight(name: str) -> None:
+def test_what_is_kept_weighs_what_it_takes(name: str) -> None:
     """What is kept weighs what it takes, whatever it is."""
     reading = EventsRead(WINDOW)
     tracemalloc.start()
@@ -100,7 +100,7 @@ def test_weight(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["odd", "wide subjects"])
-def test_too_much(name: str) -> None:
+def test_nothing_is_kept_without_end(name: str) -> None:
     """Nothing is kept without an end, least of all what cannot be read."""
     reading = EventsRead(WINDOW)
     for each in pages(name, MAX_TEXTS // 1_000):

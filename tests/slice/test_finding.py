@@ -147,7 +147,7 @@ def test_a_plan_can_be_edited(program: Program, sandbox: SandboxClient) -> None:
         assert ANSWERED - {"second"} == {entry.event for entry in sandbox.taken()}
 
 
-def test_a_plan_of_nothing(program: Program, sandbox: SandboxClient) -> None:
+def test_a_plan_of_nothing_is_applied_to_nothing(program: Program, sandbox: SandboxClient) -> None:
     """A plan without anything to send is applied to nothing, which is no error."""
     sandbox.plant(ADA, CALENDAR[2:6])
     plan = program.submit([selection()], "--plan")
@@ -187,7 +187,7 @@ def test_rows_with_ids_can_be_planned(program: Program, sandbox: SandboxClient) 
     assert ["single"] == [entry.event for entry in sandbox.taken()]
 
 
-def test_occurrences(program: Program, sandbox: SandboxClient) -> None:
+def test_each_occurrence_is_answered_by_itself(program: Program, sandbox: SandboxClient) -> None:
     """Each occurrence in the window is answered by itself, one after the other in a series."""
     sandbox.options(latency_s=0.05)
     sandbox.plant(ADA, [planted("daily", 1, series={"everyDays": 1, "count": 40}), *CALENDAR[:2]])
@@ -202,7 +202,7 @@ def test_occurrences(program: Program, sandbox: SandboxClient) -> None:
     assert {"sent": 32} == program.status(batch)["outcomes"]
 
 
-def test_filters(program: Program, sandbox: SandboxClient) -> None:
+def test_filters_find_only_what_they_name(program: Program, sandbox: SandboxClient) -> None:
     """Only events by these organizers, and with this in the subject, are found at all."""
     calendar = [
         planted("inside", 2, organizer="grace@contoso.com"),
@@ -233,7 +233,7 @@ def test_filters(program: Program, sandbox: SandboxClient) -> None:
     }
 
 
-def test_all_day_events(program: Program, sandbox: SandboxClient) -> None:
+def test_an_all_day_event_is_found_on_its_own_day(program: Program, sandbox: SandboxClient) -> None:
     """An all-day event is found on its day as the window's zone has it, and not a day beside."""
     sandbox.plant(ADA, [planted(f"d{n}", n, start=f"2026-12-{n:02}") for n in range(1, 6)])
     window = {"from": "2026-12-02T17:00:00-08:00", "to": "2026-12-04T00:00:00-08:00"}
@@ -281,7 +281,7 @@ def test_a_link_that_leads_elsewhere(program: Program, sandbox: SandboxClient) -
     assert [] == sandbox.taken()
 
 
-def test_found_twice(program: Program, sandbox: SandboxClient) -> None:
+def test_an_event_found_twice_has_one_response(program: Program, sandbox: SandboxClient) -> None:
     """An event that two selections find, or that is also given, has one response."""
     sandbox.plant(ADA, CALENDAR)
     rows = [
@@ -341,7 +341,7 @@ def test_an_unknown_decline_of_what_was_found(program: Program, sandbox: Sandbox
     assert 1 == len(sandbox.taken())
 
 
-def test_cancelled_and_expired(program: Program, sandbox: SandboxClient) -> None:
+def test_an_unread_selection_ends_as_one_line(program: Program, sandbox: SandboxClient) -> None:
     """A selection that was never read ends as one line: cancelled, or expired."""
     sandbox.plant(ADA, CALENDAR)
     late = program.submit([selection()], "--deadline", "1s", "--batch", "late")

@@ -87,7 +87,7 @@ async def test_a_pause_holds_nothing_past_the_deadline(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_retry_before_the_next_opening(redis_url: str) -> None:
+async def test_a_retry_before_the_next_opening_hides_no_line(redis_url: str) -> None:
     """A retry between a worker's death and the next opening neither breaks nor hides a line."""
     async with harnessed(redis_url) as harness:
         batch = await harness.ledger.submit(2, not_before_ms=now_ms() - HOUR_MS, allowed_ms=1)

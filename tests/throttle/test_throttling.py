@@ -123,7 +123,7 @@ def test_a_mark_is_not_kept_for_long(
 SHAPES = ["1", "1.6", "1,2", "0", "-1", "soon", "", "date+2", "Wed, 21 Oct 2020 07:28:00 GMT"]
 
 
-def test_never_early(program: Program, sandbox: SandboxClient) -> None:
+def test_no_mailbox_is_called_before_its_wait_is_over(program: Program, sandbox: SandboxClient) -> None:
     """Whatever the shape of Retry-After, its mailbox is not called before it is over."""
     sandbox.options(early_grace_s=0)
     users = {f"person{n}@contoso.com": shape for n, shape in enumerate(SHAPES)}
@@ -147,7 +147,7 @@ def test_never_early(program: Program, sandbox: SandboxClient) -> None:
     assert stats.throttled == sum(line["throttled"] for line in settled)
 
 
-def test_four_in_flight_over_all_workers(program: Program, sandbox: SandboxClient) -> None:
+def test_no_mailbox_ever_has_five_calls_in_flight(program: Program, sandbox: SandboxClient) -> None:
     """Two workers and two batches of the same mailboxes never have five calls in flight in one."""
     sandbox.options(latency_s=0.05)
     users = [f"person{n}@contoso.com" for n in range(3)]
@@ -167,7 +167,7 @@ def test_four_in_flight_over_all_workers(program: Program, sandbox: SandboxClien
     assert dict.fromkeys(users, 4) == stats.max_in_flight
 
 
-def test_a_full_tenant(program: Program, sandbox: SandboxClient) -> None:
+def test_a_full_tenant_pauses_and_reopens_with_one_call(program: Program, sandbox: SandboxClient) -> None:
     """When all mailboxes answer 429 at once everything pauses, and reopens with one call."""
     users = [f"person{n}@contoso.com" for n in range(40)]
     sandbox.faults(

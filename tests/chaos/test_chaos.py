@@ -80,7 +80,9 @@ MOMENTS = 400
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(20))
-def test_sigterm_at_any_moment_loses_nothing(program: Program, sandbox: SandboxClient, seed: int) -> None:
+def test_sigterm_at_any_moment_loses_nothing(
+    program: Program, sandbox: SandboxClient, seed: int
+) -> None:
     """Whenever SIGTERM comes, the calls in flight are recorded, the exit is 0, and none is lost."""
     chance = seeded(seed)
     sandbox.options(latency_s=0.05, latency_sigma=0.5, seed=seed)

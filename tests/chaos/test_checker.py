@@ -431,7 +431,9 @@ QUICK = {"no_mark", "no_look", "believes_pages", "believes_successes", "believes
     "variant",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.chaos) for name in FAULTS],
 )
-def test_a_worker_broken_in_one_way_is_caught(variant: str, program: Program, sandbox: SandboxClient) -> None:
+def test_a_worker_broken_in_one_way_is_caught(
+    variant: str, program: Program, sandbox: SandboxClient
+) -> None:
     """A worker that lacks one thing the promise rests on is caught."""
     ordeal = Ordeal(program, sandbox)
     FAULTS[variant](ordeal, [sys.executable, BROKEN, variant])
@@ -441,7 +443,9 @@ def test_a_worker_broken_in_one_way_is_caught(variant: str, program: Program, sa
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("variant", FAULTS)
-def test_the_worker_as_it_is_violates_nothing(variant: str, program: Program, sandbox: SandboxClient) -> None:
+def test_the_worker_as_it_is_violates_nothing(
+    variant: str, program: Program, sandbox: SandboxClient
+) -> None:
     """The worker as it is goes through the same faults without a violation."""
     ordeal = Ordeal(program, sandbox)
     FAULTS[variant](ordeal, [COMMAND, "worker"])

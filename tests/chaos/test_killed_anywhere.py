@@ -156,7 +156,9 @@ def die_at(new_ordeal: NewOrdeal, place: tuple[str, float], times: Counter[str])
 
 
 @pytest.mark.parametrize("kind", first_always(KINDS))
-def test_wherever_a_worker_is_killed_all_is_sent_once(new_ordeal: NewOrdeal, times: Counter[str], kind: str) -> None:
+def test_wherever_a_worker_is_killed_all_is_sent_once(
+    new_ordeal: NewOrdeal, times: Counter[str], kind: str
+) -> None:
     """Wherever a worker is killed, another one sends the rest: all once, and accounted for."""
     chosen = places(kind, seeded(SEED + KINDS.index(kind)))
     with ThreadPoolExecutor(PLACES) as pool:

@@ -35,7 +35,9 @@ def put_back(redis: Redis, copy: Copy) -> None:
 
 
 @pytest.mark.chaos
-def test_an_older_copy_of_redis_sends_nothing_twice(program: Program, sandbox: SandboxClient, redis: Redis) -> None:
+def test_an_older_copy_of_redis_sends_nothing_twice(
+    program: Program, sandbox: SandboxClient, redis: Redis
+) -> None:
     """After its data went back nothing is sent twice: what is open is looked at first."""
     sandbox.options(latency_s=0.1)
     batch = program.submit(declines(300))
@@ -79,7 +81,9 @@ WHILE, BEFORE = KILLERS
 
 
 @pytest.mark.parametrize("moment", [pytest.param(BEFORE, marks=pytest.mark.chaos), WHILE])
-def test_a_response_that_kills_workers_fails_alone(program: Program, sandbox: SandboxClient, moment: str) -> None:
+def test_a_response_that_kills_workers_fails_alone(
+    program: Program, sandbox: SandboxClient, moment: str
+) -> None:
     """
     A response at which every worker dies ends as failed, and everything else is sent.
 

@@ -76,7 +76,9 @@ def deliver_late(
 
 
 @STALLS
-def test_what_was_given_up_never_arrives(program: Program, sandbox: SandboxClient, stalls_after: int) -> None:
+def test_what_was_given_up_never_arrives(
+    program: Program, sandbox: SandboxClient, stalls_after: int
+) -> None:
     """What was given up is reset, arrives never, and is sent once more: once in all."""
     ordeal = Ordeal(program, sandbox)
     ordeal.submit(long_rows(18))

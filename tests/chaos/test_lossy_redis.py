@@ -119,7 +119,9 @@ def test_workers_that_died_with_it(
 
 
 @pytest.mark.chaos
-def test_losing_writes_again_and_again_sends_nothing_twice(program: Program, sandbox: SandboxClient, lossy: LossyRedis) -> None:
+def test_losing_writes_again_and_again_sends_nothing_twice(
+    program: Program, sandbox: SandboxClient, lossy: LossyRedis
+) -> None:
     """Redis loses its end several times, while workers are killed and started."""
     program.environment |= NARROW | {"REDIS_URL": lossy.url, "BULKRSVP_SETTLE_S": "2"}
     sandbox.options(latency_s=0.02)

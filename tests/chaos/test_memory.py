@@ -89,7 +89,9 @@ def linked(answer: Answer, graph: Callable[[], HeavyGraph]) -> Answer:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("case", CASES)
-def test_heavy_calendars_stay_below_the_limit(program: Program, case: str, record_property: Figure) -> None:
+def test_heavy_calendars_stay_below_the_limit(
+    program: Program, case: str, record_property: Figure
+) -> None:
     """Many selections at once stay below a limit, whatever their calendars hold."""
     make, count, limit_mib = CASES[case]
     servers = list[HeavyGraph]()

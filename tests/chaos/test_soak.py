@@ -127,7 +127,9 @@ def figures(records: Records) -> dict[str, object]:
 @pytest.mark.chaos
 @pytest.mark.timeout(0)  # the fleet has a limit that grows with the number of responses
 @pytest.mark.xdist_group("measured")
-def test_all_faults_at_once_break_no_promise(program: Program, sandbox: SandboxClient, record_property: Figure) -> None:
+def test_all_faults_at_once_break_no_promise(
+    program: Program, sandbox: SandboxClient, record_property: Figure
+) -> None:
     """Through all faults at once nothing is sent twice, lost, or told wrongly."""
     chance = seeded(SEED)
     sandbox.options(latency_s=0.02, latency_sigma=0.5, seed=SEED, early_grace_s=GRACE_S)

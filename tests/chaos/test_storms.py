@@ -120,7 +120,9 @@ def wait_until_started(workers: Iterable[Worker]) -> None:
 
 
 @pytest.mark.chaos
-def test_a_mailbox_shut_beyond_the_deadline_is_called_once(program: Program, sandbox: SandboxClient) -> None:
+def test_a_mailbox_shut_beyond_the_deadline_is_called_once(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A mailbox shut for an hour is called once; it expires at the deadline; it holds no slot."""
     shut(sandbox, LONG)
     others = people(20)
@@ -147,7 +149,9 @@ MOST_ROUNDS: Final = 12
 
 
 @pytest.mark.chaos
-def test_being_shut_again_and_again_costs_no_attempt(program: Program, sandbox: SandboxClient) -> None:
+def test_being_shut_again_and_again_costs_no_attempt(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """What is throttled for all of its batch costs no attempt, no call early, and few calls."""
     sandbox.options(early_grace_s=0)
     waits = {"one@contoso.com": "1", **ABSURD}

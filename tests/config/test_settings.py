@@ -395,7 +395,9 @@ def test_a_secret_comes_before_a_certificate_and_a_token_file(file: str) -> None
         ),
     ],
 )
-def test_what_a_credential_lacks_is_named_all_at_once(environ: dict[str, str], missing: list[str]) -> None:
+def test_what_a_credential_lacks_is_named_all_at_once(
+    environ: dict[str, str], missing: list[str]
+) -> None:
     """What a credential lacks is named, all at once, and only when a credential is needed."""
     settings = Settings.load(environ)
     with pytest.raises(SettingsError) as caught:

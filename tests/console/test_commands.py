@@ -142,7 +142,9 @@ def test_a_dry_run_queues_nothing_and_needs_no_redis(program: Program, redis: Re
     assert 0 == redis.dbsize()
 
 
-def test_a_batch_for_later_is_scheduled_and_not_sent(program: Program, sandbox: SandboxClient) -> None:
+def test_a_batch_for_later_is_scheduled_and_not_sent(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A batch for later is scheduled, not sent; a burst does not wait for it; cancel ends it."""
     batch = program.submit(declines(3), "--at", FAR)
     program.burst()
@@ -160,7 +162,9 @@ def _state_and_open(program: Program, batch: str) -> tuple[str, int]:
     return status["state"], status["open"]
 
 
-def test_what_was_not_sent_by_the_deadline_expires(program: Program, sandbox: SandboxClient) -> None:
+def test_what_was_not_sent_by_the_deadline_expires(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """What has not been sent by the deadline ends as expired, and the exit code tells it."""
     sandbox.options(retry_after="600", busy_times=1)
     rows = [*declines(2), {"user": "busy@c.com", "event": "x", "action": "decline"}]
@@ -173,7 +177,9 @@ def test_what_was_not_sent_by_the_deadline_expires(program: Program, sandbox: Sa
     assert 1 == program("submit", "rows.jsonl", "--watch").code
 
 
-def test_a_paused_batch_sends_nothing_until_it_is_resumed(program: Program, sandbox: SandboxClient) -> None:
+def test_a_paused_batch_sends_nothing_until_it_is_resumed(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A paused batch sends nothing, whoever works; resumed it goes on to the end."""
     sandbox.options(latency_s=0.5)
     batch = program.submit(declines(400))
@@ -206,7 +212,9 @@ def test_a_cancelled_batch_sends_nothing_more(program: Program, sandbox: Sandbox
     assert 2 == program.here("cancel", batch).code
 
 
-def test_retry_queues_failures_again_and_nothing_that_ended_well(program: Program, sandbox: SandboxClient) -> None:
+def test_retry_queues_failures_again_and_nothing_that_ended_well(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Failures are tried again in the same batch, narrowed by reason; what ended well is not."""
     rows = [
         *declines(3),

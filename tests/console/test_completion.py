@@ -72,7 +72,9 @@ def test_completion_is_silent_without_a_ledger(program: Program, settings: dict[
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_commands_outcomes_and_reasons_are_offered(shell: str, typed: list[str], begun: str, expected: list[str]) -> None:
+def test_commands_outcomes_and_reasons_are_offered(
+    shell: str, typed: list[str], begun: str, expected: list[str]
+) -> None:
     """Commands, outcomes and reasons are offered in each shell that the pages name."""
     known = get_completion_class(shell)
     assert known is not None

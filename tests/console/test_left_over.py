@@ -48,7 +48,9 @@ def follow(program: Program, way: str) -> str:
     return ran.stdout.decode().strip()
 
 
-def test_submitting_a_cancelled_batch_again_exits_with_1(program: Program, sandbox: SandboxClient, cancelled: str) -> None:
+def test_submitting_a_cancelled_batch_again_exits_with_1(
+    program: Program, sandbox: SandboxClient, cancelled: str
+) -> None:
     """The rows of a cancelled batch exit with 1; what is told sends the rest and nothing else."""
     before = len(sandbox.taken())
     again = program.here("submit", "rows.jsonl")
@@ -68,7 +70,9 @@ def test_submitting_a_cancelled_batch_again_exits_with_1(program: Program, sandb
     assert (len(ROWS), []) == (len(sandbox.taken()), sandbox.stats().duplicates)
 
 
-def test_watching_a_cancelled_batch_never_says_that_all_is_done(program: Program, cancelled: str) -> None:
+def test_watching_a_cancelled_batch_never_says_that_all_is_done(
+    program: Program, cancelled: str
+) -> None:
     """Whoever watches a cancelled batch is not told that all is done."""
     watched = [
         program.here("submit", "rows.jsonl", "--watch"),
@@ -79,7 +83,9 @@ def test_watching_a_cancelled_batch_never_says_that_all_is_done(program: Program
     assert way_of(watched[0].err).replace("submit -", "run -") == way_of(watched[2].err)
 
 
-def test_offboarding_again_repeats_all_options_of_the_cancelled_batch(program: Program, sandbox: SandboxClient) -> None:
+def test_offboarding_again_repeats_all_options_of_the_cancelled_batch(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """What was cancelled before it began is told with all that it was submitted with."""
     asked = ("offboard", "ada@contoso.com", *FAR, "--deadline", "90m", "--check-first", "--plan")
     batch = program.ask(*asked)

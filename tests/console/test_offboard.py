@@ -182,7 +182,9 @@ def test_what_is_wrong_is_told_by_user_or_option(run: Run, redis: Redis, kind: s
         ([ADA, "--series", "all"], None, "'all' is not one of"),
     ],
 )
-def test_wrong_use_is_not_blamed_on_a_user(run: Run, arguments: list[str], given: bytes | None, part: str) -> None:
+def test_wrong_use_is_not_blamed_on_a_user(
+    run: Run, arguments: list[str], given: bytes | None, part: str
+) -> None:
     """Wrong use is told as such, and not as a fault of a user."""
     refused = run("offboard", *arguments, "--dry-run", given=given)
 

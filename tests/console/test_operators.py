@@ -76,7 +76,9 @@ def file_of(name: str) -> list[dict[str, Any]]:
     return [row | {"event": f"{name}-{row['event']}", "comment": "x" * LONG} for row in rows]
 
 
-def test_the_same_file_submitted_at_once_is_one_batch(program: Program, sandbox: SandboxClient) -> None:
+def test_the_same_file_submitted_at_once_is_one_batch(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Two who submit the same file at once make one batch of it, under one id, sent once."""
     batches = set()
     with program.worker():

@@ -31,7 +31,9 @@ def declines(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_run_sends_a_file_and_leaves_nothing_running(alone: Program, sandbox: SandboxClient) -> None:
+def test_run_sends_a_file_and_leaves_nothing_running(
+    alone: Program, sandbox: SandboxClient
+) -> None:
     """One command sends a file, logs each call, says how it ended, and leaves nothing running."""
     ran = alone("run", alone.write("rows.jsonl", declines(20)))
 

@@ -198,7 +198,9 @@ def play(program: Program, sandbox: SandboxClient, cases: dict[str, Case]) -> No
 @pytest.mark.parametrize(
     "cases", [PASSING, LASTING, OTHERS_LASTING], ids=["passing", "lasting", "others"]
 )
-def test_only_graphs_own_word_is_believed(program: Program, sandbox: SandboxClient, cases: dict[str, Case]) -> None:
+def test_only_graphs_own_word_is_believed(
+    program: Program, sandbox: SandboxClient, cases: dict[str, Case]
+) -> None:
     """What is not Graph's word is looked at, never believed, and nothing is sent twice for it."""
     play(program, sandbox, cases)
 

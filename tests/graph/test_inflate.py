@@ -25,6 +25,8 @@ TEXT = b'{"value": []}'
         (b"", "gzip", None),
     ],
 )
-def test_a_body_is_inflated_up_to_its_limit(body: bytes, encoding: str | None, expected: bytes | None) -> None:
+def test_a_body_is_inflated_up_to_its_limit(
+    body: bytes, encoding: str | None, expected: bytes | None
+) -> None:
     """What is more than the limit, or of another kind, is none."""
     assert expected == inflated(body, encoding, 1_000)

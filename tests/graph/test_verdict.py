@@ -196,7 +196,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("status", "code", "message", "reason"), REFUSED)
 @pytest.mark.parametrize("table", [judge, judge_look])
-def test_refusals_are_told_apart_by_code_or_text(table: Any, status: int, code: str, message: str | None, reason: Reason) -> None:
+def test_refusals_are_told_apart_by_code_or_text(
+    table: Any, status: int, code: str, message: str | None, reason: Reason
+) -> None:
     """A refusal is told apart by its code, or by its text where two share a code."""
     assert refused(reason) == table(reply(status, code, message=message), DECLINE, FRESH)
 
@@ -482,7 +484,9 @@ LOOKS = [
 
 
 @pytest.mark.parametrize(("found", "response", "record", "expected"), LOOKS)
-def test_a_look_settles_a_response_or_lets_it_be_sent(found: Reply, response: Response, record: Record, expected: Judgement) -> None:
+def test_a_look_settles_a_response_or_lets_it_be_sent(
+    found: Reply, response: Response, record: Record, expected: Judgement
+) -> None:
     """What the calendar shows settles a response, or lets it be sent, or says nothing yet."""
     assert expected == judge_look(found, response, record)
 

@@ -107,7 +107,9 @@ def test_a_new_token_is_one_line_without_the_token(by_secret: Any) -> None:
 
 
 @pytest.mark.parametrize("password", [None, "sesame"])
-def test_a_certificate_signs_the_assertion(entra: Callable[..., Any], tmp_path: Path, password: str | None) -> None:
+def test_a_certificate_signs_the_assertion(
+    entra: Callable[..., Any], tmp_path: Path, password: str | None
+) -> None:
     """A certificate signs an assertion, also when its key is protected."""
     path = tmp_path / "app.pem"
     path.write_bytes(certificate(password))
@@ -137,7 +139,9 @@ def protected(key: bytes, password: str) -> bytes:
     )
 
 
-def test_the_token_file_of_a_pod_is_the_assertion(entra: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_token_file_of_a_pod_is_the_assertion(
+    entra: Callable[..., Any], tmp_path: Path
+) -> None:
     """The token file of a pod is the assertion; without it there is a refusal and no request."""
     path = tmp_path / "token"
     path.write_text("assertion-of-the-pod")
@@ -322,7 +326,9 @@ async def settle() -> None:
         (1800, 0.0, 1800, "token-2"),
     ],
 )
-def test_a_token_is_replaced_five_minutes_early(refresh_in_s: int | None, chance: float, age_s: int, token: str) -> None:
+def test_a_token_is_replaced_five_minutes_early(
+    refresh_in_s: int | None, chance: float, age_s: int, token: str
+) -> None:
     """A token is replaced five minutes early, a minute more by chance, or when the issuer said."""
 
     async def play() -> str:

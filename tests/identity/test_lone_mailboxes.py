@@ -100,7 +100,9 @@ def test_a_401_after_an_unknown_call_is_uncertain(program: Program, sandbox: San
     assert 1 == sandbox.stats().taken
 
 
-def test_a_401_of_all_with_a_challenge_keeps_everything_waiting(program: Program, sandbox: SandboxClient) -> None:
+def test_a_401_of_all_with_a_challenge_keeps_everything_waiting(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A challenge that no token meets keeps everything waiting, and names Conditional Access."""
     sandbox.faults([{"effect": "unauthorized", "claims": CLAIMS, "times": -1}])
     batch = program.submit(rows_beside())

@@ -86,7 +86,9 @@ def cloud(program: Program, relay: TlsRelay) -> Program:
     return program
 
 
-def test_a_batch_outlasts_its_redis_tokens(cloud: Program, azure: Azure, sandbox: SandboxClient) -> None:
+def test_a_batch_outlasts_its_redis_tokens(
+    cloud: Program, azure: Azure, sandbox: SandboxClient
+) -> None:
     """A batch is worked for longer than a token lasts, and no connection is ever cut for it."""
     sandbox.options(token_lifetime_s=4, latency_s=0.5)
     # In a process of its own: whom aiohttp trusts is settled when it is loaded.

@@ -105,7 +105,9 @@ def entra(code: str, oauth: str = "invalid_client") -> str:
     ],
     ids=str,
 )
-def test_a_refusal_lasts_when_only_a_person_can_change_it(error: Exception, code: str, *, lasting: bool) -> None:
+def test_a_refusal_lasts_when_only_a_person_can_change_it(
+    error: Exception, code: str, *, lasting: bool
+) -> None:
     """A refusal lasts when only a person can change it, and goes by its code otherwise."""
     refusal = judged(error)
     level = logging.CRITICAL if lasting else logging.WARNING

@@ -96,7 +96,9 @@ def test_an_authority_that_is_not_there(strict: Program, sandbox: SandboxClient)
     assert len(codes(worker)) < ROWS
 
 
-def test_a_graph_that_refuses_every_token_is_left_alone(strict: Program, sandbox: SandboxClient) -> None:
+def test_a_graph_that_refuses_every_token_is_left_alone(
+    strict: Program, sandbox: SandboxClient
+) -> None:
     """When a new token is refused as well, Graph is left alone until the wait is over."""
     sandbox.faults([{"effect": "unauthorized", "times": -1}])
     batch = strict.submit(declines(ROWS))
@@ -116,7 +118,9 @@ def test_a_graph_that_refuses_every_token_is_left_alone(strict: Program, sandbox
     assert 3 == len(sandbox.token_requests())
 
 
-def test_a_claims_challenge_is_passed_to_the_authority(strict: Program, sandbox: SandboxClient) -> None:
+def test_a_claims_challenge_is_passed_to_the_authority(
+    strict: Program, sandbox: SandboxClient
+) -> None:
     """What Graph claims of a token is asked of the authority, though it fails meanwhile."""
     with strict.worker() as worker:
         worker.wait_for("token.refreshed")

@@ -6,11 +6,10 @@ from argparse import ArgumentParser
 from contextlib import nullcontext
 from pathlib import Path
 
+from tests.interleavings.breaking.broken import ALL_BROKEN
+from tests.interleavings.explore.explorer import Explorer, Found
+from tests.interleavings.explore.scenarios import SCENARIOS
 from worker.process.embedded import EmbeddedRedis
-
-from .broken import ALL_BROKEN
-from .explorer import Explorer, Found
-from .scenarios import SCENARIOS
 
 
 def main() -> int:

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.interleavings.breaking.broken import ALL_BROKEN
+from tests.interleavings.explore.explorer import Explorer, Found
+from tests.interleavings.explore.scenarios import BATCH, HARD, LONG, SHORT, WIDE, Scenario
+from tests.interleavings.model.ledger import Key
+from tests.interleavings.model.records import entries
 from tests.support.docs.pages import Pages
-
-from .broken import ALL_BROKEN
-from .explorer import Explorer, Found
-from .ledger import Key
-from .records import entries
-from .scenarios import BATCH, HARD, LONG, SHORT, WIDE, Scenario
 
 BOUND = WIDE if os.environ.get("INTERLEAVINGS") == "wide" else LONG
 LIMIT_S = 12 * 3600 if BOUND is WIDE else 1800

@@ -98,7 +98,9 @@ async def test_while_redis_is_the_same_nothing_is_doubted(redis_url: str) -> Non
 
 @pytest.mark.parametrize("synced", ["always", "everysec"])
 @awaited
-async def test_after_a_restart_nothing_is_marked_before_it_is_judged(own_redis: OwnRedis, synced: str) -> None:
+async def test_after_a_restart_nothing_is_marked_before_it_is_judged(
+    own_redis: OwnRedis, synced: str
+) -> None:
     """
     After a restart no mark is granted before it is judged; what was synced is believed.
 
@@ -435,7 +437,9 @@ async def test_a_user_who_may_not_ask(own_redis: OwnRedis) -> None:
 
 
 @awaited
-async def test_after_a_failover_nothing_is_granted_before_all_is_in_doubt(pair: tuple[RedisServer, RedisServer]) -> None:
+async def test_after_a_failover_nothing_is_granted_before_all_is_in_doubt(
+    pair: tuple[RedisServer, RedisServer],
+) -> None:
     """On a replica that was promoted nothing is granted to anybody before all is in doubt."""
     primary, replica = pair
     async with ledger_at(primary.url) as ledger:

@@ -106,7 +106,9 @@ def test_an_impossible_moment_of_a_record_costs_its_own_line(program: Program, r
 
 
 @pytest.mark.parametrize("number", [BEYOND[0], 10**17, -1])
-def test_an_impossible_end_of_a_pause_is_no_pause(program: Program, redis: Any, number: int) -> None:
+def test_an_impossible_end_of_a_pause_is_no_pause(
+    program: Program, redis: Any, number: int
+) -> None:
     """A pause of everything that ends at no time is none to `status`."""
     program.submit([ROW], "--batch", "good")
     redis.set(keys.GRAPH, number)

@@ -722,7 +722,9 @@ async def test_a_lost_lease_is_not_taken_up_again(redis_url: str) -> None:
 
 
 @awaited
-async def test_living_workers_are_named_with_their_latest_facts(redis_url: str, redis: Redis) -> None:
+async def test_living_workers_are_named_with_their_latest_facts(
+    redis_url: str, redis: Redis
+) -> None:
     """Who lives is named with its latest facts; what is none of ours is named without any."""
     first, later = (Facts("host", 7, "1.0", NOW, calls) for calls in (0, 3))
     async with ledger_at(redis_url) as ledger:

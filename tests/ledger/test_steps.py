@@ -105,7 +105,9 @@ async def mortal(url: str, commands: int) -> AsyncIterator[ArqRedis]:
 
 
 @awaited
-async def test_a_mailbox_too_big_for_one_step_is_retried_whole(redis_url: str, redis: Redis) -> None:
+async def test_a_mailbox_too_big_for_one_step_is_retried_whole(
+    redis_url: str, redis: Redis
+) -> None:
     """A retry of a big mailbox queues all of it, worker and results read all of it again."""
     async with ledger_at(redis_url) as ledger:
         await big_batch(ledger, FIELDS_AT_ONCE + REOPENED_AT_ONCE)

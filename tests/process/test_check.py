@@ -101,7 +101,9 @@ def test_mailboxes_that_are_refused(sound: Program, sandbox: SandboxClient) -> N
     assert [] == lines
 
 
-def test_a_role_may_be_missing_only_where_a_mailbox_can_be_read(sound: Program, sandbox: SandboxClient) -> None:
+def test_a_role_may_be_missing_only_where_a_mailbox_can_be_read(
+    sound: Program, sandbox: SandboxClient
+) -> None:
     """A role may be missing where a mailbox can be read, and only there; an audience must fit."""
     sandbox.options(token_roles=[])
     scoped = sound("check", "ada@contoso.com", "--expect-denied", "denied@c.com", "--json")
@@ -188,7 +190,9 @@ CREDENTIAL = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECR
         ({"BULKRSVP_CLOUD": "usgov", "AZURE_AUTHORITY_HOST": "login.microsoftonline.us"}, None),
     ],
 )
-def test_an_address_of_another_cloud_is_named(environment: dict[str, str], subject: str | None) -> None:
+def test_an_address_of_another_cloud_is_named(
+    environment: dict[str, str], subject: str | None
+) -> None:
     """An address of another cloud is told by its variable; one of no cloud is left in peace."""
     settings, wrong = Settings.survey({**CREDENTIAL, **environment}, for_calls=True)
     (found,) = judge_settings(settings, wrong)
@@ -235,7 +239,11 @@ def test_what_is_read_of_a_token() -> None:
         (["Calendars.Read"], True, "failed"),
     ],
 )
-def test_another_way_of_reading_is_no_proof(roles: list[str], mailbox_read: bool, verdict: str) -> None:  # noqa: FBT001  # a case
+def test_another_way_of_reading_is_no_proof(
+    roles: list[str],
+    mailbox_read: bool,  # noqa: FBT001  # a case
+    verdict: str,
+) -> None:
     """Another way of reading calendars makes a mailbox that can be read no proof."""
     claims = Claims(GLOBAL, None, None, roles, None)
     found = judge_role(claims, mailbox_read=mailbox_read)
@@ -254,7 +262,9 @@ def test_another_way_of_reading_is_no_proof(roles: list[str], mailbox_read: bool
         ("https://vault.azure.net", "failed", "BULKRSVP_CLOUD"),
     ],
 )
-def test_a_token_for_this_clouds_graph_passes(audience: str, verdict: str, hint: str | None) -> None:
+def test_a_token_for_this_clouds_graph_passes(
+    audience: str, verdict: str, hint: str | None
+) -> None:
     """A token for Graph of this cloud passes, however that is spelt."""
     claims = Claims(audience, None, None, [], None)
     found: Check = judge_audience(claims, f"{GLOBAL}/.default")

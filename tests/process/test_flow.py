@@ -69,7 +69,9 @@ def hashable(calls: Any) -> Counter[tuple[str, str]]:
     return Counter((path, json.dumps(body, sort_keys=True)) for path, body in calls)
 
 
-def test_sixty_mixed_responses_are_taken_once_each(program: Program, sandbox: SandboxClient) -> None:
+def test_sixty_mixed_responses_are_taken_once_each(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Sixty mixed responses are taken once each, exactly as asked, and each is accounted for."""
     rows = mixed_rows(60)
     submitted = program.here("submit", program.write("rows.jsonl", rows), "--json").json
@@ -98,7 +100,9 @@ def test_sixty_mixed_responses_are_taken_once_each(program: Program, sandbox: Sa
     }
 
 
-def test_the_same_file_in_another_format_is_one_batch(program: Program, sandbox: SandboxClient) -> None:
+def test_the_same_file_in_another_format_is_one_batch(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """The same responses are one batch, in whatever format they come, and are sent once."""
     rows = [{"user": "ada@contoso.com", "event": f"e{n}", "action": "decline"} for n in range(5)]
     first = program.here("submit", program.write("rows.jsonl", rows), "--json").json

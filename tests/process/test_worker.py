@@ -86,7 +86,9 @@ def test_after_a_kill_another_worker_takes_over(program: Program, sandbox: Sandb
     assert set(range(1, 301)) == set(settled)
 
 
-def test_a_worker_that_stood_still_sends_nothing_on_old_marks(program: Program, sandbox: SandboxClient) -> None:
+def test_a_worker_that_stood_still_sends_nothing_on_old_marks(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A worker that is stopped for longer than its lease sends nothing on its old marks."""
     sandbox.options(latency_s=1)
     batch = program.submit(declines(300))

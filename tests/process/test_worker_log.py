@@ -66,7 +66,9 @@ def spare_lines(worker: Worker) -> list[dict[str, Any]]:
 
 
 @needs_a_full_disk
-def test_a_worker_that_cannot_log_its_start_calls_nobody(program: Program, sandbox: SandboxClient) -> None:
+def test_a_worker_that_cannot_log_its_start_calls_nobody(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A worker that cannot say that it has started calls nobody, and says why it ends."""
     batch = program.submit(declines(50))
     worker = run_until_it_stops(program, onto_a_full_disk("> /dev/full"))
@@ -90,7 +92,9 @@ def test_nowhere_to_say_it(program: Program, sandbox: SandboxClient) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.chaos)])
-def test_a_worker_that_loses_a_line_begins_no_call(program: Program, sandbox: SandboxClient, unbuffered: str) -> None:
+def test_a_worker_that_loses_a_line_begins_no_call(
+    program: Program, sandbox: SandboxClient, unbuffered: str
+) -> None:
     """When a line is lost no call is begun, those in flight are recorded, and another goes on."""
     sandbox.options(latency_s=0.1)
     batch = program.submit(declines(200))

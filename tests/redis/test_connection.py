@@ -74,7 +74,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.mark.parametrize("database", ["", "/3"])
 @awaited
-async def test_a_cluster_is_refused_with_what_to_choose_instead(cluster: RedisServer, database: str) -> None:
+async def test_a_cluster_is_refused_with_what_to_choose_instead(
+    cluster: RedisServer, database: str
+) -> None:
     """A cluster is refused with what to choose instead, also where a database is asked for."""
     redis = connect(cluster.url.removesuffix("/0") + database)
     with pytest.raises(LedgerUnreachable, match=r"redis://x:? is a cluster.* Sentinel .*NoCluster"):

@@ -50,7 +50,9 @@ def finish(ordeal: Ordeal, worker: Worker) -> None:
     assert [] == ordeal.violations()
 
 
-def test_a_redis_killed_and_restarted_sends_nothing_twice(ordeal: Ordeal, own_redis: OwnRedis) -> None:
+def test_a_redis_killed_and_restarted_sends_nothing_twice(
+    ordeal: Ordeal, own_redis: OwnRedis
+) -> None:
     """Redis is killed three times in the middle of the work and comes back with its data."""
     with ordeal.worker() as worker:
         for times, calls in enumerate(STEPS, start=1):
@@ -64,7 +66,9 @@ def test_a_redis_killed_and_restarted_sends_nothing_twice(ordeal: Ordeal, own_re
 
 
 @pytest.mark.parametrize("still_s", [pytest.param(n, marks=pytest.mark.chaos) for n in (4, 12)])
-def test_a_redis_that_stands_still_sends_nothing_twice(ordeal: Ordeal, own_redis: OwnRedis, still_s: float) -> None:
+def test_a_redis_that_stands_still_sends_nothing_twice(
+    ordeal: Ordeal, own_redis: OwnRedis, still_s: float
+) -> None:
     """Redis stands still for longer than a lease, and than the worker waits for an answer."""
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(STEPS[0])
@@ -139,7 +143,9 @@ def test_while_redis_takes_no_writes_nothing_is_sent(
         finish(ordeal, worker)
 
 
-def test_a_flushed_redis_raises_an_alarm(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis) -> None:
+def test_a_flushed_redis_raises_an_alarm(
+    ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis
+) -> None:
     """A Redis that was flushed raises an alarm; nothing more is sent, and nothing is rebuilt."""
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(STEPS[0])
@@ -161,7 +167,9 @@ def test_a_flushed_redis_raises_an_alarm(ordeal: Ordeal, sandbox: SandboxClient,
 @pytest.mark.parametrize(
     "policy", ["allkeys-lru", pytest.param("volatile-ttl", marks=pytest.mark.chaos)]
 )
-def test_no_worker_starts_on_a_redis_that_may_evict(program: Program, own_redis: OwnRedis, policy: str) -> None:
+def test_no_worker_starts_on_a_redis_that_may_evict(
+    program: Program, own_redis: OwnRedis, policy: str
+) -> None:
     """No worker starts on a Redis that may drop a mark, and the message says what to do."""
     program.environment["REDIS_URL"] = own_redis.url
     own_redis.client.config_set("maxmemory-policy", policy)
@@ -172,7 +180,9 @@ def test_no_worker_starts_on_a_redis_that_may_evict(program: Program, own_redis:
 
 
 @pytest.mark.chaos
-def test_a_worker_ends_though_redis_is_gone(ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis) -> None:
+def test_a_worker_ends_though_redis_is_gone(
+    ordeal: Ordeal, sandbox: SandboxClient, own_redis: OwnRedis
+) -> None:
     """A worker that is stopped while Redis is away ends all the same; a successor looks."""
     with ordeal.worker(BULKRSVP_DRAIN_S="1") as worker:
         ordeal.wait_for_calls(STEPS[0])

@@ -96,7 +96,9 @@ async def test_a_durable_redis_passes_all(server: EmbeddedRedis, admin: Any) -> 
         ({}, CheckName.REDIS_PERSISTENCE, "ok", "appendfsync is not visible"),
     ],
 )
-def test_each_demand_is_judged_by_what_redis_says(changes: dict[str, Any], name: CheckName, verdict: str, seen: str) -> None:
+def test_each_demand_is_judged_by_what_redis_says(
+    changes: dict[str, Any], name: CheckName, verdict: str, seen: str
+) -> None:
     """Each demand is judged by what Redis says of it, and by nothing else."""
     info = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     checks = {check.name: check for check in judge_info(info)}
@@ -141,7 +143,9 @@ async def test_a_redis_that_keeps_nothing(redis_url: str) -> None:
 
 
 @awaited
-async def test_a_redis_that_hides_itself_may_be_worked_with(server: EmbeddedRedis, admin: Any) -> None:
+async def test_a_redis_that_hides_itself_may_be_worked_with(
+    server: EmbeddedRedis, admin: Any
+) -> None:
     """Who may not ask is told that nothing is visible, and may work all the same."""
     url = as_user(server.url, admin, "~*", "+@all", "-info", "-config")
     redis = connect(url)

@@ -120,7 +120,9 @@ def test_fails_over_when_told(ordeal: Ordeal, servers: Watched, sandbox: Sandbox
 
 
 @pytest.mark.chaos
-def test_a_replica_that_lagged_sends_nothing_twice(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
+def test_a_replica_that_lagged_sends_nothing_twice(
+    ordeal: Ordeal, servers: Watched, sandbox: SandboxClient
+) -> None:
     """What a promoted replica calls unsent, because it never heard of it, is not sent again."""
     with ordeal.worker() as one, ordeal.worker() as other:
         for worker in (one, other):
@@ -137,7 +139,9 @@ def test_a_replica_that_lagged_sends_nothing_twice(ordeal: Ordeal, servers: Watc
 
 
 @pytest.mark.chaos
-def test_a_failover_without_workers_sends_nothing_twice(ordeal: Ordeal, servers: Watched, sandbox: SandboxClient) -> None:
+def test_a_failover_without_workers_sends_nothing_twice(
+    ordeal: Ordeal, servers: Watched, sandbox: SandboxClient
+) -> None:
     """The same holds when all workers died with the primary."""
     with ordeal.worker() as worker:
         ordeal.wait_for_calls(40)

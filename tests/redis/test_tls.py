@@ -36,7 +36,9 @@ async def reached(url: str) -> None:
         await redis.aclose(close_connection_pool=True)
 
 
-def test_a_private_authority_is_trusted_by_ssl_cert_file(program: Program, relay: TlsRelay, database: str) -> None:
+def test_a_private_authority_is_trusted_by_ssl_cert_file(
+    program: Program, relay: TlsRelay, database: str
+) -> None:
     """A batch is submitted and worked through a Redis whose authority SSL_CERT_FILE names."""
     # The sandbox has an authority of its own, and there is one such file.
     both = Path(program.environment["SSL_CERT_FILE"]).read_text() + relay.ca_file.read_text()

@@ -68,7 +68,9 @@ def ask(program: Program, redis: OwnRedis, line: str, *arguments: str) -> Result
     return CliRunner().invoke(main, arguments, env=child_environment(environment))
 
 
-def test_the_described_users_have_all_rights_they_need_and_no_more(program: Program, own_redis: OwnRedis) -> None:
+def test_the_described_users_have_all_rights_they_need_and_no_more(
+    program: Program, own_redis: OwnRedis
+) -> None:
     """Whole batches go through under the described users; nothing is denied, nothing is spare."""
     as_administrator = {"REDIS_URL": url_of(own_redis, ADMINISTRATOR)}
     desk = Program(program.environment | as_administrator, program.folder)

@@ -95,7 +95,9 @@ def data_in(folder: Path) -> Path:
 INCREMENT = "appendonly.aof.1.incr.aof"
 
 
-def test_a_server_that_does_not_see_the_data_is_refused(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_a_server_that_does_not_see_the_data_is_refused(
+    alone: Program, sandbox: SandboxClient, done: Path
+) -> None:
     """A server that does not see the data is refused, and the right one goes on after it."""
     before = shown(done)
     refused = run(alone, PATH=stranger(alone, "--appendfilename", OTHER))
@@ -130,7 +132,9 @@ def make_old(folder: Path) -> None:
     (folder / FILE).unlink()
 
 
-def test_data_of_a_later_layout_are_refused_by_an_earlier_server(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_data_of_a_later_layout_are_refused_by_an_earlier_server(
+    alone: Program, sandbox: SandboxClient, done: Path
+) -> None:
     """Where a later server has moved the data into its folder, an earlier one is refused."""
     (done / FOLDER).mkdir()
     (done / ONE_FILE).rename(done / FOLDER / ONE_FILE)
@@ -161,7 +165,9 @@ def test_data_of_two_servers_are_refused(alone: Program, done: Path) -> None:
 @pytest.mark.parametrize(
     "place", first_always(["the last count", "nothing", "a few bytes", "half"])
 )
-def test_data_that_lost_their_end_are_refused(alone: Program, sandbox: SandboxClient, done: Path, place: str) -> None:
+def test_data_that_lost_their_end_are_refused(
+    alone: Program, sandbox: SandboxClient, done: Path, place: str
+) -> None:
     """Data that lost their end, however little, are refused and stay as they are."""
     whole = data_in(done).read_bytes()
     # What a server writes by itself after that count only says that a lease has ended.
@@ -177,7 +183,9 @@ def test_data_that_lost_their_end_are_refused(alone: Program, sandbox: SandboxCl
     assert len(ROWS) == len(sandbox.taken())
 
 
-def test_an_older_copy_of_the_data_is_refused(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_an_older_copy_of_the_data_is_refused(
+    alone: Program, sandbox: SandboxClient, done: Path
+) -> None:
     """An older copy of the data alone is refused."""
     copy = data_in(done).read_bytes()
     more = [{**row, "event": f"more-{n}"} for n, row in enumerate(ROWS)]
@@ -190,7 +198,9 @@ def test_an_older_copy_of_the_data_is_refused(alone: Program, sandbox: SandboxCl
     assert 2 * len(ROWS) == len(sandbox.taken())
 
 
-def test_where_data_were_removed_nothing_begins_anew(alone: Program, sandbox: SandboxClient, done: Path) -> None:
+def test_where_data_were_removed_nothing_begins_anew(
+    alone: Program, sandbox: SandboxClient, done: Path
+) -> None:
     """Where the data are gone, nothing begins anew."""
     data_in(done).unlink()
     refused = run(alone)
@@ -263,7 +273,9 @@ LATER = later_server()
 
 
 @pytest.mark.skipif(LATER is None, reason="there is no server of the later layout")
-def test_an_upgrade_of_the_server_takes_the_data_over(alone: Program, sandbox: SandboxClient, state: Path) -> None:
+def test_an_upgrade_of_the_server_takes_the_data_over(
+    alone: Program, sandbox: SandboxClient, state: Path
+) -> None:
     """Redis 7 or Valkey takes over what 6.2 wrote; back to 6.2 is refused."""
     assert LATER is not None
     later = alone.folder / "later"
@@ -327,7 +339,9 @@ def test_other_files_in_the_folder_are_left_alone(alone: Program) -> None:
 
 
 @pytest.mark.parametrize("name", [f"{FILE}.new", rarely("lock")])
-def test_a_full_disk_ends_the_run_before_anything_is_sent(alone: Program, sandbox: SandboxClient, done: Path, name: str) -> None:
+def test_a_full_disk_ends_the_run_before_anything_is_sent(
+    alone: Program, sandbox: SandboxClient, done: Path, name: str
+) -> None:
     """Where there is no room, the run ends before anything is sent, and says where."""
     before = shown(done)
     (done / name).unlink(missing_ok=True)

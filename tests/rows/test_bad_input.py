@@ -149,7 +149,9 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("kind", WRONG_USE)
-def test_wrong_use_exits_with_2_and_queues_nothing(program: Program, redis: Redis, kind: str) -> None:
+def test_wrong_use_exits_with_2_and_queues_nothing(
+    program: Program, redis: Redis, kind: str
+) -> None:
     """Wrong use exits with 2 and a message without a traceback, and queues nothing."""
     (program.folder / "rows.jsonl").write_text(GOOD)
     arguments, named = WRONG_USE[kind]

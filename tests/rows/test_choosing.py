@@ -194,7 +194,9 @@ PASSED_OVER: list[tuple[dict[str, Any], tuple[Outcome, Reason | None] | None]] =
 
 
 @pytest.mark.parametrize(("shown", "ending"), PASSED_OVER)
-def test_what_must_not_be_answered_ends_at_once(shown: dict[str, Any], ending: tuple[Outcome, Reason | None] | None) -> None:
+def test_what_must_not_be_answered_ends_at_once(
+    shown: dict[str, Any], ending: tuple[Outcome, Reason | None] | None
+) -> None:
     """What must not be answered has its end at once, with the first reason there is."""
     (found,) = choose([invitation(**shown)], {}, selection(), WINDOW)
     assert (ending and Ending(*ending)) == found.ending
@@ -222,7 +224,11 @@ def test_who_wants_no_answer_can_be_skipped() -> None:
         ("olga@fabrikam.com", ["x@y.com", "OLGA@fabrikam.com"], True),
     ],
 )
-def test_an_organizer_is_meant_by_address_domain_or_side(organizer: str, wanted: object, found: bool) -> None:  # noqa: FBT001  # what is expected
+def test_an_organizer_is_meant_by_address_domain_or_side(
+    organizer: str,
+    wanted: object,
+    found: bool,  # noqa: FBT001  # what is expected
+) -> None:
     """An organizer is meant by address, by domain, or as inside or outside the user's own."""
     assert found is bool(chosen(invitation(organizer=organizer), organizer=wanted))
 

@@ -140,7 +140,9 @@ def test_an_apostrophe_outside_results_is_text(header: str) -> None:
     assert b'"comment":"\'=x"' in row.body
 
 
-def test_subjects_of_strangers_are_neither_obeyed_nor_calculated(program: Program, sandbox: SandboxClient) -> None:
+def test_subjects_of_strangers_are_neither_obeyed_nor_calculated(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """In the review step the subjects of strangers are seen, and neither obeyed nor calculated."""
     planted = [
         {"id": name, "subject": subject, "start": f"2099-01-1{n}T10:00:00Z", "organizer": EVE}

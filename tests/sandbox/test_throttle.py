@@ -81,7 +81,9 @@ def test_early_calls_are_recorded_and_refused_again() -> None:
         ("", None, 0),
     ],
 )
-def test_retry_after_is_sent_in_every_shape(retry_after: str, header: str | None, closed_s: float) -> None:
+def test_retry_after_is_sent_in_every_shape(
+    retry_after: str, header: str | None, closed_s: float
+) -> None:
     """The header is sent as it was set, and the mailbox is closed for as long as it says."""
     time = FrozenTime()
 

@@ -48,7 +48,9 @@ def test_the_clock_that_does_not_stop() -> None:
     ("unstopped_s", "wall_s", "passed_s"),
     [(2, 2, 2), (2, 0, 2), (0, 2, 2), (2, HOUR_S, HOUR_S), (2, -HOUR_S, 2)],
 )
-def test_the_clock_that_shows_more_counts(unstopped_s: float, wall_s: float, passed_s: float) -> None:
+def test_the_clock_that_shows_more_counts(
+    unstopped_s: float, wall_s: float, passed_s: float
+) -> None:
     """As much time has passed as the clock says that shows more."""
     watch = Watch()
     since = watch.clocks.now()

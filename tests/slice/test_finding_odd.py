@@ -140,7 +140,9 @@ def test_a_retry_sends_nothing_unreadable(program: Program, sandbox: SandboxClie
 
 
 @pytest.mark.chaos
-def test_a_plan_shows_odd_events_and_apply_leaves_them_out(program: Program, sandbox: SandboxClient) -> None:
+def test_a_plan_shows_odd_events_and_apply_leaves_them_out(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """A plan shows as much of an unreadable event as there is, and apply leaves it out."""
     paged(sandbox, (shown("one"), shown("odd", end=7), {}))
     plan = program.submit([row()], "--plan")
@@ -222,7 +224,9 @@ def test_each_series_is_read_once(program: Program, sandbox: SandboxClient) -> N
 @pytest.mark.parametrize(
     "code", first_always(["ErrorItemNotFound", "errorItemNotFound", "ERRORITEMNOTFOUND"])
 )
-def test_orphans_are_answered_by_their_own_ids(program: Program, sandbox: SandboxClient, code: str) -> None:
+def test_orphans_are_answered_by_their_own_ids(
+    program: Program, sandbox: SandboxClient, code: str
+) -> None:
     """Where the master is gone each event in the window is answered by its own id."""
     events = [occurrence(f"m.{n}", day, "gone") for n, day in enumerate((1, 8, 15))]
     outside = occurrence("m.9", 30, "gone")
@@ -282,7 +286,9 @@ def test_a_series_that_fails(
     assert Counter(failing=3, weak=3) == Counter(masters_read(sandbox))
 
 
-def test_what_concerns_the_mailbox_ends_the_whole_selection(program: Program, sandbox: SandboxClient) -> None:
+def test_what_concerns_the_mailbox_ends_the_whole_selection(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Throttling waits with the whole selection, and a mailbox that is gone ends all of it."""
     paged(sandbox, (occurrence("m.1", 1, "m"), shown("one")))
     throttled = {"status": 429, "headers": {"Retry-After": "1"}}
@@ -334,7 +340,9 @@ def test_a_page_that_never_comes(program: Program, sandbox: SandboxClient) -> No
     assert {None: ("failed", "attempts_exhausted")} == ends(program, batch)
 
 
-def test_an_empty_page_that_links_to_itself_is_the_end(program: Program, sandbox: SandboxClient) -> None:
+def test_an_empty_page_that_links_to_itself_is_the_end(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """It is the end of the calendar; with events on it, or leading back, it is a bad link."""
     here = view_url(sandbox)
     bad: dict[str | None, Any] = {None: ("failed", "bad_link")}
@@ -351,7 +359,9 @@ def test_an_empty_page_that_links_to_itself_is_the_end(program: Program, sandbox
         assert expected == ends(program, batch)
 
 
-def test_ten_pages_that_bring_nothing_new_end_the_reading(program: Program, sandbox: SandboxClient) -> None:
+def test_ten_pages_that_bring_nothing_new_end_the_reading(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Some empty or repeated pages are passed over; after ten in a row no more are read."""
     stale: list[tuple[Any, ...]] = [(), (shown("one"),)] * 5
     paged(sandbox, (shown("one"),), *stale[:9], (shown("two", 3),), *stale, (shown("three", 4),))
@@ -364,7 +374,9 @@ def test_ten_pages_that_bring_nothing_new_end_the_reading(program: Program, sand
 
 
 @pytest.mark.parametrize("item", first_always(['{"id": "e"}', "null", "{}"]))
-def test_too_many_events_end_the_selection_unanswered(program: Program, sandbox: SandboxClient, item: str) -> None:
+def test_too_many_events_end_the_selection_unanswered(
+    program: Program, sandbox: SandboxClient, item: str
+) -> None:
     """More events than a calendar can be believed to hold end the selection, unanswered."""
     items = ",".join(item.replace('"id": "e"', f'"id": "e{n}"') for n in range(50_001))
     sandbox.faults([rule(path=VIEW, status=200, html=f'{{"value": [{items}]}}')])

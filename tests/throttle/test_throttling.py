@@ -123,7 +123,9 @@ def test_a_mark_is_not_kept_for_long(
 SHAPES = ["1", "1.6", "1,2", "0", "-1", "soon", "", "date+2", "Wed, 21 Oct 2020 07:28:00 GMT"]
 
 
-def test_no_mailbox_is_called_before_its_wait_is_over(program: Program, sandbox: SandboxClient) -> None:
+def test_no_mailbox_is_called_before_its_wait_is_over(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """Whatever the shape of Retry-After, its mailbox is not called before it is over."""
     sandbox.options(early_grace_s=0)
     users = {f"person{n}@contoso.com": shape for n, shape in enumerate(SHAPES)}
@@ -167,7 +169,9 @@ def test_no_mailbox_ever_has_five_calls_in_flight(program: Program, sandbox: San
     assert dict.fromkeys(users, 4) == stats.max_in_flight
 
 
-def test_a_full_tenant_pauses_and_reopens_with_one_call(program: Program, sandbox: SandboxClient) -> None:
+def test_a_full_tenant_pauses_and_reopens_with_one_call(
+    program: Program, sandbox: SandboxClient
+) -> None:
     """When all mailboxes answer 429 at once everything pauses, and reopens with one call."""
     users = [f"person{n}@contoso.com" for n in range(40)]
     sandbox.faults(

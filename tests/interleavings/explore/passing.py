@@ -7,15 +7,14 @@ from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
 from jobs.ledger.workers.leases import LEASE_S
+from tests.interleavings.explore.scenarios import Fault
+from tests.interleavings.model.actors import Claim, Event, Request
+from tests.interleavings.model.hands import Hands
+from tests.interleavings.model.nature import BEGIN_MS
+from tests.interleavings.model.staff import SETTLE_MS
+from tests.interleavings.model.state import Move, State
 from worker.process.rescue import ANNOUNCED_LATE_MS, ROUND_S
 from worker.slice.lease import BEAT_S
-
-from .actors import Claim, Event, Request
-from .hands import Hands
-from .nature import BEGIN_MS
-from .scenarios import Fault
-from .staff import SETTLE_MS
-from .state import Move, State
 
 LEASE_MS: Final = int(LEASE_S * 1000)
 

@@ -7,11 +7,10 @@ from typing import NamedTuple
 from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
-
-from .actors import Begin, Line, Node
-from .calendar import Calendar
-from .client import Command
-from .ledger import Data
+from tests.interleavings.model.actors import Begin, Line, Node
+from tests.interleavings.model.calendar import Calendar
+from tests.interleavings.model.client import Command
+from tests.interleavings.model.ledger import Data
 
 
 class Person(NamedTuple):

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from .actors import Cast
-from .claims import Claims
-from .ledger import Key, RealLedger
-from .moves import Moves
-from .nature import staged
-from .scenarios import Scenario
-from .state import Move, State
+from tests.interleavings.explore.claims import Claims
+from tests.interleavings.explore.moves import Moves
+from tests.interleavings.explore.scenarios import Scenario
+from tests.interleavings.model.actors import Cast
+from tests.interleavings.model.ledger import Key, RealLedger
+from tests.interleavings.model.nature import staged
+from tests.interleavings.model.state import Move, State
 
 ANY: Final = 1_000_000
 """More switches than there are steps."""

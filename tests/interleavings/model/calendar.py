@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tests.interleavings.model.actors import Request, Told
 from worker.graph.reply import TransportEnd
-
-from .actors import Request, Told
 
 
 class Late(NamedTuple):

@@ -22,9 +22,8 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from jobs.ledger.script import Script
-
-from .loop import SteppedLoop
-from .nature import Nature
+from tests.interleavings.model.loop import SteppedLoop
+from tests.interleavings.model.nature import Nature
 
 _PLAIN: Final = (bool, int, float, str, bytes, type(None), Enum, date, timedelta, tzinfo, range)
 _NAMED: Final = (type, types.BuiltinFunctionType, types.ModuleType, types.CodeType)

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from tests.interleavings.model.actors import Actor, Connect, Request
+from tests.interleavings.model.nature import NATURE
 from worker.graph.reply import TransportEnd
 from worker.graph.transport import Incoming
-
-from .actors import Actor, Connect, Request
-from .nature import NATURE
 
 _NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 

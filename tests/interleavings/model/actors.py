@@ -16,9 +16,9 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import ConnectionError as Lost
 
-from .likeness import likeness
-from .loop import SteppedLoop
-from .nature import NATURE
+from tests.interleavings.model.likeness import likeness
+from tests.interleavings.model.loop import SteppedLoop
+from tests.interleavings.model.nature import NATURE
 
 BROKE: Final = "broke"
 """The line that we write when a part of an actor has ended with an error."""

@@ -1,12 +1,11 @@
 """What moves actors and data: an answer, a lost connection, a command that is carried out."""
 
 from jobs.ledger.workers.failover import LOST_MS
-
-from .actors import Cast, Event, Node, Op, Told
-from .client import Asked
-from .ledger import Data, Identity, RealLedger
-from .scenarios import Scenario
-from .state import State
+from tests.interleavings.explore.scenarios import Scenario
+from tests.interleavings.model.actors import Cast, Event, Node, Op, Told
+from tests.interleavings.model.client import Asked
+from tests.interleavings.model.ledger import Data, Identity, RealLedger
+from tests.interleavings.model.state import State
 
 
 class Hands:

@@ -7,12 +7,11 @@ from typing import Final
 from jobs.ledger import keys
 from jobs.outcome import Outcome
 from jobs.rows.selection import Selection
-
-from .client import Command
-from .ledger import Data
-from .records import REMEMBERED, batches, entries, facts, slices
-from .state import State
-from .words import wanted
+from tests.interleavings.explore.words import wanted
+from tests.interleavings.model.client import Command
+from tests.interleavings.model.ledger import Data
+from tests.interleavings.model.records import REMEMBERED, batches, entries, facts, slices
+from tests.interleavings.model.state import State
 
 RETRIED: Final = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.UNCERTAIN})
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from .client import Command
+from tests.interleavings.model.client import Command
 
 
 class Wanted(NamedTuple):

@@ -7,19 +7,18 @@ from typing import Final
 from arq.constants import in_progress_key_prefix
 
 from jobs.ledger import keys
-
-from . import calendar as graph
-from .actors import Begin, Cast, Claim, Connect, Event, Op, Request, Told
-from .calendar import Calendar
-from .client import Asked, Command
-from .faults import Faults
-from .hands import Hands
-from .ledger import RealLedger
-from .nature import BEGIN_MS
-from .passing import LEASE_MS, Passing
-from .scenarios import Scenario
-from .state import Move, Person, State
-from .words import in_words
+from tests.interleavings.explore.faults import Faults
+from tests.interleavings.explore.passing import LEASE_MS, Passing
+from tests.interleavings.explore.scenarios import Scenario
+from tests.interleavings.explore.words import in_words
+from tests.interleavings.model import calendar as graph
+from tests.interleavings.model.actors import Begin, Cast, Claim, Connect, Event, Op, Request, Told
+from tests.interleavings.model.calendar import Calendar
+from tests.interleavings.model.client import Asked, Command
+from tests.interleavings.model.hands import Hands
+from tests.interleavings.model.ledger import RealLedger
+from tests.interleavings.model.nature import BEGIN_MS
+from tests.interleavings.model.state import Move, Person, State
 
 _BEATS_MS: Final = (6_000, 400)
 """Between the beats of workers that are there, and known to be, before the batch is."""

@@ -23,6 +23,10 @@ from jobs.ledger.workers.crew import Crew
 from jobs.ledger.workers.facts import Facts
 from jobs.ledger.workers.failover import Failover
 from jobs.ledger.workers.leases import Leases
+from tests.interleavings.model.actors import Actor, Begin, Claim
+from tests.interleavings.model.client import SteppedRedis
+from tests.interleavings.model.nature import NATURE
+from tests.interleavings.model.transport import SteppedTransport
 from worker.graph.client import Graph
 from worker.graph.incoming import Intake
 from worker.identity.token_source import TokenSource
@@ -41,11 +45,6 @@ from worker.throttle.backoff import RetryBudget
 from worker.throttle.gate import Gate
 from worker.throttle.slots import SlotPool, Slots
 from worker.throttle.widths import Widths
-
-from .actors import Actor, Begin, Claim
-from .client import SteppedRedis
-from .nature import NATURE
-from .transport import SteppedTransport
 
 SETTLE_MS: Final = 4_000
 CALL_TIMEOUT_MS: Final = 2_000

@@ -12,9 +12,7 @@ from typing import Final
 from unittest.mock import patch
 
 import jobs.ledger.script
-from worker.slice.recent_marks import RecentMarks
-
-from .breaking import (
+from tests.interleavings.breaking.patches import (
     Patch,
     believes_failures,
     cancels_unlooked,
@@ -28,7 +26,8 @@ from .breaking import (
     retries_all,
     stepping,
 )
-from .scenarios import APART, GRAPHS, TWO, WORKERS, Fault, Scenario
+from tests.interleavings.explore.scenarios import APART, GRAPHS, TWO, WORKERS, Fault, Scenario
+from worker.slice.recent_marks import RecentMarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,9 @@ from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.retry import Choice, queue_again
 from jobs.outcome import Outcome
 from jobs.times import now_ms
-
-from . import staff
-from .actors import Actor
-from .client import SteppedRedis
+from tests.interleavings.model import staff
+from tests.interleavings.model.actors import Actor
+from tests.interleavings.model.client import SteppedRedis
 
 BATCH: Final = "b"
 

@@ -16,9 +16,8 @@ from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from jobs.ledger.script import Script
-
-from .actors import Told
-from .client import Command
+from tests.interleavings.model.actors import Told
+from tests.interleavings.model.client import Command
 
 FAR_MS: Final = 1_000_000_000_000
 """Added to the end of each key, so that none comes while the tests run."""

@@ -8,8 +8,7 @@ import orjson
 
 from jobs.ledger import keys
 from jobs.ledger.forms.entries import Entry, read_entries
-
-from .ledger import Data
+from tests.interleavings.model.ledger import Data
 
 REMEMBERED: Final = 100_000
 

@@ -3,15 +3,15 @@
 from collections.abc import Container, Iterator
 from functools import partial
 
-from . import calendar as graph
-from .actors import Op, Request, Told
-from .calendar import Late
-from .client import Asked, Command
-from .hands import Hands
-from .scenarios import Fault
-from .staff import SETTLE_MS
-from .state import Move, Person, State
-from .words import in_words
+from tests.interleavings.explore.scenarios import Fault
+from tests.interleavings.explore.words import in_words
+from tests.interleavings.model import calendar as graph
+from tests.interleavings.model.actors import Op, Request, Told
+from tests.interleavings.model.calendar import Late
+from tests.interleavings.model.client import Asked, Command
+from tests.interleavings.model.hands import Hands
+from tests.interleavings.model.staff import SETTLE_MS
+from tests.interleavings.model.state import Move, Person, State
 
 
 class Faults:

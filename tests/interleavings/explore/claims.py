@@ -6,10 +6,7 @@ from typing import Any, Final
 
 from jobs.ledger import keys
 from jobs.outcome import Outcome, Reason
-
-from .actors import BROKE, Request
-from .calendar import event_of
-from .claims_of_ledger import (
+from tests.interleavings.explore.claims_of_ledger import (
     check_cancels,
     check_care,
     check_counts,
@@ -17,10 +14,12 @@ from .claims_of_ledger import (
     check_lives,
     check_marks,
 )
-from .client import Command
-from .records import batches, entries, facts, granted, slices
-from .state import Move, State
-from .words import script_of
+from tests.interleavings.explore.words import script_of
+from tests.interleavings.model.actors import BROKE, Request
+from tests.interleavings.model.calendar import event_of
+from tests.interleavings.model.client import Command
+from tests.interleavings.model.records import batches, entries, facts, granted, slices
+from tests.interleavings.model.state import Move, State
 
 CRASHES: Final = frozenset({"slice.crashed", "response.crashed", "batch.gone", BROKE})
 UNSENT: Final = frozenset({Outcome.CANCELLED, Outcome.EXPIRED, Outcome.FAILED, Outcome.SKIPPED})

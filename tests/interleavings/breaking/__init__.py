@@ -1,0 +1,1 @@
+"""Products broken on purpose, each in one way."""

@@ -1,0 +1,1 @@
+"""All schedules of a scenario, and what must hold in each state."""

@@ -1,4 +1,4 @@
-"""Places for a few at a time, and who gets the next one."""
+"""Slots for a few at a time, and which call gets the next one."""
 
 import asyncio
 

@@ -153,8 +153,8 @@ class Call(ABC):
                 shift.end_lane(self._lane, shift.now_ms() + answer.wait_ms)
             case WriteStatus.PAUSED:
                 shift.stop(shift.now_ms() + shift.PAUSED_MS)
-            case word:  # not ours any more, gone, or in doubt: the next opening finds out
-                if word is WriteStatus.WENT_BACK:
+            case status:  # not ours any more, gone, or in doubt: the next opening finds out
+                if status is WriteStatus.WENT_BACK:
                     shift.context.signals.went_back.set()
                 shift.stop(shift.now_ms() + UNREACHED_MS)
 

@@ -1,5 +1,5 @@
 """
-The four national clouds: where Graph and Entra ID stand in each, and what each lacks.
+The four clouds: where Graph and Entra ID are in each, and what each lacks.
 
 Tokens of one cloud are worthless in another, so root, authority and scope always change together.
 """
@@ -23,7 +23,7 @@ class Cloud:
     One national cloud (Graph: national cloud deployments).
 
     `graph_url` is the root without a version. `scope` carries the root of the same cloud.
-    `proposals_allowed` says whether that cloud's schema knows `proposedNewTime`.
+    `proposals_allowed` is whether that cloud's schema has `proposedNewTime`.
     """
 
     name: CloudName

@@ -1,4 +1,4 @@
-"""What is said where the variables describe no whole credential, and what to set."""
+"""Messages for variables that do not describe a whole credential."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ MISSING: Final = {
     "AZURE_TENANT_ID": "is not set; set it to the id or domain of the tenant, needed with a",
     "AZURE_CLIENT_ID": "is not set; set it to the application (client) id, needed with a",
 }
-"""What is said of a variable that a credential needs; the kind of credential follows."""
+"""For a variable that a credential needs; the kind of credential follows the text."""
 
 _ANY_CREDENTIAL = (
     "AZURE_CLIENT_SECRET: no credential is set; set AZURE_TENANT_ID, AZURE_CLIENT_ID and one of"

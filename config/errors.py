@@ -1,18 +1,18 @@
 """
-What can go wrong before or beside a call, arranged by who must act.
+What can go wrong before or besides a call, arranged by who must act.
 
     BulkrsvpError            its text says what is wrong and what to do; never a traceback
     |-- InputError           the administrator corrects the file or the command (exit 2)
     |-- SettingsError        the operator changes a setting or a credential (exit 3)
     '-- LedgerUnreachable    the operator brings Redis back (exit 4)
 
-They are raised at the borders and caught in one place, where a command ends. What Graph says
-is no error: it is a reply, and `worker/graph/verdict.py` judges it.
+They are raised at the boundaries and caught in one place, where a command ends. What Graph says
+is not an error but a reply, which `worker/graph/verdict.py` judges.
 """
 
 
 class BulkrsvpError(Exception):
-    """Something that a person must act on; `str()` of it is the message for that person."""
+    """Something that a person must act on; its `str()` is the message for that person."""
 
     exit_code = 2
 

@@ -1,5 +1,5 @@
 r"""
-Characters that a terminal obeys, or that rearrange what is read, and how they are shown.
+Characters that a terminal obeys, or that rearrange text, and how they are shown.
 
 Control characters, line and paragraph separators, bidirectional controls, characters without
 width, and lone surrogates are written as Python writes them in a string: `\x1b`, `\u202e`. Joiners
@@ -67,7 +67,7 @@ def _read(found: re.Match[str]) -> str:
 
 
 def _is_escape(found: re.Match[str]) -> bool:
-    """Tell whether `packed` may have written this, in the one way in which it writes it."""
+    """Whether `packed` may have written this, in the one way that it writes it."""
     meant = _meant(found)
     if meant == _BACKSLASH:
         return found[1] is not None

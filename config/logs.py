@@ -1,9 +1,9 @@
 """
-Log lines: ours and every library's go through one chain and leave as one JSON object a line.
+Log lines: the program's own and every library's go through one chain, as one JSON object per line.
 
-Each line is written and flushed at once, and a line that cannot be written is an `OSError` where
-it was logged: a worker that cannot account for itself must not go on. What a line says is decided
-where it is logged; only what a line must never say is decided here.
+Each line is written and flushed at once, and a line that cannot be written raises `OSError` where
+it was logged: a worker that cannot account for itself must not continue. What a line says is
+decided where it is logged; this module decides only what a line must never say.
 """
 
 import hmac
@@ -27,7 +27,7 @@ from config.settings import Settings
 SERVICE = "bulkrsvp"
 
 HEAD = {"timestamp": "", "level": "", "event": "", "service": SERVICE}
-"""What each line begins with, in this order; a field that is filled in keeps its place."""
+"""The beginning of each line, in this order; filled in later, a field keeps its place."""
 
 NEVER_LOGGED = frozenset(
     {
@@ -43,10 +43,10 @@ NEVER_LOGGED = frozenset(
         "token",
     }
 )
-"""Fields that no line may carry; a net under the callers, who should not pass them at all."""
+"""Fields that no line may carry: a safety net, since callers should not pass them at all."""
 
 _OF_LINES = frozenset({"exception", "stack"})
-"""Fields of several lines, which Python has written."""
+"""Fields that span several lines, written by Python."""
 
 _USER_IN_PATH = re.compile(r"(?<=/users/)[^/\s?'\"]+", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\w.!$&+~%#'-]+@[\w-]+(?:\.[\w-]+)+")
@@ -60,9 +60,9 @@ def configure_logs(
     """
     Send all lines of this process to the stream, and return the logger to hand to its parts.
 
-    A text stream must have a `buffer`. Libraries are heard from `WARNING` on: below it they log
+    A text stream must have a `buffer`. Libraries log from `WARNING` up: below that they log
     addresses, headers and arguments. Their lines carry their logger's name as `logger`. `clock`
-    gives nanoseconds since the epoch.
+    returns nanoseconds since the epoch.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     chain = _chain(settings, stream, clock)
@@ -101,12 +101,12 @@ def _listen_to_libraries(handler: logging.Handler, level: int) -> None:
 
 
 def hush_credentials() -> None:
-    """Keep azure-identity silent: what it says of a refusal we say once, without its long text."""
+    """Silence azure-identity: a refusal is logged once by the worker, without its long text."""
     logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 
 class _LibraryHandler(logging.Handler):
-    """Turn a record of the standard library into a line of ours."""
+    """Turn a record of the standard library into a line of the log."""
 
     def __init__(self, chain: Sequence[Processor], output: structlog.BytesLogger) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class _LibraryHandler(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line; as `logging` has it, what fails here does not reach the library."""
+        """Write the line; a failure does not reach the library, as `logging` demands."""
         try:
             self._output.msg(self._line(record))
         except Exception:  # noqa: BLE001  # the contract of `logging.Handler.emit`
@@ -130,11 +130,11 @@ class _LibraryHandler(logging.Handler):
 
 
 class _Stamp:
-    """Fill in when a line was written, and how grave it is."""
+    """Fill in when a line was written, and its level."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._latest = (-1, "")  # thousands of lines a second begin with the same one
+        self._latest = (-1, "")  # thousands of lines share one second
 
     def __call__(self, _: WrappedLogger, level: str, line: EventDict) -> EventDict:
         second, rest_ns = divmod(self._clock(), 1_000_000_000)
@@ -167,7 +167,7 @@ def _console(*, colours: bool) -> list[Processor]:
 
 
 def _shown(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Let nothing that others have written steer the terminal; an exception keeps its lines."""
+    """Escape foreign text, so that it cannot control the terminal; an exception keeps its lines."""
     return {
         name: _safe(name, value) if isinstance(value, str) else value  # the renderer shows reprs
         for name, value in line.items()
@@ -194,9 +194,9 @@ class _HashedUsers:
     """
     Replace users by a keyed hash, the same for the same user in any letter case.
 
-    The field `user` always; in free text (a library's message, a traceback) what stands in an
-    address of Graph after `/users/`, and what looks like a user principal name. An object id
-    alone in free text is not recognized.
+    The field `user` always; in free text (a library's message, a traceback) what follows `/users/`
+    in an address of Graph, and what looks like a user principal name. An object id alone in free
+    text is not recognized.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -212,7 +212,7 @@ class _HashedUsers:
         return line
 
     def hashed(self, user: str) -> str:
-        """Return 128 bits of HMAC-SHA-256, enough that two users never meet."""
+        """Return 128 bits of HMAC-SHA-256, enough that two users never collide."""
         return f"sha256:{hmac.digest(self._key, user.casefold().encode(), 'sha256').hex()[:32]}"
 
     def _masked(self, text: str) -> str:

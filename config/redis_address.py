@@ -1,5 +1,5 @@
 """
-Where Redis is: what `REDIS_URL` may say, what of it may be shown, and how Sentinels are named.
+Where Redis is: what `REDIS_URL` may say, what a message may show of it, and Sentinels.
 
     redis://[user:password@]host[:6379][/db]                            one server
     rediss://...                                                        the same over TLS
@@ -31,10 +31,10 @@ _ENCODE: Final = "percent-encode special characters of the password"
 @dataclass(frozen=True, slots=True)
 class SentinelAddress:
     """
-    Sentinels, and the primary that they are asked for.
+    Sentinels, and the primary to ask them for.
 
-    `primary_url` is its address as if it stood at the first Sentinel's host: it carries login,
-    database and options, and the host is put in its place at each connection.
+    `primary_url` is the primary's address with the first Sentinel's host: it carries login,
+    database and options, and each connection replaces the host.
     """
 
     sentinels: tuple[tuple[str, int], ...]
@@ -52,12 +52,12 @@ def check_redis_address(text: str) -> str:
 
 
 def wants_token(text: str) -> bool:
-    """Tell whether an address says that a token of Entra ID is the login."""
+    """Whether an address says that a token of Entra ID is the login."""
     return dict(parse_qsl(urlsplit(text).query)).get("credentials") == "entra"
 
 
 def is_sentinel(text: str) -> bool:
-    """Tell whether an address names Sentinels."""
+    """Whether an address names Sentinels."""
     return text.partition("://")[0].endswith(SENTINEL)
 
 
@@ -82,7 +82,7 @@ def read_sentinel_address(text: str) -> SentinelAddress:
 
 
 def without_password(text: str) -> str:
-    """Return an address that may stand in a message: user and password become `***`."""
+    """Return an address for a message: user and password become `***`."""
     parts = urlsplit(text)
     _, found, host = parts.netloc.rpartition("@")
     # A query may carry `password=` too; only the database is worth showing.
@@ -130,7 +130,7 @@ def _check_options(query: str, known: "Mapping[str, _Option]") -> set[str]:
     given = dict(parse_qsl(query, keep_blank_values=True))
     for name, value in given.items():
         if name not in known:
-            raise ValueError(f"has an option that is not known here; there are {', '.join(known)}")
+            raise ValueError(f"has an unknown option; known are {', '.join(known)}")
         if not known[name].takes(value):
             raise ValueError(f"has a wrong {name}: it must {known[name].rule}")
     if ("ssl_certfile" in given) != ("ssl_keyfile" in given):
@@ -162,7 +162,7 @@ _VERIFIED: Final = _Option(
 )
 _ENTRA: Final = _Option(lambda value: value == "entra", "be entra, or left out")
 
-# Not all that redis-py knows: the leases rest on how long an answer is waited for, and how often.
+# Not all that redis-py knows: leases depend on how long an answer is waited for, and how often.
 _OPTIONS: Final = {"db": _DATABASE, "username": _TEXT, "password": _TEXT}
 _SENTINEL_OPTIONS: Final = {"sentinel_username": _TEXT, "sentinel_password": _TEXT}
 _TLS_OPTIONS: Final = {

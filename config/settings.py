@@ -1,7 +1,7 @@
 """
 Settings: everything that the environment may say, checked at once before anything starts.
 
-Nothing else of ours reads a setting from the environment. It knows which credential the variables
+Nothing else reads a setting from the environment. This module knows which credential the variables
 describe, not how a token is fetched with it (`worker/identity/credential.py`).
 """
 
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing but what `load` hands over, so that a test or a demo brings its own."""
+        """Take only what `load` passes on, so that a test or a demo can bring its own."""
         return (init_settings,)
 
     @classmethod
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         Read the environment, or the given mapping in its place.
 
         With `for_calls` it must also describe a whole credential, and settle no sooner than a
-        call may take. Raises `SettingsError` that names all wrong variables, a line each, and
+        call may take. Raises `SettingsError`, which names all wrong variables, one per line, and
         shows no secret.
         """
         settings, wrong = cls.survey(environ, for_calls=for_calls)
@@ -115,9 +115,9 @@ class Settings(BaseSettings):
         cls, environ: Mapping[str, str] | None = None, *, for_calls: bool = False
     ) -> "tuple[Settings, list[str]]":
         """
-        Return what is right of the environment, and a line `NAME: what is wrong` for the rest.
+        Return the settings, and a line `NAME: what is wrong` for each wrong variable.
 
-        What is wrong has its default; otherwise like `load`, without raising.
+        A wrong variable has its default; otherwise this is like `load`, without raising.
         """
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in environ.items() if value.strip()}
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             wrong += [_wrong_value(detail, values) for detail in error.errors()]
             refused = {str(detail["loc"][0]) for detail in error.errors()}
-            # What is right of it still says which credential is meant, and what it lacks.
+            # The rest still shows which credential is meant, and what it lacks.
             settings = cls(**{name: value for name, value in values.items() if name not in refused})
         if for_calls:
             wrong += settings._wrong_for_calls(refused)
@@ -139,32 +139,32 @@ class Settings(BaseSettings):
 
     @property
     def redis_url_or_default(self) -> str:
-        """Where Redis is; with nothing set, the usual place on this machine."""
+        """Where Redis is; by default, its usual place on this machine."""
         return self.redis_url or DEFAULT_REDIS_URL
 
     @property
     def redis_wants_token(self) -> bool:
-        """Whether the login at Redis is a token of the credential that the variables describe."""
+        """Whether the login to Redis is a token of the credential that the variables describe."""
         return wants_token(self.redis_url_or_default)
 
     @property
     def redis_url_shown(self) -> str:
-        """The address of Redis as it may stand in a message: without its password."""
+        """The address of Redis for a message: without its password."""
         return without_password(self.redis_url_or_default)
 
     @property
     def graph_root(self) -> str:
-        """Where Graph is, without the version and without a slash at the end."""
+        """Where Graph is, without version and trailing slash."""
         return self.graph_url or self._cloud.graph_url
 
     @property
     def scope(self) -> str:
-        """What a token is asked for; it belongs to the cloud, also behind a proxy or a sandbox."""
+        """The scope of a token; it is that of the cloud, even behind a proxy or a sandbox."""
         return self._cloud.scope
 
     @property
     def authority(self) -> str:
-        """Where tokens come from, as an https address without a slash at the end."""
+        """Where tokens come from, as an https address without a trailing slash."""
         return self.azure_authority_host or self._cloud.authority
 
     @property
@@ -177,8 +177,8 @@ class Settings(BaseSettings):
         """
         Which credential the variables describe, in azure-identity's order.
 
-        Managed identity is never a guess: it must be asked for with `AZURE_TOKEN_CREDENTIALS`, or a
-        forgotten secret would end in a search for a metadata service that is not there.
+        Managed identity is never guessed: it must be asked for with `AZURE_TOKEN_CREDENTIALS`, or a
+        forgotten secret would end in a search for a metadata service that does not exist.
         Raises `SettingsError` when nothing is described.
         """
         only = self.azure_token_credentials
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(wrong))
 
     def wrong_credentials(self) -> list[str]:
-        """Say what is missing for one whole credential, a line for each variable."""
+        """Return what is missing for one whole credential, a line for each variable."""
         try:
             kind = self.credential_kind
         except SettingsError as error:
@@ -214,10 +214,10 @@ class Settings(BaseSettings):
     @property
     def short_settle(self) -> str | None:
         """
-        Say what is wrong with a settle time that is shorter than a call may take, else None.
+        What is wrong with a settle time that is shorter than a call may take, else None.
 
-        A worker that is cut off from Redis may still have a call in flight when another one has
-        taken over its slice, looks, and sends again.
+        A worker that is cut off from Redis may still have a call in flight when another one takes
+        over its slice, looks, and sends again.
         """
         if self.settle_s >= self.call_timeout_s:
             return None
@@ -229,11 +229,11 @@ class Settings(BaseSettings):
 
     @property
     def graph_is_local(self) -> bool:
-        """Whether Graph is on this machine: a sandbox, where short times are for trying out."""
+        """Whether Graph is on this machine: a sandbox, where short times are fine."""
         return urls.is_on_this_machine(self.graph_root)
 
     def _wrong_for_calls(self, refused: set[str]) -> Iterator[str]:
-        """Say what keeps these settings from making calls; what was refused is named already."""
+        """Yield what keeps these settings from making calls, except what was already refused."""
         if not any(field.startswith("azure_") for field in refused):
             yield from self.wrong_credentials()
         known = refused.isdisjoint({"settle_s", "call_timeout_s", "graph_url"})
@@ -246,7 +246,7 @@ class Settings(BaseSettings):
 
 
 def _variable(field: str) -> str:
-    """Return the variable's name: other people's variables keep theirs, ours have our prefix."""
+    """Return the name of a field's variable: variables of other programs have no prefix here."""
     foreign = field == "redis_url" or field.startswith(("azure_", "ssl_"))
     return field.upper() if foreign else f"{PREFIX}{field.upper()}"
 
@@ -275,6 +275,6 @@ def _wrong_value(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
     field = str(detail["loc"][0])
     if detail["type"] == "value_error":
         return f"{VARIABLES[field]}: {detail['ctx']['error']}"
-    # Only numbers and closed sets come here: what was set is no secret.
+    # Only numbers and closed sets come here: the value is not a secret.
     rule = detail["msg"].removeprefix("Input should be ").split(", unable")[0]
     return f"{VARIABLES[field]}: must be {rule}, not {values[field]!r}"

@@ -1,7 +1,7 @@
 """
 What an address of Entra ID or Graph in the environment must look like.
 
-Every function takes the text as it was set and returns it in one spelling, or raises `ValueError`
+Each function takes the text as it was set and returns it in one spelling, or raises `ValueError`
 with what to do. No message repeats the text: an address may hold a password.
 """
 
@@ -35,7 +35,7 @@ def authority_host(text: str) -> str:
 
 
 def is_on_this_machine(address: str) -> bool:
-    """Return whether an address that was accepted leads to this machine only."""
+    """Return whether an accepted address leads to this machine only."""
     return _is_loopback(urlsplit(address).hostname)
 
 

@@ -1,5 +1,5 @@
 """
-What single settings must look like, as far as they are no addresses (`config/urls.py`).
+What single settings must look like, other than addresses (`config/urls.py`).
 
 Each rule takes a value as it was set and returns it in one spelling, or raises `ValueError` with
 what to do. No message repeats a value that may be a secret.
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 
 class TokenCredentials(StrEnum):
-    """What `AZURE_TOKEN_CREDENTIALS` may say: azure-identity's words without the developers'."""
+    """What `AZURE_TOKEN_CREDENTIALS` may say: azure-identity's values for servers."""
 
     PROD = "prod"
     ENVIRONMENT = "environmentcredential"

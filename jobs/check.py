@@ -1,5 +1,5 @@
 """
-One check of a set-up: what was looked at, the verdict, what was seen, and what to do about it.
+One check of a setup: what was looked at, the verdict, what was seen, and what to do about it.
 
 `jobs/redis/requirements.py` checks Redis, `worker/check/` all the rest, and
 `jobs/console/report.py` shows them.
@@ -32,7 +32,7 @@ class CheckVerdict(StrEnum):
     """
     How a check ended. Only `failed` is a failure.
 
-    `warning` will do, and wants something done; `not checked` could not be seen.
+    `warning` works but needs attention; `not checked` could not be seen.
     """
 
     OK = "ok"
@@ -53,28 +53,28 @@ class Check:
 
     @classmethod
     def passed(cls, name: CheckName, seen: str, subject: str | None = None) -> Self:
-        """Say that it is as it should be."""
+        """Return a check that found everything as it should be."""
         return cls(name, CheckVerdict.OK, seen, subject=subject)
 
     @classmethod
     def warned(cls, name: CheckName, seen: str, hint: str, subject: str | None = None) -> Self:
-        """Say that it will do, and what to do about it."""
+        """Return a check of something that works but needs attention, with what to do."""
         return cls(name, CheckVerdict.WARNING, seen, hint, subject)
 
     @classmethod
     def failed(cls, name: CheckName, seen: str, hint: str, subject: str | None = None) -> Self:
-        """Say that it is not, and what to do."""
+        """Return a check that failed, with what to do."""
         return cls(name, CheckVerdict.FAILED, seen, hint, subject)
 
     @classmethod
     def left_out(
         cls, name: CheckName, why: str, hint: str | None = None, subject: str | None = None
     ) -> Self:
-        """Say that it could not be seen, and why."""
+        """Return a check of what could not be seen, with the reason."""
         return cls(name, CheckVerdict.NOT_CHECKED, why, hint, subject)
 
     def to_json(self) -> dict[str, str]:
-        """Return what `check --json` says of it; what there is none of is left out."""
+        """Return what `check --json` prints for it, without empty fields."""
         told = {
             "name": self.name.value,
             "subject": self.subject,

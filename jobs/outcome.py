@@ -1,8 +1,8 @@
 """
 How a response can end: the closed vocabulary that the ledger, the log and the reports share.
 
-A response ends in exactly one `Ending`. What Graph said to bring it there is judged in
-`worker/graph/verdict.py`; this module does not know Graph.
+A response ends in exactly one `Ending`. `worker/graph/verdict.py` judges what Graph says; this
+module does not know Graph.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why it ended so; outcomes that explain themselves have none."""
+    """Why it ended that way; outcomes that explain themselves have none."""
 
     ACCEPTED = "accepted"
     VERIFIED = "verified"

@@ -1,7 +1,7 @@
 """
-Files and folders for nobody but their owner: results hold comments, subjects and addresses.
+Files and folders for their owner only: results hold comments, subjects and addresses.
 
-What was there before becomes private as well. Knows nothing of what is written.
+What already existed becomes private as well. Does not know what is written.
 """
 
 import os
@@ -17,7 +17,7 @@ def open_private(path: Path) -> IO[str]:
     """Open a file for text in UTF-8, with line ends as they are written. Raises `OSError`."""
     low = _open(path, os.O_WRONLY | os.O_CREAT)
     if _is_file(low):
-        os.ftruncate(low, 0)  # not when it is opened: others may read it until it is private
+        os.ftruncate(low, 0)  # not when it is opened: until it is private, others may read it
     return os.fdopen(low, "w", encoding="utf-8", newline="")
 
 
@@ -38,16 +38,16 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _is_file(low: int) -> bool:
-    """Tell a file from a pipe or a device, whose mode is not ours to change."""
+    """Whether it is a file, and not a pipe or a device, whose mode must not be changed."""
     return stat.S_ISREG(os.fstat(low).st_mode)
 
 
 def make_private(folder: Path) -> None:
     """
-    Make a folder, or make one that is there private. Raises `OSError`.
+    Make a private folder, or make an existing one private. Raises `OSError`.
 
-    What belongs to somebody else, or to all like /tmp, is theirs to decide about and stays as it
-    is; the files that are put there are private all the same.
+    A folder that belongs to somebody else, or to everybody like /tmp, stays as it is; files that
+    are put there are private nevertheless.
     """
     folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
     found = folder.stat()

@@ -1,8 +1,8 @@
 """
 How foreign text is quoted: shortened in a message, neutralised in a cell of CSV.
 
-Rows, ids, subjects, and what Graph and Redis say are written by others. Which characters are
-shown escaped is `config/escaping.py`'s. Pure: it knows no file, no table and no terminal.
+Rows, ids, subjects, and what Graph and Redis say are written by others. `config/escaping.py` says
+which characters are escaped. Pure: it knows no file, no table and no terminal.
 """
 
 import re
@@ -13,10 +13,10 @@ from config.escaping import escaped, escaped_lines, packed, unpacked
 __all__ = ["abbreviated", "cell", "escaped", "escaped_lines", "of_cell", "refusal"]
 
 MAX_QUOTED: Final = 40
-"""Characters of a value in a message; they leave room for the message on a line."""
+"""Characters of a value in a message; the rest of a line is for the message itself."""
 
 MAX_REFUSAL: Final = 300
-"""Characters of an error that another program worded."""
+"""Characters of an error message from another program."""
 
 _CALCULATED: Final = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """
@@ -28,11 +28,11 @@ The last four are =, +, - and @ in full width, which some spreadsheets take for 
 _PIPELINED: Final = re.compile(
     r"Command # \d+ \((\S+) .*\) of pipeline caused error: \(?['\"]?(.*?)['\"]?,?\)?", re.DOTALL
 )
-"""How redis-py words a refusal in a pipeline: with all arguments, which may be packed rows."""
+"""How redis-py words an error in a pipeline: with all arguments, which may be packed rows."""
 
 
 def abbreviated(value: str) -> str:
-    """Quote `value` for a message: shortened, and nothing in it that a terminal would obey."""
+    """Quote `value` for a message: shortened, without anything that a terminal would obey."""
     short = value if len(value) <= MAX_QUOTED else f"{value[: MAX_QUOTED - 3]}..."
     return ascii(short)
 

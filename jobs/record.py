@@ -1,9 +1,9 @@
 """
 What is known of one response on its way: the record that the ledger keeps.
 
-A record is queued, then sending (a mark stands: a call may be under way), then settled. Notes
-ride along: until when it waits, since when a call of unknown outcome is left alone, what a look
-has seen. Pure: the ledger stores it, and `jobs/steps.py` says what follows from it.
+A record is queued, then sending (a mark is set: a call may be under way), then settled. It also
+notes until when it waits, since when a call of unknown outcome is left alone, and what a look has
+seen. Pure: the ledger stores it, and `jobs/steps.py` says what follows from it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from jobs.storable import MAX_SHOWN, kept, moment, number, word
 
 
 class State(StrEnum):
-    """Where a response stands; one letter each, for a million of them lie in Redis."""
+    """The state of a response; one letter each, since a million of them may be in Redis."""
 
     QUEUED = "q"
     SENDING = "m"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 class Record(NamedTuple):
     """
-    What the ledger knows of one response; a tuple, for three new ones are made for each call.
+    What the ledger knows of one response; a tuple, since each call makes three new ones.
 
     Times are milliseconds since the epoch, 0 where there is none. `attempts` counts the calls
     that could have been carried out. `code` is Graph's error code in the reply that `status` is
@@ -36,8 +36,8 @@ class Record(NamedTuple):
     organizer, noted for a plan. `refusal` is the reason of a refusal that one look may still
     explain better.
 
-    What the methods return can be stored, and read again as it is: foreign texts are cut, and
-    freed of what is no text. They raise `TypeError` or `ValueError` for anything else.
+    What the methods return can be stored and read again unchanged: foreign texts are cut, and
+    what is not text in them is replaced. They raise `TypeError` or `ValueError` for anything else.
     """
 
     state: State = State.QUEUED
@@ -71,7 +71,7 @@ class Record(NamedTuple):
         carried_out: bool = False,
     ) -> Self:
         """
-        Return the record with what the latest reply said of itself; the mark is lifted.
+        Return the record with what the latest reply says about itself, without its mark.
 
         A call that was `carried_out`, or refused for good, is an attempt.
         """
@@ -83,7 +83,7 @@ class Record(NamedTuple):
         )
 
     def read_under(self, client_request_id: str) -> Self:
-        """Return the record with the id of a call that only read; that of one that sent stays."""
+        """Return the record with the id of a call that only read, unless it has one already."""
         if self.client_request_id is not None:
             return self
         return self._replace(client_request_id=word(client_request_id))
@@ -107,14 +107,14 @@ class Record(NamedTuple):
         """
         Return the record after a call whose worker died.
 
-        It may have been carried out, but is never the last attempt: other responses may be what
-        workers die of, and this one has still to be tried by one that lives.
+        It may have been carried out, but never counts as the last attempt: the worker may have died
+        of another response, and this one has still to be tried by a worker that survives.
         """
         attempts = min(self.attempts + 1, max(self.attempts, max_attempts - 1))
         return self.unknown(now_ms)._replace(attempts=attempts)
 
     def refused(self, reason: Reason) -> Self:
-        """Return the record after a call that was surely refused, but did not say clearly why."""
+        """Return the record after a call that was certainly refused, though not clearly why."""
         return self._open(
             attempts=self.attempts + 1,
             waiting_until_ms=0,
@@ -123,28 +123,28 @@ class Record(NamedTuple):
         )
 
     def doubted(self, doubted_ms: int, now_ms: int) -> Self:
-        """Return the record that may have been sent without the ledger remembering it."""
+        """Return the record of a response that may have been sent and forgotten by the ledger."""
         return self._open(
             unknown_since_ms=moment(now_ms), unclear=True, doubted_ms=moment(doubted_ms)
         )
 
     def waiting(self, until_ms: int, *, throttled: bool = False) -> Self:
-        """Return the record that may not go on before `until_ms`."""
+        """Return the record of a response that waits until `until_ms`."""
         return self._open(
             waiting_until_ms=moment(until_ms), throttled=self.throttled + bool(throttled)
         )
 
     def looked_in_vain(self, until_ms: int) -> Self:
-        """Return the record after a look that said nothing."""
+        """Return the record after a look that showed nothing."""
         return self.waiting(until_ms)._replace(failed_looks=self.failed_looks + 1)
 
     def shown(self, answer: str) -> Self:
-        """Return the record after a look that found it not carried out: it may be sent."""
+        """Return the record after a look that found it unanswered: it may be sent."""
         seen = word(answer) or "none"
         return self._replace(seen=seen, unknown_since_ms=0, waiting_until_ms=0, failed_looks=0)
 
     def settled(self, ending: Ending, now_ms: int) -> Self:
-        """Return the record as it stays."""
+        """Return the final record."""
         if type(ending) is not Ending:
             raise TypeError("not an end")
         return self._replace(
@@ -157,7 +157,7 @@ class Record(NamedTuple):
 
     def reopened(self) -> Self:
         """
-        Return the record as `retry` queues it again, with all attempts before it.
+        Return the record as `retry` queues it again, with its full attempts.
 
         What was unclear stays so, and is looked at before anything is sent.
         """
@@ -169,19 +169,19 @@ class Record(NamedTuple):
         )
 
     def _open(self, *, state: State = State.QUEUED, **changes: Any) -> Self:
-        """Return the record of a response that goes on; one that has ended cannot."""
+        """Return the record of a response that continues; one that has ended cannot."""
         if self.ending is not None:
-            raise ValueError("a response that has ended does not go on")
+            raise ValueError("a response that has ended does not continue")
         return self._replace(state=state, **changes)
 
     def uncoded(self) -> Self:
-        """Return the record as programs knew it that kept no codes (ledger forms 1 to 3)."""
+        """Return the record as programs without codes know it (ledger forms 1 to 3)."""
         if self.code is None and self.refusal is None:
             return self
         return self._replace(code=None, refusal=None)
 
     def to_json(self) -> bytes:
-        """Return the record as a JSON array without its empty tail."""
+        """Return the record as a JSON array without empty fields at its end."""
         fields: list[object] = [
             self.state,
             self.attempts,
@@ -203,7 +203,7 @@ class Record(NamedTuple):
         ]
         while not fields[-1]:
             fields.pop()
-        return bytes(memoryview(orjson.dumps(fields)))  # what orjson returns keeps its buffer: 4 KB
+        return bytes(memoryview(orjson.dumps(fields)))  # orjson's own result keeps a buffer of 4 KB
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
@@ -267,4 +267,4 @@ def _read_showing(fields: list[object] | None) -> tuple[str | None, ...] | None:
 
 
 QUEUED: Final = Record()
-"""What a response is before anything was noted of it; the ledger stores nothing for it."""
+"""A response of which nothing has been noted yet; the ledger stores nothing for it."""

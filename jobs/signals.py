@@ -1,7 +1,7 @@
 """
-The ways in which a command is told to end: SIGTERM and SIGHUP go the way of SIGINT.
+Signals that ask a command to end: SIGTERM and SIGHUP are treated like SIGINT.
 
-Without this they end a process on the spot, and what it has open stays as it is. A worker, which
+Without this they kill a process on the spot, and what it has open stays as it is. A worker, which
 drains instead, sets handlers of its own. Knows no command.
 """
 
@@ -14,18 +14,18 @@ from types import FrameType
 from typing import Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What an operator, a service manager and a terminal that is closed send."""
+"""What an operator, a service manager and a closing terminal send."""
 
 
 def heeded() -> list[signal.Signals]:
-    """Return those of `ENDING` that a process with handlers of its own takes: all, or no SIGHUP."""
+    """Return the signals that a process with handlers of its own handles: perhaps not SIGHUP."""
     outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # started with nohup
     return [each for each in ENDING if not (each is signal.SIGHUP and outlives_terminal)]
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `KeyboardInterrupt` in the block, where SIGINT does."""
+    """Let SIGTERM and SIGHUP raise `KeyboardInterrupt` in the block, as SIGINT does."""
     ours = []
     if current_thread() is main_thread():  # no other thread may set a handler
         ours = [each for each in ENDING if signal.getsignal(each) is signal.SIG_DFL]
@@ -43,7 +43,7 @@ def is_cut_off() -> bool:
     """
     Whether the running task is being cancelled, as by a signal.
 
-    redis-py may answer a cancellation with an error of its own, or pass over it.
+    redis-py may turn a cancellation into an error of its own, or swallow it.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

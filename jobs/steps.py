@@ -32,7 +32,7 @@ class Next:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the batch and the settings say about going on; times in milliseconds."""
+    """What the batch and the settings say about continuing; times in milliseconds."""
 
     deadline_ms: int
     cancelled: bool
@@ -46,9 +46,9 @@ def next_step(record: Record, terms: Terms, now_ms: int) -> Next:
     """
     Say what is to be done next for a response that has no call under way.
 
-    What may have been sent is looked at, whatever else has come, and so is what was refused
-    without a clear reason; only what surely was not sent, nor refused, can be cancelled, expire,
-    or run out of attempts.
+    What may have been sent is looked at first, whatever else has happened, and so is what was
+    refused without a clear reason. Only what was certainly neither sent nor refused can be
+    cancelled, expire, or run out of attempts.
     """
     if record.state is State.SETTLED:
         return Next(Step.NOTHING)
@@ -76,7 +76,7 @@ def _unsent_step(record: Record, terms: Terms, now_ms: int) -> Next:  # a table
 
 
 def _given_up(record: Record) -> Ending:
-    """Return how it ends when looking has failed too often: a person decides what may be sent."""
+    """Return how it ends when looking has failed too often; a person decides what was sent."""
     if record.unknown_since_ms:
         return Ending(Outcome.UNCERTAIN)
     return Ending(Outcome.FAILED, record.refusal or Reason.ATTEMPTS_EXHAUSTED)

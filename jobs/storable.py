@@ -1,9 +1,9 @@
 """
-What the ledger takes and gives: texts, numbers and moments that can be stored and read again.
+What the ledger takes and returns: texts, numbers and moments that can be stored and read again.
 
-They are checked, and cut, one by one where they come in: to read each record again after it was
-written would cost more than all of them. The same rules hold where they are read, for whoever can
-write to Redis can write nonsense.
+Each is checked, and cut, where it comes in: reading every record again after writing it would cost
+more than all these checks. The same rules hold for reading, since whoever can write to Redis can
+write nonsense.
 """
 
 import re
@@ -16,14 +16,14 @@ from jobs.times import FIRST_YEAR, LAST_YEAR
 T = TypeVar("T")
 
 LARGEST: Final = 1 << 53
-"""No number of ours reaches it: Lua and JSON know whole numbers up to there."""
+"""All numbers are smaller: Lua and JSON know whole numbers up to there."""
 
 FIRST_MS: Final = int(datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC).timestamp()) * 1000
 LAST_MS: Final = int(datetime(LAST_YEAR + 3, 1, 1, tzinfo=UTC).timestamp()) * 1000
 """
-No moment of ours lies outside of these, ms since the epoch.
+All moments lie between these, in ms since the epoch.
 
-A zone reaches beyond the years that may be named, and so does what a batch is allowed, or waits.
+A time zone reaches beyond the years that may be named, and so does a deadline or a wait.
 """
 
 MAX_WORD: Final = 128
@@ -34,19 +34,19 @@ MAX_SHOWN: Final = 2_048
 
 
 def word(text: str | None) -> str | None:
-    """Return a short text as it can be kept; none where it is empty. Raises `TypeError`."""
+    """Return a short text as it can be kept; None if it is empty. Raises `TypeError`."""
     return kept(text, MAX_WORD) or None
 
 
 def kept(text: str | None, most: int) -> str | None:
-    """Return a text as it can be kept. Raises `TypeError` for what is no text."""
+    """Return a text as it can be kept. Raises `TypeError` for what is not a text."""
     if text is None:
         return None
     if not isinstance(text, str):
         raise TypeError(f"a {type(text).__name__} where a text belongs")
-    if len(text) <= most and text.isascii():  # as nearly always
+    if len(text) <= most and text.isascii():  # nearly always
         return text
-    return text[:most].encode(errors="replace").decode()  # half a surrogate is no text
+    return text[:most].encode(errors="replace").decode()  # half a surrogate pair is not text
 
 
 def number(value: int) -> int:
@@ -67,9 +67,9 @@ def moment(value: int) -> int:
 
 def stored_number(text: bytes) -> int:
     """
-    Return a number that Redis holds, which is written as we and Redis do.
+    Return a number that Redis holds, written as this program and Redis write it.
 
-    Raises `ValueError` for anything else: what is written in another way is another text to Lua.
+    Raises `ValueError` for any other spelling, which would be a different text to Lua.
     """
     if _NUMBER.fullmatch(text) is None:
         raise ValueError("not a number as bulkrsvp writes it")
@@ -82,7 +82,7 @@ def stored_moment(text: bytes) -> int:
 
 
 def stored_field(rule: Callable[[bytes], T], fields: Mapping[bytes, bytes], name: bytes) -> T:
-    """Return a field by its rule; 0 stands for one that is not there. Raises `ValueError`."""
+    """Read a field by its rule; a missing one counts as 0. Raises `ValueError`."""
     try:
         return rule(fields.get(name, b"0"))
     except ValueError as error:

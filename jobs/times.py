@@ -60,7 +60,7 @@ def write_moment(time_ms: int) -> str:
 
 
 def write_local(time_ms: int) -> str:
-    """Write a time for a person, in the reader's zone (`TZ`, else the machine's), and say which."""
+    """Write a time for a person, with the zone: that of `TZ`, else the machine's."""
     return moment(time_ms).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
@@ -72,15 +72,15 @@ def write_duration(duration_ms: int) -> str:
         if count:
             parts.append(f"{count} {unit}")
         elif parts:
-            break  # `1 d 5 s` would say more than it knows
+            break  # `1 d 5 s` would pretend to a precision it lacks
     return " ".join(parts[:2]) or "less than 1 s"
 
 
 def moment(time_ms: int) -> datetime:
-    """Return a time as an aware one."""
+    """Return a time as an aware `datetime`."""
     return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 def now_ms() -> int:
-    """Return the time now."""
+    """Return the current time."""
     return time_ns() // 1_000_000

@@ -1,8 +1,8 @@
 """
-What the shell offers behind the tab key where a command wants a batch.
+What the shell offers on the tab key where a command takes a batch.
 
-It asks the ledger, but not for long: whoever types does not wait for a Redis that is away, and is
-told of it by the command, not by the completion.
+It asks the ledger, but not for long: nobody who types wants to wait for a Redis that is away, and
+the command itself will report it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LIMIT_S: Final = 1.0
 def offer_batches(
     _context: click.Context, _parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """Return the ids of batches that begin like what was typed, or none without a ledger."""
+    """Return the ids of batches that begin with what was typed, or none without a ledger."""
     try:
         names = asyncio.run(_read_names())
     except (BulkrsvpError, Unreadable, RedisError, OSError):  # TimeoutError is one of the last

@@ -96,7 +96,7 @@ def resume(batch: str | None, *, everything: bool) -> None:
     Example: bulkrsvp resume --graph
     """
     if everything is (batch is not None):
-        raise click.UsageError("name a BATCH, or give --graph to end a pause of every call")
+        raise click.UsageError("name a BATCH, or --graph to end a pause of every call")
     if batch is None:
         if with_ledger(lambda redis, batches: resume_graph(redis, batches, _tell_deleted)):
             said = "every batch continues; mailboxes that Graph throttles stay paused"

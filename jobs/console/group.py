@@ -22,10 +22,10 @@ FOREIGN_SHOWN = 20
 
 
 class Commands(ManualGroup):
-    """The console command: what goes wrong in any part of it ends here, without a traceback."""
+    """The console command: every error ends here, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; tell an error on standard error and exit with its code."""
+        """Run a command; print an error on standard error and exit with its code."""
         with interruptible():
             return self._invoke(ctx)
 
@@ -52,7 +52,7 @@ class Commands(ManualGroup):
 
 
 def tell_foreign(found: Sequence[str]) -> None:
-    """Name on standard error what Redis holds that is none of ours: once, and not all of it."""
+    """Print on standard error what Redis holds that bulkrsvp has not written, some lines of it."""
     for each in found[:FOREIGN_SHOWN]:
         _tell(f"left out: {each}")
     if (more := len(found) - FOREIGN_SHOWN) > 0:
@@ -71,7 +71,7 @@ def _why_broken_off(error: RedisError) -> str:
 
 
 def _tell(text: str) -> None:
-    """Print a message; what others have written in it cannot steer the terminal."""
+    """Print a message; foreign text in it cannot control the terminal."""
     click.echo(escaped_lines(text), err=True)
 
 

@@ -1,8 +1,8 @@
 """
-What is told of a batch that was cancelled: what it left unsent, and how to send that alone.
+What is printed about a cancelled batch: what it left unsent, and how to send only that.
 
 The same rows under another id would also send again what the cancelled batch has sent, so the way
-that is told begins with its results. It only words this; nothing is asked or sent here.
+shown begins with its results. This module only words it; nothing is asked or sent here.
 """
 
 from pathlib import Path
@@ -19,9 +19,9 @@ ROOM = MAX_BATCH_ID - len(SUFFIX)
 
 def tell_left_over(batch: Batch, command: str = "submit", *, file: Path | None = None) -> str:
     """
-    Return lines that say what became of a cancelled batch and how `command` sends the rest.
+    Return lines that say what became of a cancelled batch, and how `command` sends the rest.
 
-    `file` is where its results are, for a Redis that answers no command any more.
+    `file` is where its results are, if its Redis will have stopped by then.
     """
     left = batch.outcomes.get(Outcome.CANCELLED, 0)
     if not batch.finished_at_ms:
@@ -50,7 +50,7 @@ def _way(batch: Batch, command: str, file: Path | None) -> str:
 
 
 def _wishes(batch: Batch) -> list[str]:
-    """Say again what the batch was submitted with: left out, it would be more than was asked."""
+    """Repeat the options of the batch: without them, more would be sent than was asked for."""
     wishes = []
     if batch.not_before_ms > now_ms():
         wishes.append(f"--at {write_moment(batch.not_before_ms)}")

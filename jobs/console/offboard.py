@@ -1,8 +1,8 @@
 """
-The command that needs no file: what named people were invited to is found, and answered.
+The command that needs no file: it finds and answers what the named people were invited to.
 
-Each user becomes a selection row, and the rows a batch as those of a file do. What is wrong is
-told by the user or the option that it comes from, since there are no lines.
+Each user becomes a selection row, and the rows become a batch as those of a file do. Errors name
+the user or the option that they come from, since there are no lines.
 """
 
 import sys
@@ -29,7 +29,7 @@ _OPTIONS: Final = {
     "events.organizer": "--organizer",
     "comment": "--comment",
 }
-"""The options that can be wrong whoever the users are, by the field that says so."""
+"""Options that can be wrong whoever the users are, by the field that reports it."""
 
 
 @click.command()
@@ -98,7 +98,7 @@ def offboard(
 
 
 def _read_users(given: Iterable[str]) -> list[str]:
-    """Return each user once, letter case aside. Raises `InputError` if there is none."""
+    """Return each user once, ignoring letter case. Raises `InputError` if there is none."""
     users: dict[str, str] = {}
     for name in given:
         for user in _read_lines() if name == STDIN else [name]:
@@ -141,7 +141,7 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(users: list[str], fields: dict[str, Any], wishes: Wishes) -> Iterator[Row | Problem]:
-    """Yield a row for each user, or what is wrong; what is wrong with an option only once."""
+    """Yield a row for each user, or what is wrong; a wrong option is reported only once."""
     told: set[tuple[str, str]] = set()
     begin = wishes.begin
     for number, user in enumerate(users, 1):

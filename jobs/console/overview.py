@@ -1,9 +1,9 @@
 """
-The table of all batches, in the width that there is: 80 columns unless a terminal has another.
+The table of all batches, as wide as the terminal, or 80 columns without one.
 
-An id is never cut, since it is there to be copied: one too long for its column has a line of its
-own above the rest, as `df` does it. What came of a batch is words without spaces, so that a line
-breaks between two outcomes only.
+An id is never cut, since it is there to be copied: one too long for its column gets a line of its
+own above the rest, as in `df`. Outcomes are words without spaces, so that lines break only between
+two of them.
 """
 
 import textwrap
@@ -17,16 +17,16 @@ PIPED_WIDTH: Final = 80
 
 GAP: Final = "  "
 SHORT_ID: Final = 16
-"""As long as an id that was made from the content: most should not need a line of their own."""
+"""Length of an id made from the content: most batches should not need a line of their own."""
 
 LEAST_OUTCOMES: Final = 16
-"""What is left for outcomes at least: `uncertain=999999` is not broken."""
+"""The least room for outcomes: `uncertain=999999` is not broken."""
 
 Cells = tuple[str, str, str, str, str]
 
 
 def overview(batches: Sequence[Batch], now_ms: int, width: int = PIPED_WIDTH) -> Iterator[str]:
-    """Yield the lines of the table, each as wide as `width` at most, if an id is not wider."""
+    """Yield the lines of the table, each at most `width` wide, unless an id is wider."""
     rows = [_cells(batch, now_ms) for batch in batches]
     head = ("batch", "state", f"submitted ({_zones(batches)})", "total", "open")
     widths = _widths([head, *rows], width)
@@ -38,7 +38,7 @@ def overview(batches: Sequence[Batch], now_ms: int, width: int = PIPED_WIDTH) ->
 
 
 def _widths(rows: Sequence[Cells], width: int) -> list[int]:
-    """Return how wide each column is: that of the ids as wide as leaves room for outcomes."""
+    """Return the width of each column; that of the ids leaves room for outcomes."""
     ids, *others = zip(*rows, strict=True)
     fixed = [max(map(len, column)) for column in others]
     for limit in (width, SHORT_ID, len(ids[0])):
@@ -63,7 +63,7 @@ def _local(time_ms: int) -> tuple[str, str]:
 
 
 def _zones(batches: Iterable[Batch]) -> str:
-    """Return the zone of all times; two of them if the clocks were changed meanwhile."""
+    """Return the zone of all times; two zones if the clocks changed in between."""
     zones = dict.fromkeys(_local(batch.submitted_at_ms)[1] for batch in batches)
     return "/".join(zones) or moment(0).astimezone().strftime("%Z")
 

@@ -30,10 +30,10 @@ from jobs.quoting import escaped
 from jobs.times import now_ms, write_duration, write_local
 
 PIPED_WIDTH: Final = 240
-"""Columns of a table of results that no terminal shows: wide enough to cut nothing."""
+"""Width of a table of results without a terminal: wide enough to cut nothing."""
 
 MAILS_PER_MINUTE: Final = 30
-"""What Exchange Online sends from one mailbox; it queues the rest (Exchange Online limits)."""
+"""What Exchange Online sends from one mailbox; the rest it queues (Exchange Online limits)."""
 
 STYLES: Final = {
     Outcome.SENT: "green",
@@ -107,7 +107,7 @@ def show_batch(console: Console, batch: Batch, pauses: Pauses) -> None:
 
 
 def tell_graph_pause(console: Console, found: Iterable[tuple[Batch, Pauses]]) -> None:
-    """Print why nothing moves and what to do, if every call waits and a batch is under way."""
+    """Print why nothing moves and what to do, if all calls wait and a batch is under way."""
     moments = [pauses.graph_until_ms for batch, pauses in found if not batch.finished_at_ms]
     if until_ms := next(filter(None, moments), None):
         console.print(
@@ -120,7 +120,7 @@ def tell_graph_pause(console: Console, found: Iterable[tuple[Batch, Pauses]]) ->
 
 
 def _add(table: Table, *cells: str) -> None:
-    """Add a row of plain text: nothing in it is markup, and nothing steers the terminal."""
+    """Add a row of plain text: no markup, and nothing that controls the terminal."""
     table.add_row(*map(_plain, cells))
 
 
@@ -154,14 +154,14 @@ def show_batches(console: Console, batches: Sequence[Batch]) -> None:
 
 
 class Bar:
-    """A live bar of one batch; draws nothing where there is no terminal."""
+    """A live bar of one batch; draws nothing without a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._progress = _Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             console=console,
-            expand=True,  # to the width that the terminal has by now
+            expand=True,  # to the current width of the terminal
             auto_refresh=False,
             disable=not console.is_terminal,
         )
@@ -179,7 +179,7 @@ class Bar:
         self._progress.console.print(_plain(text))
 
     def show(self, batch: Batch, pauses: Pauses) -> None:
-        """Draw the batch as it stands."""
+        """Draw the current state of the batch."""
         if self._task is None:
             self._task = self._progress.add_task(batch.id, total=batch.total)
         self._progress.note = f"{batch.id}: {_note(batch, pauses)}"
@@ -192,7 +192,7 @@ class Bar:
 
 
 class _Progress(Progress):
-    """A bar with a note below it, which may take several lines on a narrow terminal."""
+    """A bar with a note below it, which may wrap on a narrow terminal."""
 
     note = ""
 
@@ -216,7 +216,7 @@ def _note(batch: Batch, pauses: Pauses) -> str:
 
 
 def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:
-    """Print results as a table; what was found, or planned, as a person knows it."""
+    """Print results as a table; events that were found or planned as a person knows them."""
     table = Table(box=None, pad_edge=False)
     table.add_column("row", justify="right")
     table.add_column("user", overflow="fold")
@@ -231,7 +231,7 @@ def show_results(console: Console, results: Sequence[dict[str, Any]]) -> None:
     for each in results:
         names = ("start", "subject", "organizer") if finds else ("event",)
         told = [_plain(each.get(name) or "") for name in names]
-        if not any(told):  # nothing of it can be read but perhaps its id
+        if not any(told):  # unreadable but for its id, perhaps
             told[-1] = _plain(each.get("event") or "")
         table.add_row(_plain(str(each["row"])), _plain(each["user"]), *told, *_came_of(each))
     console.print(table)
@@ -247,7 +247,7 @@ def _came_of(each: dict[str, Any]) -> Iterable[Text]:
 
 
 def tell_unreadable(console: Console, lines: Sequence[Entry]) -> None:
-    """Print of which responses nobody knows what became, and what to do."""
+    """Print which responses have an unreadable record, and what to do."""
     for line in lines[:UNREADABLE_SHOWN]:
         console.print(_plain(f"row {line.row}: Redis holds no record of it, but: {line.error}"))
     if lines:
@@ -258,7 +258,7 @@ def tell_unreadable(console: Console, lines: Sequence[Entry]) -> None:
 
 
 def show_check(console: Console, check: Check) -> None:
-    """Print a verdict in one line, and a hint under it."""
+    """Print a verdict on one line, and a hint below it."""
     subject = f"{check.subject}: " if check.subject else ""
     line = Text(check.verdict.value.ljust(_VERDICT_WIDTH), CHECK_STYLES[check.verdict])
     said = escaped(f"{subject}{check.seen}")
@@ -274,5 +274,5 @@ def describe_checks(checks: Sequence[Check]) -> dict[str, Any]:
 
 
 def all_well(checks: Iterable[Check]) -> bool:
-    """Whether no check has failed; what could not be seen is no failure."""
+    """Whether no check has failed; what could not be seen does not count as failed."""
     return not any(check.verdict is CheckVerdict.FAILED for check in checks)

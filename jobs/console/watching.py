@@ -1,8 +1,8 @@
 """
-Following a batch until it is finished, whatever becomes of the terminal and of Redis meanwhile.
+Following a batch until it is finished, whatever happens to the terminal and to Redis meanwhile.
 
-Each look draws the bar anew, as wide as the terminal is then. A Redis that is away is told of once,
-and asked until it is back.
+Each look redraws the bar, as wide as the terminal is by then. A Redis that is away is reported
+once, and asked until it is back.
 """
 
 import asyncio

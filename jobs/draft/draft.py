@@ -32,7 +32,7 @@ _PLAN = b"plan\n"
 
 class Refused(InputError):  # says what became of the file
     """
-    Some rows are wrong, so that none was queued.
+    Some rows are wrong, so none was queued.
 
     `problems` are the first of them by line, `total` is how many there are.
     """
@@ -48,10 +48,10 @@ class Draft:
     """
     The responses of a batch that does not exist yet, on disk until the draft is closed.
 
-    `total` counts the rows that stay, `selections` those of them that are to find their events,
-    and `duplicates` those that an earlier row made needless. `fingerprint` is the SHA-256 of all
-    rows in their order, in hex: CSV and JSON Lines that say the same have the same. A plan has
-    another one than its rows have without it.
+    `total` counts the rows that stay, `selections` those of them that have to find their events,
+    and `duplicates` those that repeat an earlier row. `fingerprint` is the SHA-256 of all rows in
+    their order, in hex: CSV and JSON Lines with the same content have the same one. A plan has
+    another one than the same rows have otherwise.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Draft:
         return self.fingerprint[:16]
 
     def slices(self) -> Iterator[Slice]:
-        """Yield the slices, the same ones each time: mailbox after mailbox, none in two slices."""
+        """Yield the slices, the same each time; no mailbox is in two of them."""
         return self._packer.slices()
 
 
@@ -87,11 +87,11 @@ def draft(
     rows: Iterable[Row | Problem], *, plan: bool = False, shown_problems: int = 1000
 ) -> Draft:
     """
-    Read all `rows`, and return what they amount to; the caller closes it.
+    Read all `rows` and return the draft of a batch; the caller closes it.
 
-    Two rows that say the same are one response, and the first stays. With `plan`, nothing of them
-    is to be sent. Raises `Refused` when anything was wrong, or when two rows want different things
-    of one invitation, and `BulkrsvpError` when the disk is full.
+    Two equal rows are one response, and the first stays. With `plan`, none of them is to be sent.
+    Raises `Refused` if anything is wrong, or if two rows ask for different things for one
+    invitation, and `BulkrsvpError` if the disk is full.
     """
     packer = Packer()
     try:
@@ -103,7 +103,7 @@ def draft(
 
 
 def check_batch_id(text: str) -> str:
-    """Return `text` if a batch may be called so; raises `InputError`."""
+    """Return `text` if it can be a batch id. Raises `InputError`."""
     if BATCH_ID.fullmatch(text):
         return text
     raise InputError(
@@ -162,7 +162,7 @@ def _draft(
 
 
 def _gather(spool: Spool, rows: Iterable[Row | Problem], problems: _Problems, first: bytes) -> str:
-    """Put all rows into the spool; return the fingerprint of what is `first` and of them."""
+    """Put all rows into the spool; return the fingerprint of `first` and the rows."""
     digest = sha256(first)
     for row in rows:
         if isinstance(row, Problem):
@@ -179,12 +179,12 @@ def _find_conflicts(mailbox: Mailbox, problems: _Problems) -> None:
         selects = target[:1] == SELECTS
         if not _say_the_same(row, earlier, Selection if selects else Response):
             what, field = ("events", "row") if selects else ("event", "event")
-            text = f"line {int(earlier.line)} asks something else for the same user and {what}"
+            text = f"line {int(earlier.line)} asks for something else for the same user and {what}"
             problems.add(Problem(int(row.line), field, f"{text}; keep one of the two"))
 
 
 def _check_size(mailbox: Mailbox, problems: _Problems) -> None:
-    """Note a mailbox whose slice `unpack` would refuse."""
+    """Note a mailbox whose slice would be too big to be read again."""
     entries = mailbox.entries
     size = sum(map(len, entries)) + len(entries)
     if size >= MAX_UNPACKED:
@@ -203,5 +203,5 @@ def _say_the_same(row: Stored, earlier: Stored, kind: type[Response | Selection]
 
 
 def _differ_in_case(later: Asked, former: Asked, *fields: str) -> bool:
-    """Tell whether all but these fields is the same; of them the letter case at most differs."""
+    """Whether only these fields differ; they are known to differ in letter case at most."""
     return later == former.model_copy(update={name: getattr(later, name) for name in fields})

@@ -19,14 +19,14 @@ SLICE_SIZE = 200
 """Responses; a slice is fuller only where one mailbox alone has more."""
 
 SELECTION_WEIGHT = 25
-"""How many responses of a slice a selection stands for, before anybody knows how many it finds."""
+"""How many responses a selection counts as, before anybody knows how many events it finds."""
 
 
 class Packer:
     """
-    Packs mailboxes into slices and keeps these on disk, in no folder, until it is closed.
+    Packs mailboxes into slices and keeps these on disk, in an unnamed file, until it is closed.
 
-    Raises `BulkrsvpError` where there is no place for them.
+    Raises `BulkrsvpError` if there is no room for them.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Packer:
 
     def add(self, entries: Sequence[bytes], selections: int) -> None:
         """
-        Pack the rows of a mailbox, so many of which are selections, by their JSON.
+        Pack the rows of a mailbox, given as JSON; `selections` is how many of them are selections.
 
         A slice has at most `SLICE_SIZE` responses, or is one bigger mailbox alone; a selection
         counts as `SELECTION_WEIGHT` of them. Raises `BulkrsvpError` when the disk is full.
@@ -56,7 +56,7 @@ class Packer:
         self._filled += weight
 
     def seal(self) -> None:
-        """Let the last slice be one; raises `BulkrsvpError` as `add` does."""
+        """Finish the last slice. Raises `BulkrsvpError` as `add` does."""
         if self._entries:
             self._store()
         try:

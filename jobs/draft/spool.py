@@ -1,8 +1,8 @@
 """
 Checked rows wait on disk until the whole file is known to be good.
 
-They lie in a fixed number of files, each mailbox wholly in one of them. Every file is read as a
-whole, so memory is bounded by the fullest of them and not by the length of what was submitted.
+They are in a fixed number of files, each mailbox in one of them. Files are read one at a time, so
+memory is bounded by the fullest of them and not by the length of what was submitted.
 Knows neither slices nor the ledger.
 """
 
@@ -26,7 +26,7 @@ BUFFER = 1 << 16
 """Bytes of a file that gather in memory, 4 MB in all."""
 
 SELECTS = b"?"
-"""What the targets of selections begin with, and no event's id."""
+"""The beginning of a selection's target; no event's id begins with it."""
 
 
 class Stored(NamedTuple):
@@ -67,9 +67,9 @@ class Mailbox:
 
 class Spool:
     """
-    Rows in files without a name: they are gone when it is closed, or this process is killed.
+    Rows in unnamed files: they are gone when it is closed, or this process is killed.
 
-    Raises `BulkrsvpError` where there is no place for them.
+    Raises `BulkrsvpError` if there is no room for them.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Spool:
 
     def mailboxes(self) -> Iterator[Mailbox]:
         """
-        Yield each mailbox with its rows in their order, once, and take them from the disk.
+        Yield each mailbox with its rows in their order, once, and remove them from the disk.
 
         Raises `BulkrsvpError` as `add` does.
         """
@@ -119,7 +119,7 @@ class Spool:
 
 
 def no_room(error: OSError) -> BulkrsvpError:
-    """Return what is told of a disk that takes no rows, or no more of them."""
+    """Return the error for a disk that takes no more rows."""
     return BulkrsvpError(
         f"the rows could not be kept in {tempfile.tempdir or 'a folder'} ({error.strerror}); "
         "make room there, or set TMPDIR to a folder that has some"

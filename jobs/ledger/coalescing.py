@@ -56,13 +56,13 @@ class CoalescingRedis(Redis):
                 for command, options, _ in questions:
                     pipe.execute_command(*command, **options)
                 answers: list[Any] = await pipe.execute(raise_on_error=False)
-        except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
+        except Exception as error:  # noqa: BLE001  # passed to whoever waits for an answer
             return [error] * len(questions)
         return answers
 
 
 def _tell(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():  # nobody waits any more
+    if future.done():  # its caller was cancelled
         return
     if isinstance(answer, Exception):
         future.set_exception(answer)

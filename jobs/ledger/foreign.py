@@ -1,8 +1,8 @@
 """
-What Redis holds that no program of ours has written: keys of another type, names that are no text.
+What Redis holds that bulkrsvp has not written: keys of another type, names that are not text.
 
-Whoever can write to Redis can write nonsense. It is told apart here, where it is read, from a Redis
-that is away or refuses: those are waited for, and this is left alone.
+Whoever can write to Redis can write nonsense. Nonsense is left alone, while a Redis that is away or
+refuses a command is waited for; this module tells the two apart where a value is read.
 """
 
 import re
@@ -21,36 +21,36 @@ BATCH_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_BATCH_ID - 1}}
 """What a batch may be called."""
 
 FOR_EVER: Final = -1
-"""What Redis says of a key that does not expire; a claim of ours always does."""
+"""PTTL of a key that does not expire; a claim that bulkrsvp makes always does."""
 
 _DAMAGE: Final = re.compile(
     "WRONGTYPE|not an integer|not a valid float|would overflow"
     "|attempt to (?:compare|perform|index|concatenate|call)|bad argument #"
 )
-"""How Redis, and Lua in it, word that a value is not what a command needs."""
+"""How Redis and its Lua report that a value is not what a command needs."""
 
 WRITTEN_BY_OTHERS: Final = "see who else writes to that Redis"
-"""What whoever meets it can do."""
+"""What to do about it."""
 
 SHOWN: Final = 40
-"""Bytes of a name that are told."""
+"""Bytes of a name in a message."""
 
 
 class Unreadable(ValueError):
-    """Redis holds what is not ours where something of ours belongs; it is to be left alone."""
+    """Redis holds something that bulkrsvp has not written; it is left alone."""
 
 
 class BatchUnreadable(Unreadable):
-    """So is a batch as a whole."""
+    """A batch as a whole is not as bulkrsvp wrote it."""
 
 
 class SharedUnreadable(Unreadable):
-    """So is a key that all batches share."""
+    """A key that all batches share is not as bulkrsvp wrote it."""
 
 
 @contextmanager
 def told_apart(what: str, kind: type[Unreadable] = Unreadable) -> Iterator[None]:
-    """Raise `Unreadable`, instead of redis-py's error, where Redis has answered with nonsense."""
+    """Raise `Unreadable` in place of redis-py's error where Redis answers with nonsense."""
     try:
         yield
     except Unreadable:
@@ -62,12 +62,12 @@ def told_apart(what: str, kind: type[Unreadable] = Unreadable) -> Iterator[None]
 
 
 def is_foreign(error: Exception) -> bool:
-    """Tell whether it is an error of Redis's that comes from a value which is not ours."""
+    """Whether Redis raised it because of a value that bulkrsvp has not written."""
     return isinstance(error, ResponseError) and _DAMAGE.search(str(error)) is not None
 
 
 def batch_ids(members: Iterable[bytes]) -> tuple[list[str], list[bytes]]:
-    """Part the names that a batch can have from all others."""
+    """Separate the names that a batch can have from all others."""
     ours, others = list[str](), list[bytes]()
     for member in members:
         name = member.decode("ascii", "replace")
@@ -79,6 +79,6 @@ def batch_ids(members: Iterable[bytes]) -> tuple[list[str], list[bytes]]:
 
 
 def shown(name: bytes) -> str:
-    """Return a name for a message: its beginning, in ASCII."""
+    """Return the beginning of a name for a message, in ASCII."""
     short = name if len(name) <= SHOWN else name[:SHOWN] + b"..."
     return ascii(short)[1:]

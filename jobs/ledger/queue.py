@@ -1,9 +1,9 @@
 """
-The producer's end of arq: which slices of a batch stand in its queue.
+The producer's end of arq: which slices of a batch are in its queue.
 
 A job carries ids only. A window of each batch's slices is in the queue at a time; the first slices
 of a batch go ahead of the later ones of others, so a small batch never waits behind a huge one.
-Everything here may be said twice: a job that is already there stays as it is.
+Everything here may be repeated: a job that is already there stays as it is.
 """
 
 from collections.abc import Iterable
@@ -47,16 +47,16 @@ class Queue:
         """
         Queue the next slices of a batch, as many as its window has room for.
 
-        So many of those released are `waiting` for later, and take no room.
+        `waiting` is how many of those released wait for later, and so take no room.
         """
         await self._enqueue(batch, await self._batches.release(batch.id, WINDOW + waiting))
 
     async def places(self, batch: Batch) -> dict[int, float | None]:
         """
-        Return when each slice that is released is due, ms; None if it has lost its job.
+        Return when each released slice is due, ms; None if it has lost its job.
 
-        So it has where the job is due at no moment of ours. Raises `Unreadable` if one is released
-        that the batch does not have.
+        A job that is due at an impossible moment counts as lost. Raises `Unreadable` if a slice is
+        released that the batch does not have.
         """
         released = await self._batches.released(batch.id)
         if not released:
@@ -70,15 +70,15 @@ class Queue:
         return dict(zip(released, dues_ms, strict=True))
 
     async def restore(self, batch: Batch, numbers: Iterable[int]) -> None:
-        """Queue slices that have lost their job, or whose job would never be due."""
+        """Queue slices that have lost their job."""
         await self._enqueue(batch, numbers, anew=True)
 
     async def at_work(self, batch_id: str) -> set[int]:
         """
         Return the slices of a batch that a worker may have open.
 
-        Who has one open keeps its job, or has opened it and not left it yet; who has died counts
-        until it is opened anew.
+        A worker with an open slice keeps its job, or has opened it and not left it yet; one that
+        died counts until the slice is opened again.
         """
         released = await self._batches.released(batch_id)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -94,7 +94,7 @@ class Queue:
         }
 
     async def wake(self, batch: Batch) -> None:
-        """Have all released slices of a batch taken up now, whatever they wait for."""
+        """Have all released slices of a batch taken up now, whatever they are waiting for."""
         await self._batches.wake(batch.id)
         places = await self.places(batch)
         await self.restore(batch, (number for number, due in places.items() if due is None))
@@ -105,7 +105,7 @@ class Queue:
             await self._redis.zadd(keys.QUEUE, dict.fromkeys(names, now), xx=True, lt=True)
 
     async def _enqueue(self, batch: Batch, numbers: Iterable[int], *, anew: bool = False) -> None:
-        """Put slices in the queue; those that are there keep their places, or an earlier one."""
+        """Put slices in the queue; those already there keep their place, or take an earlier one."""
         now = now_ms()
         expires_ms = max(batch.deadline_ms - now, 0) + BODY_KEPT_MS
         # A batch for later is due at its time, and not a moment before.
@@ -116,7 +116,7 @@ class Queue:
         async with self._redis.pipeline(transaction=True) as pipe:
             for number in numbers:
                 name = job_id(batch.id, number)
-                # As arq does it, for many at once, and without asking whether they are there.
+                # As arq does it, but for many at once, and without asking whether they are there.
                 pipe.psetex(job_key_prefix + name, expires_ms, self._body(batch, number))
                 score = first_due_ms if number < FIRST_SLICES else due_ms
                 pipe.zadd(keys.QUEUE, {name: score}, nx=not anew, lt=anew)
@@ -130,7 +130,7 @@ class Queue:
 
 
 def goes_ahead(job: bytes) -> bool:
-    """Tell by its name whether a job is for one of the first slices of a batch."""
+    """Whether a job, by its name, is for one of the first slices of a batch."""
     return job.rpartition(b":")[2] in _FIRST
 
 

@@ -1,8 +1,8 @@
 """
 Reading what may be big in steps, so that Redis serves others in between.
 
-What changes meanwhile is read as it was before or after, each field by itself. That is enough: who
-writes compares what he has read, and records that are put away meanwhile are read again.
+What changes meanwhile is read as it was before or after, field by field. That is enough: a writer
+compares what it has read, and records that are put away meanwhile are read again.
 """
 
 from typing import Any, Final
@@ -13,18 +13,18 @@ FIELDS_AT_ONCE: Final = 2_500
 """Fields in one step: some milliseconds of Redis. A usual slice has fewer, and takes one."""
 
 BYTES_AT_ONCE: Final = 1 << 20
-"""Of rows: more is read by itself, as it is, and not by a script, which would copy it twice."""
+"""Bytes of rows; more are read by a plain command, since a script would copy them twice."""
 
 
 async def read_fields(redis: Any, name: str) -> dict[bytes, bytes]:
-    """Return all fields of a hash; none if it is not there. Raises redis-py's errors."""
+    """Return all fields of a hash, none if it does not exist. Raises redis-py's errors."""
     return await read_on(redis, name, *await redis.hscan(name, count=FIELDS_AT_ONCE))
 
 
 async def read_on(
     redis: Any, name: str, cursor: int, fields: dict[bytes, bytes]
 ) -> dict[bytes, bytes]:
-    """Return all fields of a hash, of which the first were read by HSCAN. Raises redis-py's."""
+    """Return all fields of a hash, continuing an HSCAN. Raises redis-py's errors."""
     if not cursor:
         return fields
     found = dict(fields)

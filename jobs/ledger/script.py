@@ -21,7 +21,7 @@ class Script:
     """
     One script of `lua/`, run by its digest.
 
-    A Redis that has just started does not know it yet; then nothing was run, and it is sent whole.
+    A Redis that has just started does not know it yet; nothing was run then, and it is sent whole.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:

@@ -1,4 +1,4 @@
-"""All that can be done with the batches of one ledger, for a program that does it."""
+"""All that can be done with the batches of one ledger, for use in programs."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -44,8 +44,8 @@ class Desk:
     """
     Batches as an administrator handles them.
 
-    Whatever is asked of a batch that there is not, or that no longer allows it, raises
-    `InputError`; a Redis that is away, redis-py's errors.
+    Methods raise `InputError` if the batch does not exist or no longer allows the operation, and
+    redis-py's errors if Redis is away.
     """
 
     def __init__(self, redis: ArqRedis) -> None:
@@ -63,7 +63,7 @@ class Desk:
         self, asked: Iterable[Response | Selection], wishes: Wishes = STANDARD
     ) -> Submitted:
         """
-        Queue responses, and selections that find theirs, as one batch; twice is once.
+        Queue responses and selections as one batch; submitting the same again queues nothing.
 
         Raises `Refused`, an `InputError`, if two of them want different things of one invitation.
         """
@@ -74,7 +74,7 @@ class Desk:
             return await queue_batch(self._redis, checked, wishes)
 
     async def apply(self, plan: str, wishes: Wishes = STANDARD) -> Submitted | None:
-        """Queue what a plan lists as planned, as a batch of its own; None if that is nothing."""
+        """Queue what a plan lists as planned, as a batch of its own; None if it lists nothing."""
         with await read_plan(self._batches, plan) as planned:
             return await queue_batch(self._redis, planned, wishes) if planned.total else None
 
@@ -89,17 +89,17 @@ class Desk:
         return await read_results(self._batches, batch, frozenset(map(str, outcomes)))
 
     async def retry(self, batch: str, choice: Choice = UNSENT) -> Retried:
-        """Queue responses again that have ended, in the same batch."""
+        """Queue responses that have ended again, in the same batch."""
         return await queue_again(self._redis, self._batches, batch, choice)
 
     async def pause(self, batch: str) -> None:
-        """Let nothing more be sent; it returns when no worker can begin to send any more."""
+        """Send nothing more; return once no worker can begin another call."""
         await pausing(batch).hold(self._redis, self._batches)
 
     async def resume(self, batch: str) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         await resuming(batch).change(self._redis, self._batches)
 
     async def cancel(self, batch: str) -> None:
-        """End what has not been sent; it returns as `pause` does."""
+        """End what has not been sent; return as `pause` does."""
         await cancelling(batch).hold(self._redis, self._batches)

@@ -1,8 +1,8 @@
 """
-Flags of a batch that is under way: raised in the ledger, then waited for until they hold.
+Flags of a batch that is under way: raised in the ledger, then waited for until they take effect.
 
-The ledger grants no mark against a flag, but one that it granted before is good for a moment. Who
-paused a batch, or cancelled it, is told so when that moment is over; at once if nobody is at work.
+The ledger grants no mark against a flag, but a mark granted before stays good for a moment. Pausing
+or cancelling a batch returns when that moment is over, or at once if no worker is at work on it.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from jobs.quoting import refusal
 from jobs.signals import is_cut_off
 
 HELD_S: Final = MARK_GOOD_S + 0.5
-"""After a flag was raised no call begins any more; half a second is for its way to Graph."""
+"""After this no call begins under an older mark; half a second is for its way to Graph."""
 
 ASKED_S: Final = 0.05
-"""Between two questions whether somebody is still at work."""
+"""Pause between two questions whether a worker is still at work."""
 
 Raise = Callable[[Batches], Awaitable[Flagged]]
 
 
 class Flag:
     """
-    A flag of one batch; `word` says what the batch is under it.
+    A flag of one batch; `word` describes the batch under it, as in "is paused".
 
-    `raised` is whether the ledger has it: from then on it counts, whatever becomes of the command.
+    `raised` is whether the ledger has it: from then on it counts, whatever happens to the command.
     """
 
     def __init__(self, batch_id: str, word: str, act: Raise) -> None:
@@ -44,15 +44,15 @@ class Flag:
         self._act = act
 
     async def change(self, redis: ArqRedis, batches: Batches) -> None:
-        """Change it, and have the batch's slices take notice now. Raises `InputError`."""
+        """Change it, and have the batch's slices notice at once. Raises `InputError`."""
         await self._raise(batches)
         await self._wake(redis, batches)
 
     async def hold(self, redis: ArqRedis, batches: Batches) -> None:
         """
-        Raise it, and return when no call of the batch can begin any more that it forbids.
+        Raise it, and return once no call that it forbids can begin any more.
 
-        Raises `InputError`, and `LedgerUnreachable` when Redis has it but does not answer then.
+        Raises `InputError`, and `LedgerUnreachable` if Redis has it but then stops answering.
         """
         await self._raise(batches)
         try:
@@ -85,7 +85,7 @@ class Flag:
         await Queue(redis, batches).wake(await batches.get(self._batch_id))
 
     async def _until_held(self, redis: ArqRedis, batches: Batches) -> None:
-        """Wait until those have left that were at work when it was raised, or have lost leave."""
+        """Wait until all workers have left the batch, or their marks are no longer good."""
         clock = asyncio.get_running_loop().time
         queue, holds_s = Queue(redis, batches), clock() + HELD_S
         busy = await queue.at_work(self._batch_id)
@@ -101,7 +101,7 @@ def pausing(batch_id: str) -> Flag:
 
 
 def resuming(batch_id: str) -> Flag:
-    """Return what takes that flag down."""
+    """Return the flag that lets a paused batch continue."""
     return Flag(batch_id, "is resumed", lambda batches: batches.pause(batch_id, paused=False))
 
 

@@ -1,7 +1,7 @@
 """
-Ending a pause of every call by hand, when whoever is on call knows better than to wait.
+Ending a pause of every call by hand, when the operator knows better than to wait.
 
-It says who did it, for the log, and has all batches take notice now.
+It notes who did so, for the log, and has all batches notice at once.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ async def resume_graph(
     redis: ArqRedis, batches: Batches, foreign: Callable[[str], object] = lambda _: None
 ) -> bool:
     """
-    Let calls be made again; return whether they were paused, and so anything was changed.
+    Let calls be made again; return whether they were paused, and so whether anything changed.
 
-    `foreign` is told what stood in the place of the pause, if that was none of ours.
+    `foreign` is called with what was in the pause's place, if bulkrsvp did not write it.
     """
     if not await lift_graph_pause(redis, who(), foreign):
         return False
-    # Who lives asks once a heartbeat, and has asked by the end of a lease: who is woken before that
+    # A living worker asks once per heartbeat, so within the length of a lease; woken earlier, it
     # would still wait for the probe.
     await asyncio.sleep(LEASE_S)
     await _wake_all(redis, batches)
@@ -40,16 +40,16 @@ def who() -> str:
     """Return the user and the host of this command, for the log."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
+    except (KeyError, OSError):  # a container's user may have no name
         user = "somebody"
     return f"{user}@{socket.gethostname()}"
 
 
 async def _wake_all(redis: ArqRedis, batches: Batches) -> None:
-    """Have what waits for the end of the pause come back now; else it does so in some minutes."""
+    """Have what waits for the end of the pause come back now, rather than in some minutes."""
     queue, now = Queue(redis, batches), now_ms()
     for batch_id in await batches.active():
-        with suppress(ValueError):  # what cannot be read is not worked on either
+        with suppress(ValueError):  # an unreadable batch is not worked on anyway
             batch = await batches.find(batch_id)
             if batch is not None and not batch.paused and batch.not_before_ms <= now:
                 await queue.wake(batch)

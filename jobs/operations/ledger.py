@@ -1,4 +1,4 @@
-"""The ledger, opened for whatever is to be done with it."""
+"""Opening the ledger."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from jobs.redis.connection import Logins, connected, no_login, reach
 async def open_ledger(
     settings: Settings, logins: Logins = no_login, *, writes: bool = True
 ) -> AsyncIterator[tuple[ArqRedis, Batches]]:
-    """Connect to the ledger, perhaps only to ask. Raises `LedgerUnreachable` with what to do."""
+    """Connect to the ledger, perhaps only to read. Raises `LedgerUnreachable` with what to do."""
     async with connected(settings, logins) as redis:
         await reach(redis, settings.redis_url_shown, writes=writes)
         yield redis, Batches(redis)

@@ -1,4 +1,4 @@
-"""Plans: what one lists becomes a batch of its own, and nothing that was found since."""
+"""Plans: what one lists becomes a batch of its own, without anything found since."""
 
 from config.errors import InputError
 from jobs.draft.draft import Draft, draft

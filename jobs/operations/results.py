@@ -17,14 +17,14 @@ from jobs.rows.table import WINDOW
 from jobs.times import write_moment
 
 SHOWING: Final = ("subject", "start", "organizer")
-"""What is told of an event that was found, or looked at for a plan."""
+"""What results show of an event that was found, or looked at for a plan."""
 
 OF_SELECTIONS: Final = WINDOW | TOLD | {"ifNotRequested"}
-"""Columns that say something only where there are selections, or what they have found."""
+"""Columns that are of use only where there are selections, or events that they found."""
 
 
 UNREADABLE: Final = "unreadable_record"
-"""Stands where a reason does, without an outcome: nobody knows what became of the response."""
+"""In place of a reason, without an outcome: nobody knows what became of the response."""
 
 
 class ResultsFormat(StrEnum):
@@ -42,9 +42,9 @@ async def read_results(
     tell: Callable[[Entry], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """
-    Read the results of a batch, in the order of its rows; of some outcomes only, if any are given.
+    Read the results of a batch, in the order of its rows; only those with `outcomes`, if any.
 
-    Whatever is wanted, `tell` is called with each response whose record cannot be read. Raises
+    `tell` is called with each response whose record cannot be read, whatever its outcome. Raises
     `InputError` if there is no such batch.
     """
     batch = await batches.get(batch_id)

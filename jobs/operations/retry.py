@@ -1,9 +1,9 @@
 """
-Queue responses of a batch again that have ended: which ones, and what becomes of it meanwhile.
+Queue responses of a batch that have ended again: which ones, and what happens meanwhile.
 
-It goes slice by slice, and in steps through a big one, so a batch may be finished, paused, retried
-by another or cancelled in between; a cancel wins. Whoever dies here has queued some responses
-again, and left the others as they were. It knows neither click nor how a response is sent.
+It goes slice by slice, and through a big slice in steps, so in between a batch may finish, or be
+paused, retried by someone else, or cancelled; a cancel wins. A retry that dies has queued some
+responses again and left the others as they were. It knows neither click nor how a response is sent.
 """
 
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ from jobs.times import now_ms
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the responses that have ended are queued again; no reasons are all reasons."""
+    """Which responses that have ended are queued again; no reasons means any reason."""
 
     outcomes: frozenset[str]
     reasons: frozenset[str]
 
     def has(self, line: Entry) -> bool:
-        """Tell whether a response is one of them."""
+        """Whether a response is one of them."""
         ending = line.record.ending
         return (
             ending is not None
@@ -40,7 +40,7 @@ class Choice:
 
 
 UNSENT: Final = Choice(frozenset({Outcome.FAILED.value, Outcome.EXPIRED.value}), frozenset())
-"""What is queued again if nothing is said: what surely was not sent."""
+"""What is queued again by default: what was certainly not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Retried:
 
 async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: Choice) -> Retried:
     """
-    Queue those responses again; their batch may be sent from now on for as long as at first.
+    Queue those responses again; from now on their batch has as much time as it had at first.
 
     Raises `InputError` if the batch is being cancelled or is not there, and redis-py's errors.
     """

@@ -1,4 +1,4 @@
-"""How a batch stands: what the ledger counts, and what follows from it."""
+"""How a batch stands: what the ledger counts, and what follows from that."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ async def read_status(batches: Batches, batch_id: str) -> tuple[Batch, Pauses]:
 
 
 def describe(batch: Batch, pauses: Pauses) -> dict[str, Any]:
-    """Return what `status --json` says of a batch."""
+    """Return what `status --json` prints for a batch."""
     now, graph_until_ms = now_ms(), pauses.graph_until_ms
     end = estimated_end_ms(batch, pauses, now)
     rate = rate_per_s(batch, now)
@@ -49,7 +49,7 @@ def rate_per_s(batch: Batch, now: int) -> float | None:
 
 
 def estimated_end_ms(batch: Batch, pauses: Pauses, now: int) -> int | None:
-    """Return when a batch that is under way will end at its rate, ms; None if nobody can say."""
+    """Return when a running batch will end at its rate, ms; None if nobody can say."""
     rate = rate_per_s(batch, now)
     if not rate or not batch.open or batch.state(now) is not BatchState.RUNNING:
         return None

@@ -21,16 +21,16 @@ from jobs.rows.reading import Format, choose_format, read_rows
 from jobs.times import moment, now_ms, read_duration_ms
 
 ALLOWED = "24h"
-"""How long responses may be sent where nothing else is asked for."""
+"""How long responses may be sent, by default."""
 
 STDIN = "-"
 SNIFFED = 4096
-"""Bytes looked at to tell CSV from JSON Lines."""
+"""Bytes that are looked at to tell CSV from JSON Lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What an administrator asks for beside the rows; times and durations in milliseconds."""
+    """What an administrator asks for besides the rows; times and durations in milliseconds."""
 
     format: Format | None = None
     batch: str | None = None
@@ -41,14 +41,14 @@ class Wishes:
 
     @property
     def begin(self) -> datetime:
-        """The moment before which nothing is sent; it has come, or is still to come."""
+        """The moment before which nothing is sent: `at_ms`, or now if that has passed."""
         return moment(max(self.at_ms, now_ms()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
     """
-    What came of a submit; `created` is false if the batch was there already.
+    What came of a submit; `created` is false if the batch already existed.
 
     `left_over` is the batch if it was cancelled, and so may have left something unsent.
     """
@@ -65,7 +65,7 @@ def read_file(file: str, wishes: Wishes, *, proposals_allowed: bool) -> Iterator
     """
     Read and check a file, or standard input.
 
-    Raises `Refused` with all that is wrong in it, and `InputError` if it cannot be read.
+    Raises `Refused` with everything that is wrong in it, and `InputError` if it cannot be read.
     """
     if wishes.batch is not None:
         check_batch_id(wishes.batch)
@@ -92,16 +92,16 @@ def _open(file: str) -> Iterator[BufferedReader]:
 
 async def queue_batch(redis: ArqRedis, checked: Draft, wishes: Wishes) -> Submitted:
     """
-    Make a checked file a batch, unless it is one already, and release its first slices.
+    Make a checked file into a batch, unless it already is one, and release its first slices.
 
-    Raises `InputError` if another batch goes by that id, and redis-py's errors.
+    Raises `InputError` if another batch has that id, and redis-py's errors.
     """
     batches = Batches(redis)
     order = _order(checked, wishes)
     await forget_expired(redis, now_ms())
     commit = await _commit(batches, order, checked)
     batch = await batches.get(order.batch)
-    # Said again for a batch that is there already: its submit may have died before this line.
+    # Done also for a batch that already exists: its submit may have died before this line.
     await Queue(redis, batches).release(batch)
     return Submitted(
         batch=batch.id,

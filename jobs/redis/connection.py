@@ -1,5 +1,5 @@
 """
-The connection to Redis: how it is made, and what a Redis must be to hold a ledger.
+The connection to Redis: how it is made, and checked to be fit for a ledger.
 
 It knows neither what is kept there nor who asks.
 """
@@ -20,11 +20,11 @@ from jobs.redis.pools import Login, open_pool
 from jobs.redis.requirements import REFUSED, judge_info, read_info, why_unreachable
 
 Logins = Callable[[Settings], AbstractAsyncContextManager[Login | None]]
-"""Returns the login that the settings describe beside the address of Redis, or none."""
+"""Returns the login that the settings describe apart from the address of Redis, or None."""
 
 
 def no_login(_: Settings) -> AbstractAsyncContextManager[Login | None]:
-    """Leave the login to the address."""
+    """Log in as the address says."""
     return nullcontext(None)
 
 
@@ -43,7 +43,7 @@ def connect(url: str, login: Login | None = None) -> ArqRedis:
     """
     Return a client of the Redis at `url` that speaks JSON to arq; nothing is sent yet.
 
-    It tries nothing twice by itself: what was sent and not answered is for the caller to judge.
+    It retries nothing by itself: the caller judges what was sent and not answered.
     """
     return ArqRedis(
         open_pool(url, login),
@@ -55,16 +55,16 @@ def connect(url: str, login: Login | None = None) -> ArqRedis:
 
 async def reach(redis: ArqRedis, shown_url: str, *, writes: bool = True) -> None:
     """
-    Make sure that Redis answers, and is one that can be worked with.
+    Make sure that Redis answers and is fit for a ledger.
 
-    What it must be stands in `jobs/redis/requirements.py`. Who only asks (not `writes`) runs no
-    script, so the user need not be allowed any. Raises `LedgerUnreachable` with what to do.
+    `jobs/redis/requirements.py` says what that takes. Without `writes` no script is run, so the
+    user of Redis needs no right to run one. Raises `LedgerUnreachable` with what to do.
     """
     try:
         checks = judge_info(await read_info(redis))
         refused = [check for check in checks if check.name in REFUSED and _has_failed(check)]
         if not refused and writes:
-            # Where a proxy hides the cluster, only keys of two slots tell.
+            # Where a proxy hides a cluster, only keys of two slots reveal it.
             await redis.eval("return 1", 2, keys.ACTIVE, keys.BATCHES)  # type: ignore[misc]
     except (RedisError, OSError) as error:
         why = why_unreachable(error, shown_url)

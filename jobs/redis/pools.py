@@ -1,8 +1,8 @@
 """
 Pools of connections to Redis: one server, over TLS, or whichever Sentinel calls the primary.
 
-They try nothing twice by themselves. Certificates and host names are verified, unless the address
-says that its names are not in the certificate.
+They retry nothing by themselves. Certificates and host names are verified, unless the address
+turns off the check of host names.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ from config.errors import BulkrsvpError
 from config.redis_address import is_sentinel, read_sentinel_address
 
 Login = Callable[[], Awaitable[tuple[str, str]]]
-"""Returns the user and the password of now, and is asked before each command."""
+"""Returns the current user and password; called before each command."""
 
 ANSWER_LIMIT_S: Final = 5.0
 CONNECTIONS: Final = 64
@@ -34,7 +34,7 @@ _PATIENCE: Final[dict[str, Any]] = {
     "socket_timeout": ANSWER_LIMIT_S,
     "socket_connect_timeout": ANSWER_LIMIT_S,
     "health_check_interval": 15,
-    "lib_name": None,  # what is not said at each connection needs no permission
+    "lib_name": None,  # what is not sent when connecting needs no permission
     "lib_version": None,
 }
 _PACKER: Final = HiredisRespSerializer()
@@ -42,7 +42,7 @@ _LIMITS: Final[dict[str, Any]] = {"max_connections": CONNECTIONS, "timeout": ANS
 
 
 class PackedInC:
-    """Commands packed by hiredis; redis-py does so itself, but not where it is asynchronous."""
+    """Commands packed by hiredis; redis-py does that too, but not in its asyncio client."""
 
     def pack_command(self, *command: Any) -> list[bytes]:
         """Return the command as it goes out. Raises redis-py's `DataError`."""
@@ -80,13 +80,13 @@ class PrimaryTlsConnection(SentinelManagedConnection, TlsConnection):
 
 
 class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to the primary; who finds all of them taken waits, as in the other pools."""
+    """Connections to the primary; with all of them taken, a caller waits, as in the other pools."""
 
     async def disconnect(
         self,
         inuse_connections: bool = True,  # noqa: FBT001, FBT002  # redis-py's own
     ) -> None:
-        """Disconnect; when all of it is given up, from the Sentinels too."""
+        """Disconnect; from the Sentinels too, if connections in use are included."""
         await super().disconnect(inuse_connections)
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:
@@ -94,13 +94,13 @@ class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 class PresentLogin(CredentialProvider):
-    """A login that changes, as redis-py asks for it; a login that fails is no connection."""
+    """A changing login, as redis-py asks for it; a login that fails is a failed connection."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
 
     async def get_credentials_async(self) -> tuple[str, str]:
-        """Return what logs in now. Raises redis-py's own error, with the cause."""
+        """Return the current login. Raises redis-py's own error, with the cause."""
         try:
             return await self._login()
         except BulkrsvpError as error:
@@ -120,7 +120,7 @@ class LoginConnection(TlsConnection):
         await super().on_connect()
 
     async def log_in_again(self) -> None:
-        """Log in with what is valid now, if that is not what was said before."""
+        """Log in with the current login, unless it is the one used before."""
         if (now := await self._login_of_now()) == self._said:
             return
         await self.send_command("AUTH", *now, check_health=False)
@@ -134,9 +134,9 @@ class LoginConnection(TlsConnection):
 
 class LoginPool(BlockingConnectionPool):
     """
-    Connections of which each has said the present login before it is given away.
+    Connections that are each logged in with the current login before they are handed out.
 
-    redis-py would say it on idle connections of its own accord, while others take them into use.
+    redis-py itself would log in again on idle connections, while others take them into use.
     """
 
     async def ensure_connection(self, connection: Any) -> None:
@@ -179,7 +179,7 @@ def _primary_pool(url: str) -> ConnectionPool:
 
 
 def _read(url: str) -> dict[str, Any]:
-    """Read an address as redis-py does, and add what is the same for all."""
+    """Read an address as redis-py does, and add the options that all connections share."""
     options: dict[str, Any] = {"connection_class": PlainConnection, **_PATIENCE, **parse_url(url)}
     options.pop("credentials", None)
     if options["connection_class"] is UnixDomainSocketConnection:

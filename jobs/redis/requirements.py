@@ -1,8 +1,8 @@
 """
-What Redis must be so that the promise can be kept: one list, for all who ask.
+What Redis must be for the promise to be kept: one list, for every part that checks it.
 
-A worker and the commands refuse what cannot work (`REFUSED`); `bulkrsvp check` tells of all of
-it. What a managed service hides is said to be not visible, and held against nobody.
+A worker and the commands refuse what cannot work (`REFUSED`); `bulkrsvp check` reports all of it.
+What a managed service hides is reported as not visible, and is not a failure.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from jobs.redis.version import judge_version
 REFUSED: Final = frozenset(
     {CheckName.REDIS_VERSION, CheckName.REDIS_LAYOUT, CheckName.REDIS_EVICTION}
 )
-"""Without these nothing works, or a mark may vanish any time; so nothing is begun."""
+"""Without these nothing works, or a mark may vanish at any time; so nothing is started."""
 
 _OF_REDIS: Final = (
     CheckName.REDIS_VERSION,
@@ -85,9 +85,9 @@ ZSCORE K m
 """
 COMMANDS: Final = {line.split()[0]: line.split()[1:] for line in _TYPED.split("\n") if line}
 """
-What the ledger, its scripts and arq send, well formed; K is a key of ours, A one of arq's.
+What the ledger, its scripts and arq send, well formed; K is a key of the ledger, A one of arq's.
 
-Beside these they need WATCH, UNWATCH, MULTI and EXEC, which always go together, and PING.
+They also need WATCH, UNWATCH, MULTI and EXEC, which always go together, and PING.
 """
 
 WORKERS: Final = frozenset(
@@ -107,7 +107,7 @@ WORKERS: Final = frozenset(
 ADMINISTRATORS: Final = frozenset(
     ["PERSIST", "RENAME", "SISMEMBER", "UNLINK", "ZCOUNT", "ZREVRANGE"]
 )
-"""The commands that only a worker sends, or only who submits and asks; `run` sends both."""
+"""Commands that only a worker sends, and those that only the other commands send; `run` both."""
 
 _LOGIN: Final = (
     "correct its user and password; with credentials=entra, let the identity in at that Redis"
@@ -118,11 +118,11 @@ _NO_CLUSTER: Final = (
 )
 _CLUSTERED: Final = ("CROSSSLOT", "cluster mode")
 _FORBIDDEN_IN_SCRIPT: Final = "The user executing the script can't"
-"""How Redis 6 refuses a script's command; later ones name it."""
+"""How Redis 6 refuses a command inside a script; later versions name the command."""
 
 
 def why_unreachable(error: Exception, shown_url: str) -> Check:
-    """Say why nothing came back, and what to do."""
+    """Return why Redis did not answer, and what to do."""
     # redis-py hides the refusal of a password behind its own ConnectionError.
     if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
         seen = f"Redis at {shown_url} refuses the credentials in REDIS_URL ({refusal(error)})"
@@ -149,12 +149,12 @@ def why_unreachable(error: Exception, shown_url: str) -> Check:
 
 
 def is_forbidden(error: Exception) -> bool:
-    """Tell whether Redis refused a command because of this user's rights."""
+    """Whether Redis refused a command because of this user's rights."""
     return isinstance(error, NoPermissionError) or _FORBIDDEN_IN_SCRIPT in str(error)
 
 
 async def read_info(redis: ArqRedis) -> Mapping[str, Any]:
-    """Return what Redis says of itself: nothing, where this user may not ask. Raises otherwise."""
+    """Return what INFO says, or nothing where this user may not ask. Raises redis-py's errors."""
     try:
         found: dict[str, Any] = await redis.info()
     except ResponseError:
@@ -166,9 +166,9 @@ def judge_info(
     info: Mapping[str, Any], appendfsync: str | None = None, socket: str | None = None
 ) -> list[Check]:
     """
-    Judge what Redis says of itself (Redis: INFO).
+    Judge what Redis says about itself (Redis: INFO).
 
-    `appendfsync` is None where it is hidden, `socket` where it is not reached by one.
+    `appendfsync` is None where it is hidden, `socket` where Redis is not reached through one.
     """
     return [
         judge_version(info, socket),
@@ -222,7 +222,7 @@ def _judge_persistence(info: Mapping[str, Any], appendfsync: str | None) -> Chec
 
 
 async def check_redis(redis: ArqRedis, shown_url: str) -> list[Check]:
-    """Check all that Redis must be; nothing is written. Raises nothing of redis-py's."""
+    """Check all that Redis must be; nothing is written. Raises none of redis-py's errors."""
     try:
         await redis.ping()
         info = await read_info(redis)
@@ -237,7 +237,7 @@ async def check_redis(redis: ArqRedis, shown_url: str) -> list[Check]:
 
 
 async def _read_appendfsync(redis: ArqRedis) -> str | None:
-    """Return how often Redis writes to the disk; managed services forbid the question."""
+    """Return how often Redis writes to the disk; None where a managed service forbids asking."""
     with suppress(ResponseError):
         found: dict[str, str] = await redis.config_get("appendfsync")
         return found.get("appendfsync")
@@ -246,10 +246,10 @@ async def _read_appendfsync(redis: ArqRedis) -> str | None:
 
 async def _refused_commands(redis: ArqRedis) -> dict[str, ResponseError]:
     """
-    Return the commands that this user may not send, each with what Redis says of it.
+    Return the commands that this user may not send, each with the error.
 
-    In a transaction Redis checks each command as it comes, and this one is thrown away, so
-    nothing is carried out (Redis: transactions, ACL).
+    In a transaction Redis checks each command as it comes; this one is discarded, so nothing is
+    carried out (Redis: transactions, ACL).
     """
     ours, arqs = f"{keys.PREFIX}check:{uuid4().hex}", f"{job_key_prefix}{uuid4().hex}"
     refused: dict[str, ResponseError] = {}

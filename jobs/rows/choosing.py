@@ -1,8 +1,8 @@
 """
-Which of a calendar's events a selection answers, and why it passes over the others.
+Which of a calendar's events a selection answers, and why it skips the others.
 
 Pure: it is given what the calendar shows, and returns what was found, each with its end where
-nothing is to be sent. How a calendar is read is `worker/slice/calls/finding.py`'s.
+nothing is to be sent. `worker/slice/calls/finding.py` reads calendars.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -59,12 +59,12 @@ class Invitation:
 
     @property
     def starts(self) -> str:
-        """When it starts, for a person: ISO 8601 in UTC, or a date."""
+        """When it starts, for people: ISO 8601 in UTC, or a date."""
         return written_start(self.start, all_day=self.all_day)
 
     @property
     def shown(self) -> Shown:
-        """What a person who reviews wants to see of it."""
+        """What a reviewer sees of it."""
         return self.subject, self.starts, self.organizer
 
     def lies_in(self, window: Window) -> bool:
@@ -81,7 +81,7 @@ class Invitation:
         return start < last and (end > first or start >= first)
 
     def sharing(self, share: Callable[[str], str]) -> Self:
-        """Return it with the texts that events have in common as `share` gives them."""
+        """Return it with texts that events have in common replaced by what `share` returns."""
         return replace(
             self,
             series=self.series and share(self.series),
@@ -92,14 +92,14 @@ class Invitation:
 
 
 def written_start(start: datetime, *, all_day: bool) -> str:
-    """Return when an event starts, for a person: ISO 8601 in UTC, or a date."""
+    """Return when an event starts, for people: ISO 8601 in UTC, or a date."""
     return f"{start:%Y-%m-%d}" if all_day else f"{start:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """
-    An event, or a series itself, that cannot be read: nobody can say whether it is meant.
+    An event, or a series itself, that cannot be read: it may or may not be meant.
 
     `id` is its own, or a placeholder where it has none that can be used.
     """
@@ -108,7 +108,7 @@ class Unreadable:
     shown: Shown = (None, None, None)
 
     def sharing(self, share: Callable[[str], str]) -> Self:
-        """Return it with the texts that events have in common as `share` gives them."""
+        """Return it with texts that events have in common replaced by what `share` returns."""
         subject, starts, organizer = (text and share(text) for text in self.shown)
         return replace(self, shown=(subject, starts, organizer))
 
@@ -116,7 +116,7 @@ class Unreadable:
 Item = Invitation | Unreadable
 
 Master = Item | None
-"""A series itself; None if it is gone, and its events stand by themselves."""
+"""A series itself; None if it is gone and only its events are left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class Found:
         return selection.response(self.event, quiet=self.quiet)
 
     def planned(self) -> Self:
-        """Return it as a plan has it: what would be sent has ended."""
+        """Return it as in a plan, where what would be sent has ended."""
         return replace(self, ending=self.ending or Ending(Outcome.PLANNED))
 
     def discreet(self) -> Self:
@@ -158,12 +158,12 @@ def widened(window: Window) -> Window:
 def _moved(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment + by
-    except OverflowError:  # beyond lies no calendar
+    except OverflowError:  # the calendar ends here
         return moment
 
 
 def series_within(events: Iterable[Item], selection: Selection, window: Window) -> list[str]:
-    """Return the series with an event in the window; what becomes of them their masters decide."""
+    """Return the series with an event in the window, whose masters have to be read."""
     if selection.events.series is Series.OCCURRENCES:
         return []
     inside = (each for each in events if isinstance(each, Invitation) and each.lies_in(window))
@@ -214,7 +214,7 @@ def _answerable(
 
 
 def _by_itself(event: Invitation, series: Collection[str | None]) -> Item:
-    """Return an event of a view of occurrences, which a whole series does not belong into."""
+    """Return an event from a view of occurrences, where a whole series does not belong."""
     is_whole = event.kind is Kind.MASTER or event.id in series
     return Unreadable(event.id, event.shown) if is_whole else event
 

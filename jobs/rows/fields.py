@@ -45,11 +45,11 @@ _UNSAFE = frozenset("/\\?% ")
 _DOTS = frozenset({".", ".."})
 
 TORN = "is not UTF-8; save the file as UTF-8"
-"""What is said of a text that is `torn`."""
+"""The message for a text that is `torn`."""
 
 
 def torn(text: str) -> bool:
-    """Tell whether `text` holds lone surrogates, which is what bytes that are no UTF-8 become."""
+    """Whether `text` has lone surrogates, which bytes that are not UTF-8 become."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -125,11 +125,11 @@ CalendarGroup = Annotated[str, AfterValidator(_check_group)]
 """A calendar group's id."""
 
 Comment = Annotated[str, AfterValidator(_check_comment)]
-"""Text for the organizer; a blank one is none."""
+"""Text for the organizer; a blank one counts as absent."""
 
 
 class Frozen(BaseModel):
-    """Values that never change, under Graph's own names; errors about them repeat no content."""
+    """Values that never change, under Graph's own names; errors do not repeat their content."""
 
     model_config = ConfigDict(
         frozen=True,

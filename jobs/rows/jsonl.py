@@ -1,9 +1,9 @@
 """
-Bytes become unchecked rows: the letters of JSON Lines, and what both formats share.
+Bytes become unchecked rows: JSON Lines, and what both formats share.
 
 Rows of both come out alike, as the object that JSON Lines would have held, with the line where
-each starts; what cannot be read comes out as a `Problem`. CSV is `jobs/rows/table.py`'s, meaning
-`jobs/rows/reading.py`'s.
+each starts; what cannot be read comes out as a `Problem`. `jobs/rows/table.py` reads CSV;
+`jobs/rows/reading.py` checks what the rows mean.
 """
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -55,7 +55,7 @@ COLUMNS = (
 """What a CSV header may name, besides `RESULTS`."""
 
 TOLD = frozenset({"organizer", "subject"})
-"""Columns of a selection; where `event` is filled, they tell of the event and are passed over."""
+"""Columns of a selection; where `event` is filled, they describe it and are skipped."""
 
 RESULT_KEYS = (
     "batch",
@@ -72,13 +72,13 @@ RESULT_KEYS = (
 """What `bulkrsvp results` adds to a row."""
 
 MARKS = frozenset({"batch", "outcome"})
-"""Both of them together show that a file is what `bulkrsvp results` has written."""
+"""Together they show that `bulkrsvp results` has written a file."""
 
 RESULTS = frozenset({*RESULT_KEYS, *TOLD, "start"})
-"""What is passed over on input, so that results can be fed back in."""
+"""What is skipped on input, so that results can be fed back in."""
 
 MAX_LINE = 1 << 20
-"""Characters; no row that can be sent comes near it, and memory stays flat whatever is piped in."""
+"""Characters; far more than any row that can be sent, so memory stays flat for any input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ RawRow = tuple[int, dict[str, Any]]
 """The line where a row starts, and its fields as a JSON object would hold them."""
 
 
-class Unreadable(Exception):  # ends the reading here; nobody else meets it
-    """The stream cannot be read on; carries the problem."""
+class Unreadable(Exception):  # caught by `read_rows`, which ends there
+    """The rest of the stream cannot be read; carries the problem."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -116,7 +116,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def suggest(name: str, known: tuple[str, ...]) -> str:
-    """Return what to say of an unknown `name`: the nearest of the `known`, or all of them."""
+    """Return a hint for an unknown `name`: the nearest `known` one, or all of them."""
     folded = {each.casefold(): each for each in known}
     near = get_close_matches(name[:64].casefold(), folded, n=1)
     return f"did you mean {folded[near[0]]}?" if near else f"known are {', '.join(known)}"
@@ -148,7 +148,7 @@ def _read_object(number: int, line: str) -> RawRow | Problem:
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        if not error.doc:  # what it says of text that holds undecodable bytes
+        if not error.doc:  # so for text with undecodable bytes
             return Problem(number, "row", "is not UTF-8; save the file as UTF-8")
         where = f"{error.msg}, column {error.colno}"
         return Problem(number, "row", f"is not JSON ({where}); write one object on each line")

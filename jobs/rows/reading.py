@@ -1,9 +1,9 @@
 """
 A file becomes rows: the first step in the way of a response.
 
-The stream is read once, a row at a time; each comes out checked, as the canonical JSON of a
-`Response` or a `Selection`, or as all that is wrong with it, by line and by the name that stands
-in the file. Rules between rows, and what becomes of them, are `jobs/draft/draft.py`'s.
+The stream is read once, a row at a time. Each row comes out checked: as the canonical JSON of a
+`Response` or a `Selection`, or as everything that is wrong with it, by line and by the name in the
+file. `jobs/draft/draft.py` checks rows against each other.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +71,7 @@ _CSV_NAMES = {
     "events": "organizer",
     **{f"events.{column}": column for column in ("from", "to", "series", "organizer", "subject")},
 }
-"""The columns of what is nested, by their places in a row."""
+"""The columns of nested fields, by their paths in a row."""
 
 
 def _names_of(model: type[BaseModel]) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ _KNOWN: dict[type[Response | Selection], list[tuple[str, ...]]] = {
     ],
     Selection: [_names_of(model) for model in (Selection, Events)],
 }
-"""The names that an object may hold, by how deep it lies in a row."""
+"""The names that an object may have, by its depth in a row."""
 
 _SELECTING = "is for rows that find their events, not for a single event; drop it, or the event"
 
@@ -96,7 +96,7 @@ _MISPLACED: dict[type[Response | Selection], dict[str, str]] = {
         "proposedNewTime": "cannot be proposed for events that have yet to be found; leave it out",
     },
 }
-"""What is said of names that belong into the other kind of row."""
+"""Messages for names that belong in the other kind of row."""
 
 _NO_PROPOSALS = "is not known to Graph in the US Government and China clouds; leave it out"
 
@@ -109,7 +109,7 @@ _TEXTS = {
     "tuple_type": "must be an address, @domain, internal or external, or a list of these",
     "literal_error": "must be skip, or left out",
 }
-"""What pydantic's own kinds of error say here; ours are `value_error` and bring their text."""
+"""Messages for pydantic's own kinds of error; others are `value_error` with a text."""
 
 
 def choose_format(name: str, head: bytes, wanted: Format | None = None) -> Format:
@@ -134,7 +134,7 @@ def read_rows(
     now: datetime | None = None,
 ) -> Iterator[Row | Problem]:
     """
-    Yield the rows of `stream` in its order, and what is wrong with those that are none.
+    Yield the rows of `stream` in order, and what is wrong with those that cannot be read.
 
     The stream is UTF-8, or UTF-16 with its byte order mark. With `proposals_allowed` false every
     proposed time is a problem: the clouds of the US Government and China lack it. `now` is when
@@ -216,7 +216,7 @@ def _explain(
     model: type[Response | Selection],
     names: Mapping[str, str],
 ) -> Iterable[Problem]:
-    """Return what is wrong with a row, each thing once, under the names of its file."""
+    """Return what is wrong with a row, each problem once, under the names of its file."""
     details = error.errors(include_url=False, include_input=False)
     problems = (Problem(line, _name(each["loc"], names), _reword(each, model)) for each in details)
     return dict.fromkeys(problems)

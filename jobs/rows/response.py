@@ -92,7 +92,7 @@ class LocalTime(Frozen):
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(alias="timeZone")
 
     def to_utc(self) -> datetime:
-        """Return the naive time in UTC; raises `OverflowError` at the ends of the calendar."""
+        """Return the naive time in UTC. Raises `OverflowError` at the ends of the calendar."""
         local = datetime.fromisoformat(self.date_time)
         zone = find_zone(self.time_zone)
         offset = zone.utcoffset(local) if zone else None
@@ -143,5 +143,5 @@ class Response(Asked):
 
     @property
     def target(self) -> str:
-        """What is answered: no two responses of a mailbox in a batch have the same."""
+        """What is answered; unique among the responses of a mailbox in a batch."""
         return self.event

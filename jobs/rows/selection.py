@@ -59,7 +59,7 @@ class Series(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From when to when events are looked for; the offsets are those that the row gave."""
+    """The time in which events are looked for; the offsets are those of the row."""
 
     start: datetime
     end: datetime
@@ -142,11 +142,11 @@ class Events(Frozen):
 
     @property
     def by_domain(self) -> bool:
-        """Whether organizers are told apart by the user's own domain."""
+        """Whether the user's own domain decides which organizers are meant."""
         return not {INTERNAL, EXTERNAL}.isdisjoint(self.organizer)
 
     def window(self, now: datetime) -> Window:
-        """Return the window as it is at `now`. Raises `ValueError` if it is none, or too long."""
+        """Return the window as of `now`. Raises `ValueError` if it is empty or too long."""
         now = now.astimezone(UTC)
         start = _resolve(self.from_, now)
         end = start + timedelta(days=DEFAULT_DAYS) if self.to is None else _resolve(self.to, now)
@@ -199,14 +199,14 @@ class Selection(Asked):
 
     @property
     def target(self) -> str:
-        """What is answered: the same for two selections that select the same; never an id."""
+        """What is answered: equal for selections of the same events, and never an id."""
         subject = self.events.subject and self.events.subject.casefold()
         events = self.events.model_copy(update={"subject": subject})
         same = (events.model_dump_json(by_alias=True), self.calendar, self.calendar_group)
         return f"?{sha256(repr(same).encode()).hexdigest()[:32]}"
 
     def response(self, event: str, *, quiet: bool) -> Response:
-        """Return the response for one event that was found; `quiet`, without mail and comment."""
+        """Return the response for an event that was found; if `quiet`, without mail and comment."""
         return Response(
             user=self.user,
             event=event,

@@ -1,8 +1,8 @@
 """
 CSV becomes unchecked rows: a header, and the object that each line of cells means under it.
 
-Comes out as JSON Lines do (`jobs/rows/jsonl.py`), with what is flat in a table nested again. Which
-rows are selections is decided here, by which cells are filled; meaning is `jobs/rows/reading.py`'s.
+Rows come out as those of JSON Lines do (`jobs/rows/jsonl.py`), with flat cells nested again. Which
+rows are selections is decided here, by which cells are filled; `jobs/rows/reading.py` checks them.
 """
 
 import csv
@@ -43,9 +43,9 @@ def read_csv(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
     """
     Yield each row of `text` as the object it means; raises `Unreadable`.
 
-    Commas part the cells, or what a header without commas has instead: Excel writes semicolons
-    where the comma is the decimal sign, and tabs as "Unicode text". A wrong header is all that
-    is yielded.
+    Commas separate the cells, or what a header without commas has instead: Excel writes semicolons
+    where the comma is the decimal sign, and tabs as "Unicode text". If the header is wrong, only
+    its problems are yielded.
     """
     lines = read_lines(text)
     blank, first = 0, ""
@@ -60,9 +60,8 @@ def read_csv(text: TextIOWrapper) -> Iterator[RawRow | Problem]:
             if problems := _judge_header(line, names):
                 yield from problems
                 return
-            yield from _name_cells(
-                names, _read_cells(lines, delimiter, line)
-            )  # known names hold no line break
+            # The header takes one line, since no known name has a line break.
+            yield from _name_cells(names, _read_cells(lines, delimiter, line))
         case Problem():
             yield header
 
@@ -96,7 +95,7 @@ def _read_cells(
 
 
 def _cut(line: str, delimiter: str) -> list[str] | None:
-    """Return the cells of a line where none has quotes, or each has a pair round it; else None."""
+    """Return the cells of a line where no cell has quotes, or each is quoted; else None."""
     text = line.rstrip("\r\n")
     if len(text) > _LONGEST:
         return None
@@ -130,9 +129,9 @@ def _judge_header(line: int, names: list[str]) -> list[Problem]:
 
 def _selects(header: frozenset[str]) -> bool:
     """
-    Tell whether rows without an event may be selections.
+    Return whether rows without an event may be selections.
 
-    In results that are fed back in, an organizer and a subject tell of an event whose id has been
+    In results that are fed back in, an organizer and a subject describe an event whose id has been
     lost, and do not select.
     """
     return not WINDOW.isdisjoint(header) or (
@@ -161,14 +160,14 @@ def _name_cells(
         if passed_over or "" in cells:
             fields = {k: v for k, v in fields.items() if v and k not in passed_over}
         if told := fields.get("sendResponse"):
-            fields["sendResponse"] = _BOOLEANS.get(told.lower(), told)  # else told as it is
+            fields["sendResponse"] = _BOOLEANS.get(told.lower(), told)  # else reported as it is
         for shape in shapes:
             shape(fields)
         yield line, fields
 
 
 def _shapes(header: list[str]) -> list[Callable[[dict[str, Any]], None]]:
-    """Return what makes the objects of JSON Lines of the cells under this header."""
+    """Return what turns cells under this header into the objects of JSON Lines."""
     names = frozenset(header)
     shapes: list[Callable[[dict[str, Any]], None]] = []
     if not names.isdisjoint(WINDOW | TOLD):
@@ -180,9 +179,9 @@ def _shapes(header: list[str]) -> list[Callable[[dict[str, Any]], None]]:
 
 def _needed(header: frozenset[str]) -> frozenset[str]:
     """
-    Return the cells of which one must be filled where the event is not; none, if it may be empty.
+    Return the cells of which one must be filled where the event is empty; none if all may be empty.
 
-    An event that was forgotten, or whose id was lost, must not select all that there is.
+    An event that was forgotten, or whose id was lost, must not select everything.
     """
     if not header.isdisjoint(RESULT_KEYS):
         return WINDOW

@@ -117,7 +117,7 @@ FILES = {
     "not utf-8": (b"user,event,action\na@b.c,e\xff,decline\n", "2: "),
     "selections in conflict": (
         b"user,action,from\nA@b.c,decline,\na@b.c,tentative,now\n",
-        "3: row: line 2 asks something else",
+        "3: row: line 2 asks for something else",
     ),
     "conflict": (b"user,event,action\nA@b.c,e,decline\na@b.c,e,tentative\n", "3: "),
 }

@@ -126,7 +126,7 @@ def test_rows_that_contradict_each_other_are_refused() -> None:
             response(calendar="default"),
         ]
     )
-    text = "line 2 asks something else for the same user and event; keep one of the two"
+    text = "line 2 asks for something else for the same user and event; keep one of the two"
 
     assert (Problem(4, "event", text), Problem(6, "event", text)) == refusal(rows).problems
 
@@ -136,7 +136,7 @@ def test_all_problems_are_found_and_the_first_are_shown() -> None:
     wrong = [Problem(line, "user", "is missing; add it") for line in (3, 9, 12)]
     rows = [Row.of(2, 1, response()), Row.of(6, 2, response(comment="x"))]
     found = refusal([*wrong[:1], *rows, *wrong[1:]])
-    text = "line 2 asks something else for the same user and event; keep one of the two"
+    text = "line 2 asks for something else for the same user and event; keep one of the two"
 
     assert (wrong[0], Problem(6, "event", text), *wrong[1:]) == found.problems
     assert found.total == 4
@@ -230,7 +230,7 @@ def test_selections_that_contradict_each_other_are_refused() -> None:
             selection(action="tentative", events={"subject": "x"}),
         ]
     )
-    text = "line 2 asks something else for the same user and events; keep one of the two"
+    text = "line 2 asks for something else for the same user and events; keep one of the two"
     problems = tuple(Problem(line, "row", text) for line in (3, 4, 5))
 
     assert problems == refusal(rows).problems

@@ -459,10 +459,10 @@ def test_selections_in_results_can_be_fed_back_in() -> None:
 @pytest.mark.parametrize(
     ("cells", "field", "part"),
     [
-        ("E,now,,,,,", "from", "is for a row that finds its events, and not for one event"),
-        ("E,,now,,,,", "to", "is for a row that finds its events"),
-        ("E,,,whole,,,", "series", "is for a row that finds its events"),
-        ("E,,,,,,skip", "ifNotRequested", "is for a row that finds its events"),
+        ("E,now,,,,,", "from", "is for rows that find their events, not for a single event"),
+        ("E,,now,,,,", "to", "is for rows that find their events"),
+        ("E,,,whole,,,", "series", "is for rows that find their events"),
+        ("E,,,,,,skip", "ifNotRequested", "is for rows that find their events"),
         (",x,,,,,", "from", "'x' is not an ISO 8601 time; write it as 2026-12-01T17:00+01:00 or"),
         (",2026-12-01T17:00,,,,,", "from", "has no time zone"),
         (",1999-12-01T17:00Z,,,,,", "from", "give a year from 2000 to 2200, or now"),
@@ -494,8 +494,8 @@ def test_bad_selections_in_csv_are_refused_by_column(cells: str, field: str, par
 @pytest.mark.parametrize(
     ("changes", "field", "part"),
     [
-        ({"event": "E"}, "event", "is one event, and events is many of them; drop one of the two"),
-        ({"proposedNewTime": SLOT}, "proposedNewTime", "cannot be proposed for events that are"),
+        ({"event": "E"}, "event", "names one event, but events selects many; drop one of the two"),
+        ({"proposedNewTime": SLOT}, "proposedNewTime", "cannot be proposed for events that have"),
         ({"from": "now"}, "from", "is not a known name; "),
         ({"events": 5}, "events", "must be an object, {...}"),
         ({"events": {"form": "now"}}, "events.form", "is not a known name; did you mean from?"),

@@ -1,8 +1,8 @@
 """
-What expired batches leave in the list of all batches: their names, which nobody else takes out.
+Names that expired batches leave in the list of all batches.
 
-Who submits does it, since only then the list grows; who only asks passes over them, and writes
-nothing.
+A submit takes them out, since that is when the list grows; commands that only ask skip them and
+write nothing.
 """
 
 from typing import Any, Final
@@ -13,11 +13,11 @@ from jobs.ledger import keys
 from jobs.ledger.script import Script
 
 AT_ONCE: Final = 500
-"""Names that are looked at for one submit: a millisecond of Redis, and more than one adds."""
+"""Names that one submit looks at: a millisecond of Redis, and more names than it adds."""
 
 
 async def forget_expired(redis: Redis, now_ms: int) -> None:
-    """Take out the names of batches that are gone, the oldest first; a few are left for later."""
+    """Take out names of batches that are gone, the oldest first, at most `AT_ONCE` of them."""
     untyped: Any = redis  # redis-py types each command as both sync and async
     oldest = await untyped.zrevrange(keys.BATCHES, -AT_ONCE, -1, withscores=True)
     kept_from_ms = now_ms - keys.KEEP_S * 1000  # what was submitted since cannot have expired

@@ -1,8 +1,8 @@
 """
-The expiry of a batch's slices: given when it has finished, taken before a retry lets it go on.
+The expiry of a batch's slices: set when it has finished, removed before a retry reopens it.
 
-Of a big batch this takes steps, between which other things happen; `lua/expiry.lua` says which of
-two that go against each other is refused.
+For a big batch this takes several steps, and other things happen in between; `lua/expiry.lua`
+decides which of two passes that conflict is refused.
 """
 
 from typing import Final
@@ -16,24 +16,24 @@ from jobs.times import now_ms
 
 AT_ONCE: Final = 500
 """
-Slices in one step when all of a batch are touched, batches when many are: some ms of Redis.
+Slices, or batches, that one step touches: some milliseconds of Redis.
 
-`lua/close.lua` lets so many expire in the step that finishes a batch.
+`lua/close.lua` lets as many slices expire in the step that finishes a batch.
 """
 
 
 class Expiry:
-    """What lets slices expire, and keeps them from it."""
+    """Lets slices expire, or keeps them."""
 
     def __init__(self, redis: Redis) -> None:
         self._script = Script(redis, "expiry")
 
     async def expire(self, batch: Batch) -> None:
-        """Let all slices of a finished batch expire, as long as it does not go on."""
+        """Let all slices of a finished batch expire, unless it is reopened meanwhile."""
         await self._pass(batch, "expire")
 
     async def keep(self, batch: Batch) -> None:
-        """Keep all slices of a finished batch, as long as it stays so."""
+        """Keep all slices of a finished batch, as long as it stays finished."""
         await self._pass(batch, "keep")
 
     async def _pass(self, batch: Batch, purpose: str) -> None:

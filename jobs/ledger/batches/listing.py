@@ -1,7 +1,7 @@
 """
 Which batches there are, and how they stand: many at once, and none of them hides another.
 
-What Redis holds that is none of ours is left out, and told of.
+What bulkrsvp has not written is left out, and reported.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ from jobs.quoting import refusal
 
 
 def _ignore(_: str) -> None:
-    """Tell nobody of what is none of ours."""
+    """Report nothing."""
 
 
 class Listing:
@@ -40,7 +40,7 @@ class Listing:
         """
         Return a batch, or None if the ledger does not have it (any more).
 
-        Raises `Unreadable` if what is there is none of ours.
+        Raises `Unreadable` if bulkrsvp has not written what is there.
         """
         with told_apart(f"batch {batch_id}", BatchUnreadable):
             facts = await self._redis.hgetall(keys.batch(batch_id))
@@ -48,9 +48,9 @@ class Listing:
 
     async def find_all(self, batch_ids: Sequence[str]) -> list[Batch | Unreadable | None]:
         """
-        Look for batches: each as it stands, None where there is none.
+        Look for batches: return each as it stands, or None where there is none.
 
-        Where there is something else, the error that says so. Raises redis-py's errors.
+        Where there is something else, return the error that says so. Raises redis-py's errors.
         """
         answers = await self._ask_all(batch_ids, lambda pipe, each: pipe.hgetall(keys.batch(each)))
         return [_read(*each) for each in zip(batch_ids, answers, strict=True)]
@@ -58,7 +58,7 @@ class Listing:
     async def _ask_all(
         self, batch_ids: Sequence[str], ask: Callable[[Any, str], object]
     ) -> list[Any]:
-        """Ask something of each batch; return the answers, or the errors that tell of nonsense."""
+        """Ask something of each batch; return the answers, or the errors that nonsense causes."""
         answers = list[Any]()
         for first in range(0, len(batch_ids), AT_ONCE):
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -78,9 +78,9 @@ class Listing:
 
     async def all(self, foreign: Callable[[str], object] = _ignore) -> list[Batch]:
         """
-        Return all batches, the latest first; names of expired ones are passed over.
+        Return all batches, the latest first; names of expired ones are skipped.
 
-        What is none of ours is left out; `foreign` is told of each.
+        What bulkrsvp has not written is left out, and `foreign` is called with a line for each.
         """
         names = await self.names(foreign)
         found = dict(zip(names, await self.find_all(names), strict=True))
@@ -119,7 +119,7 @@ class Listing:
 
 
 def _read(batch_id: str, answer: Any) -> Batch | Unreadable | None:
-    """Read what Redis has answered of a batch."""
+    """Read what Redis has answered about a batch."""
     if isinstance(answer, Exception):
         return Unreadable(refusal(answer))
     try:

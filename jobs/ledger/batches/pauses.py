@@ -1,8 +1,8 @@
 """
-What is paused, for whoever asks: the mailboxes of a batch, and Graph as a whole.
+What is paused: mailboxes of a batch, and Graph as a whole.
 
-Workers pause and probe by `jobs/ledger/workers/leases.py`. A pause of Graph can be ended here by
-hand.
+Workers pause and probe with `jobs/ledger/workers/leases.py`. Here a person can end a pause of
+Graph.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from jobs.ledger.foreign import Unreadable, told_apart
 from jobs.storable import stored_moment
 
 LIFTED_MS: Final = 86_400_000
-"""How long it is kept who has ended a pause by hand, until a worker logs it."""
+"""How long the ledger remembers who has ended a pause by hand, until a worker logs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Pauses:
     """
     How many mailboxes of a batch are paused now, and until when every call waits, ms, or None.
 
-    A moment that has passed is that of a probe: one call that tries whether Graph is open again.
+    Once that moment has passed, one call probes whether Graph is open again.
     """
 
     throttled: int = 0
@@ -36,7 +36,7 @@ NO_PAUSES: Final = Pauses()
 
 
 async def read_graph_pause(redis: Redis) -> int | None:
-    """Return until when every call waits, ms; None where that is not so, or not to be read."""
+    """Return until when every call waits, ms; None if none does, or it cannot be read."""
     with suppress(Unreadable), told_apart(keys.GRAPH):
         told = await redis.get(keys.GRAPH)
         return None if told is None else stored_moment(told)
@@ -47,10 +47,10 @@ async def lift_graph_pause(
     redis: Redis, by: str, foreign: Callable[[str], object] = lambda _: None
 ) -> bool:
     """
-    End the pause of every call, and leave a note by whom; return whether there was one.
+    End the pause of every call, and note who did so; return whether there was one.
 
-    It is not proven by a call that Graph is open again: if it is not, the next storm pauses anew.
-    Nonsense in its place counts as a pause to the workers, so it goes too; `foreign` is told of it.
+    No call has proven that Graph is open again: if it is not, the next storm pauses them again.
+    Workers take nonsense in its place for a pause, so that goes too, and is passed to `foreign`.
     """
     try:
         with told_apart(keys.GRAPH):

@@ -1,7 +1,7 @@
 """
-What a retry does to a batch: its responses that have ended are queued again, some at a time.
+What a retry does to a batch: responses that have ended are queued again, some at a time.
 
-Which ones is `jobs/operations/retry.py`'s to say.
+`jobs/operations/retry.py` chooses which.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ REOPENED_AT_ONCE: Final = 1_000
 """Responses in one step: some 5 ms of Redis."""
 
 RETRYING_MS: Final = 30_000
-"""How long a retry counts as under way after one of its steps: whoever dies in it ends it so."""
+"""How long a retry counts as under way after a step, should it die there."""
 
 
 class Retries:
@@ -44,9 +44,10 @@ class Retries:
         """
         Queue settled responses of one slice again, at most `REOPENED_AT_ONCE` of them.
 
-        Returns how many, and how many not because no worker has logged their end yet. Returns None
-        and queues nothing if the batch was cancelled after `batch` was read. The first responses
-        that are queued end a cancel that `batch` shows. Raises `InputError` if the batch is gone.
+        Returns how many were queued, and how many were not because no worker has logged their end
+        yet. Returns None and queues nothing if the batch was cancelled after `batch` was read. A
+        cancel that `batch` shows ends when the first responses are queued. Raises `InputError` if
+        the batch is gone.
         """
         arguments: list[Any] = []
         for line in lines:
@@ -91,7 +92,7 @@ class Retries:
             await self._expiry.keep(batch)
 
     async def end_retry(self, batch_id: str) -> None:
-        """Note that a retry queues nothing more: a finished batch has no flags to change again."""
+        """Note that a retry is over: from now on a finished batch has no flags to change."""
         await self._redis.hdel(keys.batch(batch_id), BatchField.RETRYING)
 
     async def _take_out(self, batch_id: str, number: int) -> tuple[bytes, dict[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """
 The administrator's side of the ledger: commit a batch, raise its flags, count it, read it.
 
-It keeps what was asked and what came of it; it does not know arq, Graph, or a file's format.
+It knows neither arq nor Graph nor the format of a file.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -43,7 +43,7 @@ class Commit(StrEnum):
 
 
 class Flagged(StrEnum):
-    """What came of a flag that was to be changed."""
+    """What came of changing a flag."""
 
     CHANGED = "changed"
     FINISHED = "finished"
@@ -63,8 +63,8 @@ class Batches(Listing):
         """
         Stage the slices, then make the batch exist in one step.
 
-        A submit that dies before that step leaves nothing but staged rows, which expire. What an
-        older batch of that id has left is deleted, as long as there is no batch.
+        A submit that dies before that step leaves only staged rows, which expire. Leftovers of an
+        older batch with that id are deleted, unless the batch exists.
         """
         staging = keys.staging(uuid4().hex)
         count = await self._stage(staging, slices)
@@ -104,7 +104,7 @@ class Batches(Listing):
             await pipe.execute()
 
     async def _sweep(self, batch_id: str, count: int) -> None:
-        """Delete what an older batch has left of so many slices; a batch that exists keeps them."""
+        """Delete what an older batch has left of `count` slices; a batch that exists keeps them."""
         prefix = keys.slices_prefix(batch_id)
         for first in range(0, count, AT_ONCE):
             last = min(first + AT_ONCE, count) - 1
@@ -116,7 +116,7 @@ class Batches(Listing):
         return await self._flag(batch_id, BatchField.PAUSED, int(paused))
 
     async def cancel(self, batch_id: str) -> Flagged:
-        """Raise the flag that ends what has not been sent; it ends a pause too."""
+        """Raise the flag that ends what has not been sent; it also ends a pause."""
         return await self._flag(batch_id, BatchField.CANCELLED, 1, BatchField.PAUSED, 0)
 
     async def _flag(self, batch_id: str, *flags: bytes | int) -> Flagged:
@@ -124,20 +124,20 @@ class Batches(Listing):
         return Flagged(answer.decode())
 
     async def wake(self, batch_id: str) -> None:
-        """Have the slices that are at work come back as soon as they are left."""
+        """Have the slices that are being worked on come back as soon as they are left."""
         await self._redis.hincrby(keys.batch(batch_id), BatchField.WAKES, 1)
 
     async def claim_announcement(self, batch_id: str) -> bool:
-        """Ask to be the one who logs the end of a batch; a claim ends by itself."""
+        """Ask to be the one that logs the end of a batch; a claim expires by itself."""
         claim = keys.announcing(batch_id)
         if await self._redis.set(claim, "1", nx=True, px=ANNOUNCING_MS):
             return True
-        if await self._redis.pttl(claim) == FOR_EVER:  # as no claim of ours
+        if await self._redis.pttl(claim) == FOR_EVER:  # which no claim of bulkrsvp's does
             await self._redis.delete(claim)
         return False
 
     async def announce(self, batch: Batch) -> None:
-        """Note that the end of a batch has been logged, unless it goes on by now."""
+        """Note that the end of a batch has been logged, unless the batch has been reopened."""
         await self._scripts["announce"](
             [keys.batch(batch.id), keys.ACTIVE, keys.throttled(batch.id)],
             [batch.id, batch.finished_at_ms],
@@ -146,18 +146,18 @@ class Batches(Listing):
             await self.expire(batch)
 
     async def expire(self, batch: Batch) -> None:
-        """Let all slices of a finished batch expire; it is active until they do."""
+        """Give all slices of a finished batch their expiry; until then it stays active."""
         await self._expiry.expire(batch)
 
     async def forget(self, batch_id: str) -> None:
-        """Take a batch that is gone from the list of active ones, unless it was made anew."""
+        """Take a batch that is gone off the list of active ones, unless it was made again."""
         await self._scripts["forget"]([keys.ACTIVE, keys.batch(batch_id)], ["SREM", batch_id])
 
     async def release(self, batch_id: str, window: int) -> list[int]:
         """
         Release the next slices, up to `window` at a time; return their numbers.
 
-        Raises `BatchUnreadable` if the batch has not got the rows of all its slices.
+        Raises `BatchUnreadable` if rows of some of its slices are missing.
         """
         answer: list[int] | None = await self._scripts["release"](
             [keys.batch(batch_id), keys.released(batch_id), keys.rows(batch_id)], [window]
@@ -177,8 +177,8 @@ class Batches(Listing):
         """
         Yield the lines of a batch, slice by slice.
 
-        Raises `LedgerUnreachable` if its rows are gone from Redis, `InputError` if it has a form
-        that this program does not know, and `Unreadable` if what is there is none of ours.
+        Raises `LedgerUnreachable` if its rows are gone from Redis, `InputError` if this program
+        does not know its form, and `Unreadable` if bulkrsvp has not written what is there.
         """
         if batch.version not in VERSIONS:
             raise InputError(

@@ -1,9 +1,9 @@
 """
 The records of a slice that is done, packed into one field: the slice's archive.
 
-Most of a record is two ids that nothing can make smaller, in letters that take twice their room,
-and what all records have in common. So the ids are kept as bytes, and the rest in columns. What
-comes out is what went in, byte for byte: the ledger compares records by their text.
+Most of a record is two ids, which cannot be compressed but take twice their size as letters, and
+what all records have in common. So the ids are kept as bytes, and the rest in columns. What comes
+out is what went in, byte for byte: the ledger compares records by their text.
 """
 
 import re
@@ -19,16 +19,16 @@ from jobs.ledger.fields import SliceField
 from jobs.ledger.forms.compression import inflate
 
 MOST: Final = 5_000
-"""Records: for so many the swap keeps Redis for some 20 ms; a bigger mailbox stays as it is."""
+"""Records: swapping these takes Redis some 20 ms; a bigger mailbox stays as it is."""
 
 WINDOW_BITS: Final = 12
-"""A window of 4 KB holds what repeats itself here; a larger one takes a while to be made."""
+"""A window of 4 KB holds what repeats itself here; a larger one takes longer to set up."""
 
 _ID: Final = re.compile(rb'"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"')
 _ID_MARK: Final = b"\xff"
 _MOMENT: Final = re.compile(rb"([1-9][0-9]{12})")
 _MOMENT_MARK: Final = b"\xfe"
-"""Marks stand where something was taken out; they are in no text of UTF-8, so in no record."""
+"""Marks show where something was taken out; UTF-8 never has these bytes, so no record does."""
 
 
 def pack(records: Mapping[bytes, bytes]) -> bytes:
@@ -61,18 +61,18 @@ def unpack(body: bytes) -> dict[bytes, bytes]:
 
 
 def spread(fields: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-    """Return a slice's fields as they were before its records were put away, if they were."""
+    """Return a slice's fields as they were before its records were put away, if that was done."""
     body = fields.get(SliceField.ARCHIVE)
     return fields if body is None else {**fields, **unpack(body)}
 
 
 def digest(texts: Iterable[bytes]) -> str:
-    """Return what `lua/close.lua` recognizes the records by."""
+    """Return the digest by which `lua/close.lua` recognizes the records."""
     return sha1(b"\n".join(texts), usedforsecurity=False).hexdigest()
 
 
 def _take_out(pattern: re.Pattern[bytes], mark: bytes, text: bytes) -> tuple[bytes, list[bytes]]:
-    """Put a mark in the place of each match; a text that has the mark already stays as it is."""
+    """Put a mark in the place of each match; a text that already has the mark stays as it is."""
     if mark in text:
         return text, []
     parts = pattern.split(text)
@@ -110,7 +110,7 @@ def _write_row(given: int, found: int) -> bytes:
 
 
 def _steps(numbers: Iterable[int]) -> list[int]:
-    """Return the steps from each number to the next: small ones, where a column is even."""
+    """Return the steps from each number to the next, which are small in an even column."""
     steps, last = [], 0
     for number in numbers:
         steps.append(number - last)

@@ -1,7 +1,7 @@
 """
 What is kept of a batch as a whole: what was ordered, and what the ledger shows of it now.
 
-It reads and asks nothing itself: that is `jobs/ledger/batches/store.py`'s.
+`jobs/ledger/batches/store.py` asks Redis for it; this module does not.
 """
 
 import re
@@ -19,20 +19,20 @@ SELECTING = 2
 PUT_AWAY = 3
 CODED = 4
 """
-The forms of a batch in the ledger: responses only; with selections, or a plan; whatever is in it,
-with slices whose records are put away when they are done; the same, with Graph's error codes in
-its records. New batches are of the last one.
+The forms of a batch in the ledger: responses only; also selections or a plan; also slices whose
+records are put away when they are done; also Graph's error codes in records. New batches have the
+last form.
 
-To a program that does not know form 3, what was put away would look as if it had never been
-sent; to one that does not know form 4, a record with a code is none.
+To a program that does not know form 3, what was put away would look as if it had never been sent;
+one that does not know form 4 cannot read a record with a code.
 """
 
 VERSIONS = frozenset({PLAIN, SELECTING, PUT_AWAY, CODED})
-"""What this program understands; a worker leaves batches of another form alone."""
+"""The forms that this program understands; a worker leaves batches of other forms alone."""
 
 
 class BatchState(StrEnum):
-    """Where a batch stands, in the words of `status`."""
+    """The state of a batch, as `status` names it."""
 
     SCHEDULED = "scheduled"
     FINDING = "finding"
@@ -71,10 +71,10 @@ class Batch:
     """
     A batch as the ledger shows it now; times in milliseconds, 0 where there is none.
 
-    `cursor` is how many of its slices have been released. `expiry_since_ms` is since when they are
-    given their expiry, or kept; 0 if there is no more to do. `unreadable` counts the responses
-    whose records are none of ours, by slice, as the workers that opened these have seen them, and 1
-    for a slice that is none of ours: while there are any, the batch does not finish.
+    `cursor` is how many of its slices have been released. `expiry_since_ms` is since when its
+    slices are being given their expiry, or kept; 0 if that is done. `unreadable` counts, by slice,
+    the responses whose records cannot be read, as seen by the workers that opened these slices, and
+    1 for a slice that is unreadable as a whole: while there are any, the batch does not finish.
     """
 
     id: str
@@ -106,7 +106,7 @@ class Batch:
     unreadable: Mapping[int, int]
 
     def state(self, now_ms: int) -> BatchState:
-        """Name its state; a cancelled batch stays `cancelled` when it has ended."""
+        """Return its state; a cancelled batch stays `cancelled` when it has ended."""
         if self.cancelled:
             return BatchState.CANCELLED
         if self.finished_at_ms:
@@ -119,12 +119,12 @@ class Batch:
 
     @property
     def successful(self) -> bool:
-        """Nothing failed, is uncertain or expired."""
+        """Whether nothing failed, is uncertain or expired."""
         return not any(self.outcomes.get(outcome) for outcome in UNSUCCESSFUL)
 
     @property
     def called_off(self) -> bool:
-        """It was cancelled, whether it has ended or not; `retry` changes only what it retries."""
+        """Whether it was cancelled, ended or not; `retry` changes only what it retries."""
         return self.cancelled or self.outcomes.get(Outcome.CANCELLED, 0) > 0
 
 
@@ -132,11 +132,11 @@ ROWS_LACK: Final = "its rows lack a slice that it should have"
 """What is wrong with a batch that counts more slices than it has."""
 
 _EXPIRY: Final = re.compile(rb"([0-9]+) ([a-z]+) [0-9]{1,15} ([0-9]+)")
-"""An end of the batch, what is done to the slices, for the how manieth time, and since when."""
+"""The end of the batch, what is done to its slices, a running number, and since when."""
 
 
 def read_batch(batch_id: str, facts: Mapping[bytes, bytes]) -> Batch:
-    """Read a batch's hash. Raises `ValueError` if it is not one of ours."""
+    """Read a batch's hash. Raises `ValueError` if bulkrsvp has not written it."""
     read = {
         field.decode(): stored_field(rule, facts, field)
         for rule, fields in _RULES.items()
@@ -198,7 +198,7 @@ _RULES: Final[Mapping[Callable[[bytes], Any], Sequence[BatchField]]] = {
 
 
 def _expiry_since_ms(facts: Mapping[bytes, bytes]) -> int:
-    """Read what `lua/expiry.lua` notes; what it notes of another end is over."""
+    """Read what `lua/expiry.lua` notes; what it noted about an earlier end no longer counts."""
     text = facts.get(BatchField.EXPIRY, b"")
     found = _EXPIRY.fullmatch(text)
     if text and found is None:
@@ -217,7 +217,7 @@ def _unreadable(facts: Mapping[bytes, bytes]) -> dict[int, int]:
 
 
 def _check_together(batch: Batch) -> None:
-    """Raise `ValueError` where facts cannot be true together: whoever trusts them never ends."""
+    """Raise `ValueError` if facts contradict each other: trusting them, nothing would ever end."""
     if batch.announced and not batch.finished_at_ms:
         raise ValueError("its end is announced, but it has not ended")
     slices_fit = batch.cursor <= batch.slices <= batch.total

@@ -1,8 +1,8 @@
 """
-One slice read as its responses: the rows that were given, and what their selections have found.
+One slice read as its responses: rows that were given, and what their selections have found.
 
-A row of the file is numbered 12; what the selection in row 12 has found is numbered 12.1, 12.2.
-The same reading serves the worker that opens a slice and the administrator who asks for results.
+Row 12 of a file has the number 12; what the selection in it has found has the numbers 12.1, 12.2.
+A worker that opens a slice and an administrator who asks for results read it the same way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,17 +19,17 @@ from jobs.rows.response import Response
 from jobs.rows.selection import Selection
 
 Number = int | str
-"""Of a row as it was given, or of a response that was found for it."""
+"""The number of a row as it was given, or of a response that was found for it."""
 
 
 @dataclass(slots=True)
 class Entry:
     """
-    One response, with its record and the text that the ledger has of it.
+    One response, with its record and the record's text in the ledger.
 
-    `given` is what its row asks for. `found` is what the calendar showed of a response that the
-    row's selection has found. `error` says why its record cannot be read, if it cannot: then nobody
-    knows what became of it, and it is left alone.
+    `given` is what its row asks for. `found` is what the calendar showed, if the row's selection
+    has found this response. `error` says why its record cannot be read, if it cannot: then nobody
+    knows what became of the response, and it is left alone.
     """
 
     row: Number
@@ -52,9 +52,9 @@ class Entry:
     @property
     def response(self) -> Response | Selection:
         """
-        What it says to whom; the selection itself while it has not found its events.
+        The response itself, or the selection while it has not found its events.
 
-        Of what was found it is made when it is asked for: of that there may be tens of thousands.
+        One that was found is made when it is asked for: there may be tens of thousands of them.
         """
         if self.found is not None and isinstance(self.given, Selection):
             return self.found.response(self.given)
@@ -69,7 +69,7 @@ class Entry:
 
     @property
     def ahead(self) -> Ending | None:
-        """How it ends without a call, if its selection passed over it or only plans."""
+        """How it ends without a call, if its selection skips it or only plans."""
         return self.found.ending if self.found is not None else None
 
     @property
@@ -90,15 +90,15 @@ def row_order(row: Number) -> tuple[int, int]:
 
 def read_entries(body: bytes, records: Mapping[bytes, bytes]) -> Iterator[Entry]:
     """
-    Yield the responses of a slice, by its rows and its fields, put away or not.
+    Yield the responses of a slice from its rows and its fields, put away or not.
 
-    One whose record is not of our making is named as such, and costs the others nothing. Raises
-    `ValueError` for rows, or for an archive, that are not.
+    A response whose record cannot be read has an `error`, and costs the others nothing. Raises
+    `ValueError` for rows, or an archive, that cannot be read.
     """
     records = spread(records)
     rows = unpack(body)
     rows.reverse()
-    while rows:  # of a big mailbox nobody keeps them all
+    while rows:  # so that nobody keeps all of a big mailbox
         row, response = rows.pop()
         selects = isinstance(response, Selection)
         found = records.get(SliceField.FOUND + b"%d" % row) if selects else None
@@ -120,9 +120,9 @@ def _found_entries(
 def found_entries(
     row: Number, selection: Selection, found: list[Found], records: Mapping[bytes, bytes]
 ) -> Iterator[Entry]:
-    """Yield the responses that one selection has found; what it saw counts as seen."""
+    """Yield the responses that one selection has found; it has seen their answers."""
     for part, each in enumerate(found, start=1):
-        each.response(selection)  # which raises for one that may not be sent
+        each.response(selection)  # raises for one that must not be sent
         yield _entry(f"{row}.{part}", selection, Record(seen=each.seen), records, each)
 
 
@@ -133,7 +133,7 @@ def _entry(
     records: Mapping[bytes, bytes],
     found: Found | None = None,
 ) -> Entry:
-    """Return a response with its record; `unnoted` is that of one of which nothing was noted."""
+    """Return a response with its record, or with `unnoted` if nothing was noted of it."""
     text = records.get(str(row).encode())
     if text is None:
         return Entry(row, given, unnoted, b"", found)

@@ -1,7 +1,7 @@
 """
 The stored form of a slice: whole mailboxes, packed as JSON and compressed.
 
-What is read from Redis is checked again: whoever can write to it can write anything.
+Everything is checked again when it is read: whoever can write to Redis can write anything.
 """
 
 import zlib
@@ -25,7 +25,7 @@ _Either = Annotated[Response | Selection, Field(union_mode="left_to_right")]
 _RESPONSES = TypeAdapter(list[tuple[_Number, Response]])
 _MIXED = TypeAdapter(list[tuple[_Number, _Either]])
 _SELECTED = b'"events":'
-"""Stands in the JSON of every selection, and of no response: inside a text, quotes are escaped."""
+"""In the JSON of every selection and no response: inside a text, quotes are escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class Slice:
 
 
 def pack(entries: Sequence[bytes]) -> bytes:
-    """Return the form of the rows that `entries` are: the JSON of a number and what it asks."""
+    """Pack rows, given as the JSON of their numbers and what they ask for."""
     return zlib.compress(b"[%b]" % b",".join(entries), COMPRESSION)
 
 
 def unpack(body: bytes) -> list[tuple[int, Response | Selection]]:
     """
-    Return the numbers and the contents of a slice's rows; everything in it is checked again.
+    Return the numbers and the contents of a slice's rows; everything in them is checked again.
 
-    Raises `ValueError` for whatever `pack` has not made, and repeats none of it.
+    Raises `ValueError` for whatever `pack` has not made, without repeating any of it.
     """
     try:
         text, rest = inflate(body)

@@ -10,26 +10,26 @@ from jobs.ledger.forms.entries import Entry, Number
 from jobs.record import Record
 
 LOGGED_AT_ONCE: Final = 1_000
-"""Rows of which one write tells that they were logged; they are more only after odd ends."""
+"""Rows that one write reports as logged; there are more only after unusual ends."""
 
 
 @dataclass(slots=True, eq=False)
 class OpenSlice:
     """
-    A slice under way: what was read when it was opened, and what is to be told at the next write.
+    A slice under way: what was read when it was opened, and what goes along with the next write.
 
-    `worker` is the name under which it was opened: if that lease is lost, no mark is granted any
-    more, whatever the process calls itself by then. `starts` is whether nobody has opened a slice
-    of the batch before. `doubted_ms` is when it was last put in doubt, by itself or with its batch.
-    `deaths` counts those who worked on it and never came to leave it. `suspects` are the rows that
-    were begun by themselves when somebody died, with how often that was while nothing else was
-    under way in the process. `lines` are all its responses, but for those that have `ended` of a
-    slice too big to be put away, `entries` those of them that were open, `unreadable` those whose
-    records are none of ours, `unlogged` those settled by a worker that may have died before it
-    logged them. `known` are the events of each mailbox that have a response, if selections are
-    still looking for some. `marked_s` is when the latest mark was granted, by the worker's clock
-    (s), and 0 before the first; `asking` is how many have been asked for and are not answered yet.
-    `cleared` is whether its deaths count no more, because its worker ends in order.
+    `worker` is the name under which it was opened: once that lease is lost, no mark is granted any
+    more, whatever the process calls itself by then. `starts` is whether this is the first slice of
+    the batch to be opened. `doubted_ms` is when it was last put in doubt, alone or with its batch.
+    `deaths` counts the workers that died while they had it open. `suspects` are the rows that were
+    tried alone when a worker died, with how often that happened while nothing else was under way
+    in the process. `lines` are all its responses, except that a slice too big to be put away lacks
+    those that have `ended`; `entries` are those that were open, `unreadable` those whose records
+    bulkrsvp did not write, `unlogged` those settled by a worker that may have died before it logged
+    them. `known` are the events of each mailbox that already have a response, if selections are
+    still looking for events. `marked_s` is when the latest mark was granted, in seconds of the
+    worker's clock, 0 before the first; `asking` is how many marks were asked for and not answered
+    yet. `cleared` is whether its deaths no longer count, because its worker is ending normally.
     """
 
     batch: Batch
@@ -54,7 +54,7 @@ class OpenSlice:
     known: dict[str, set[str]] = field(default_factory=dict)
 
     def is_new(self, mailbox: str, event: str) -> bool:
-        """Say whether an event is answered by no response of this slice; from now on it is."""
+        """Whether no response of this slice answers an event yet; from now on one does."""
         known = self.known.setdefault(mailbox, set())
         is_new = event not in known
         known.add(event)
@@ -67,22 +67,22 @@ class OpenSlice:
 
     def note_logged(self, entry: Entry) -> None:
         """
-        Have the next write tell that the end of a response was logged.
+        Have the next write report that the end of a response was logged.
 
-        A slice that is too big to be put away holds nothing of it any more.
+        A slice that is too big to be put away then drops the response.
         """
         self.logged.append(entry.row)
         if self.size > MOST and not entry.finds and self.lines.pop(entry.row, None) is not None:
             self.ended += 1
 
     def take_told(self) -> "Told":
-        """Take what is to be told at this write."""
+        """Take what goes along with this write."""
         told = Told(self.logged[:LOGGED_AT_ONCE], self.replies, self.throttled)
         self.logged, self.replies, self.throttled = self.logged[LOGGED_AT_ONCE:], 0, 0
         return told
 
     def put_back(self, told: "Told") -> None:
-        """Have it told again: perhaps the ledger has not heard it."""
+        """Have it sent again: the ledger may not have received it."""
         self.logged = told.logged + self.logged
         self.replies += told.replies
         self.throttled += told.throttled
@@ -99,8 +99,8 @@ class OpenSlice:
 
     @property
     def selections(self) -> list[Number]:
-        """The rows of the selections that have found nothing yet, each of which counts as one."""
-        if not self.batch.finding:  # nor had when it was opened, so there are none
+        """The rows of selections that have not found their events; each counts as one response."""
+        if not self.batch.finding:  # and there were none when it was opened
             return []
         return [row for row, entry in self.lines.items() if entry.finds]
 
@@ -111,13 +111,13 @@ class OpenSlice:
 
     @property
     def holder(self) -> str:
-        """Name who holds a mailbox, for its lease."""
+        """The name that a mailbox's lease has while this slice holds it."""
         return f"{self.worker}|{self.batch.id}|{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What goes along with a flush, to be told again if the flush fails."""
+    """What goes along with a flush, and is sent again if the flush fails."""
 
     logged: list[Number]
     replies: int

@@ -1,8 +1,8 @@
 """
-What Redis returns of a slice when a worker opens it, read and held against itself.
+What Redis returns when a worker opens a slice, read and checked for contradictions.
 
-A slice with nonsense in its own numbers would never be done, and nobody would know why: it is none
-of ours as a whole. A record that cannot be read costs its own response only. Does not know Redis.
+A slice with nonsense in its own numbers would never be done, and nobody would know why, so all of
+it counts as unreadable. An unreadable record costs only its own response. Does not know Redis.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from jobs.ledger.forms.entries import Entry, read_entries
 from jobs.storable import stored_field, stored_moment, stored_number
 
 READ_IN_PASSING: Final = 32 << 10
-"""Bytes of rows, and of all that is known of them: to start a thread for less takes longer."""
+"""Bytes of rows and records: for less, starting a thread takes longer than reading them."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
     """
-    What was read of a slice: its entries, how many others had ended, and the events of all.
+    What was read of a slice: its entries, how many others have ended, and the events of all.
 
-    The events are those of each mailbox, and read only if selections are still looking for some.
+    The events are listed by mailbox, and only if selections are still looking for events.
     `deaths`, `doubted_ms` and `suspects` are those of `OpenSlice`.
     """
 
@@ -44,7 +44,7 @@ async def read_in_time(
     """
     Read a slice; a big mailbox takes a while, and the heartbeat must not wait for it.
 
-    Raises `ValueError` if it is not one of ours.
+    Raises `ValueError` if bulkrsvp did not write it.
     """
     if len(body) + sum(map(len, records.values())) <= READ_IN_PASSING:
         return _read(body, records, unlogged, finding=finding)
@@ -54,7 +54,7 @@ async def read_in_time(
 def _read(
     body: bytes, records: Mapping[bytes, bytes], unlogged: AbstractSet[bytes], *, finding: bool
 ) -> Opening:
-    """Read a slice; of one too big to be put away only what matters is kept."""
+    """Read a slice; of one too big to be put away, keep only what still matters."""
     read, all_matter = _read_facts(records), len(records) <= MOST
     for entry in read_entries(body, records):
         if finding and entry.event_id is not None:
@@ -87,7 +87,7 @@ def _number(records: Mapping[bytes, bytes], name: bytes) -> int:
 
 
 def _check_done(read: Opening, done: int) -> None:
-    """Raise `ValueError` unless so many have ended as the slice counts, as far as can be read."""
+    """Raise `ValueError` unless as many have ended as the slice counts, as far as can be read."""
     ended = read.ended + sum(entry.record.ending is not None for entry in read.entries)
     if ended == done or (ended < done and any(entry.error for entry in read.entries)):
         return

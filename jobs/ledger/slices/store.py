@@ -1,7 +1,7 @@
 """
 The worker's side of the ledger: open a slice, write its marks and records, close it.
 
-How writes gather on their way to Redis is `jobs/ledger/slices/writes.py`'s.
+`jobs/ledger/slices/writes.py` gathers writes on their way to Redis.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ class Slices:
         """
         Start a slice under a new epoch.
 
-        Returns None if the batch is gone. Raises `Unreadable` if what Redis holds is not ours.
+        Returns None if the batch is gone, and raises `Unreadable` if bulkrsvp did not write it.
         """
         opened = await self._start(batch_id, number)
         if opened is None:
@@ -96,7 +96,7 @@ class Slices:
         )
 
     async def _start(self, batch_id: str, number: int) -> list[Any] | None:
-        """Return what `lua/open.lua` does; a slice that is none of ours is noted in its batch."""
+        """Return what `lua/open.lua` returns; note an unreadable slice in its batch."""
         try:
             opened: list[Any] | None = await self._scripts["open"](
                 [
@@ -108,7 +108,7 @@ class Slices:
                 [number, self._now_ms(), FIELDS_AT_ONCE, BYTES_AT_ONCE],
             )
         except Unreadable:
-            with suppress(Unreadable):  # or it is the batch
+            with suppress(Unreadable):  # then the batch is unreadable too
                 await self._note_unreadable(batch_id, number, 1)
             raise
         return opened
@@ -121,13 +121,13 @@ class Slices:
         records: dict[bytes, bytes],
         unlogged: AbstractSet[bytes],
     ) -> Opening | None:
-        """Read what was returned of a slice; None if it is gone meanwhile. Raises `ValueError`."""
+        """Read what was returned of a slice; None if it has gone since. Raises `ValueError`."""
         finding = bool(batch.finding)
         if records:
             if body is None:
                 raise ValueError("its rows are not there")
             return await read_in_time(body, records, unlogged, finding=finding)
-        # It is read in steps, so what an earlier worker still writes may be read by half: once.
+        # Read in steps, it may be caught between two writes of an earlier worker, but only once.
         for last in (False, True):
             body, records = await self._read_big(batch.id, number)
             if body is None:
@@ -143,9 +143,9 @@ class Slices:
         self, batch_id: str, number: int, count: int | str, epoch: int | str = ""
     ) -> None:
         """
-        Note how much of a slice is none of ours, "" for nothing to note.
+        Note how many responses of a slice are unreadable, "" to note nothing.
 
-        Whoever has opened it under `epoch`, and leaves it at that, has not died over it.
+        A worker that opened it under `epoch` and gives it up here has not died over it.
         """
         names = [keys.batch(batch_id), keys.slice_records(batch_id, number)]
         await self._scripts["unreadable"](names, [number, count, epoch])
@@ -172,7 +172,7 @@ class Slices:
         return Answer(WriteStatus.OK)
 
     async def _has_put_away(self, part: OpenSlice, entry: Entry, record: Record) -> bool:
-        """Look whether a record was put away: its end, said again, is no conflict."""
+        """Whether a record was put away: writing its end again is not a conflict."""
         archive = await self._redis.hget(_records(part), SliceField.ARCHIVE)
         text = part.write(record)
         if archive is None or unpack(archive).get(str(entry.row).encode()) != text:
@@ -184,10 +184,10 @@ class Slices:
         self, part: OpenSlice, entry: Entry, selection: Selection, found: list[Found]
     ) -> list[Entry] | None:
         """
-        Put what a selection has found into its place; return its entries.
+        Put what a selection has found in the selection's place; return its entries.
 
         Returns None if another worker was faster, or the batch is gone. Raises redis-py's errors
-        and `OSError`; it may then be said again.
+        and `OSError`; it may then be called again.
         """
         packed = await aside(len(found), lambda: pack_found(found))
         answer = await self._scripts["found"](
@@ -203,18 +203,18 @@ class Slices:
         return entries
 
     async def suspect(self, part: OpenSlice, row: Number, tries: int) -> None:
-        """Note that a response is begun: who opens the slice after a death knows which it was."""
+        """Note that a response is begun: if its worker dies, the next one knows which it was."""
         await self._note_suspects(part, {row: tries})
 
     async def acquit(self, part: OpenSlice, *rows: Number | str) -> None:
-        """Note that responses have lived, or have ended."""
+        """Note that responses were survived, or have ended."""
         await self._note_suspects(part, dict.fromkeys(rows))
 
     async def excuse(self, part: OpenSlice, row: Number | None) -> None:
         """
-        Note that whoever works on a slice ends in order: that is no death, and tells of no row.
+        Note that the worker of a slice is ending normally: that is not a death, and no row's fault.
 
-        `row` is the one that was begun alone, or None; what was known of it before stays.
+        `row` is the one that was begun alone, or None; what was noted of it earlier stays.
         """
         known = {} if row is None else {row: part.suspects.get(str(row))}
         await self._note_suspects(part, known, cleared=True)
@@ -222,7 +222,7 @@ class Slices:
     async def _note_suspects(
         self, part: OpenSlice, tries: Mapping[Number, int | None], *, cleared: bool = False
     ) -> None:
-        """Note how often responses were begun alone; nothing of a slice that was opened anew."""
+        """Note how often responses were begun alone, unless the slice has been opened again."""
         noted = list[str | int | bytes]()
         for row, count in tries.items():
             noted += [SliceField.SUSPECT + str(row).encode(), "" if count is None else count]
@@ -230,9 +230,9 @@ class Slices:
 
     async def close(self, part: OpenSlice) -> Closed:
         """
-        Leave a slice; the one who leaves the last one of a batch is told that it is finished.
+        Leave a slice; whoever leaves the last slice of a batch learns that it is finished.
 
-        When it is done, its records are put away, unless Redis has others than this worker knows.
+        When it is done, its records are put away, unless those in Redis differ from this worker's.
         """
         await self._tell_logged(part)
         answer = await self._scripts["close"](
@@ -261,7 +261,7 @@ class Slices:
         return Closed(answer.decode())
 
     async def _tell_logged(self, part: OpenSlice) -> None:
-        """Note what was logged, if it is more than the closing may take along."""
+        """Note what was logged, as far as it is more than closing may take along."""
         while len(part.logged) > LOGGED_AT_ONCE:
             some = part.logged[:LOGGED_AT_ONCE]
             await self._redis.srem(keys.unlogged(part.batch.id, part.number), *some)
@@ -269,7 +269,7 @@ class Slices:
 
 
 def _batch(batch_id: str, facts: list[bytes], held: int) -> Batch:
-    """Read a batch of which so many slices are `held` in its rows. Raises `BatchUnreadable`."""
+    """Read a batch whose rows hold `held` slices. Raises `BatchUnreadable`."""
     try:
         batch = read_batch(batch_id, _pairs(facts))
     except ValueError as error:

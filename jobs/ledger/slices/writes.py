@@ -28,14 +28,14 @@ from jobs.record import Record
 
 CALLS_PER_S: Final = 10
 CALLS_BURST: Final = 4_000
-"""A mailbox's allowance: burst + 600 s x rate is what Graph allows in any 10 minutes, 10,000."""
+"""A mailbox's allowance: burst + 600 s x rate is the 10,000 that Graph allows in 10 minutes."""
 
 AT_ONCE: Final = 1_000
-"""Writes in one flush, some 10 ms of Redis: more gather only where a big slice is put in doubt."""
+"""Writes in one flush, some 10 ms of Redis; more gather only when a big slice is put in doubt."""
 
 
 MARK_GOOD_S: Final = 1.0
-"""How long after a mark was asked for its call may begin: who pauses a batch waits for that."""
+"""How long after a mark was asked for its call may begin; pausing a batch waits that long."""
 
 
 class WriteStatus(StrEnum):
@@ -75,7 +75,7 @@ class Kind(StrEnum):
 
 
 _READING: Final = frozenset({Kind.LOOK, Kind.PAGE})
-"""Kinds that ask for leave only, and set no record."""
+"""Kinds that only ask for permission, and set no record."""
 
 
 @dataclass(slots=True)
@@ -101,8 +101,8 @@ class Written:
     """
     The latest moment that a worker has written at, in ms since the epoch.
 
-    The ledger must not know of an earlier one only. With 0 it is taken as it is: after it went
-    back, and what it holds was put in doubt.
+    A ledger that knows only an earlier one has forgotten something. At 0 it is taken as it is: it
+    went back, and what it holds was put in doubt.
     """
 
     ms: int = 0
@@ -121,7 +121,7 @@ class Writes:
 
     async def write(self, part: OpenSlice, kind: Kind, entry: Entry, record: Record) -> Answer:
         """
-        Write a record with whatever else gathers; return when Redis has it, or has refused it.
+        Write a record together with what else gathers; return once Redis has it or has refused it.
 
         Raises redis-py's errors and `OSError`: then nobody knows whether it was written.
         """
@@ -145,11 +145,11 @@ class Writes:
             gathered = self._take()
             try:
                 await self._flush_once(gathered)
-            except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
+            except Exception as error:  # noqa: BLE001  # passed to whoever waits for an answer
                 _fail(gathered, error)
 
     def _take(self) -> Gathered:
-        """Take what has gathered, as far as Redis may be kept by it; the rest goes next."""
+        """Take what has gathered, up to what Redis may be kept busy with; the rest goes next."""
         taken: Gathered = {}
         room = AT_ONCE
         while self._gathered and room:
@@ -163,7 +163,7 @@ class Writes:
 
     async def _flush_once(self, gathered: Gathered) -> None:
         together = defaultdict[tuple[str, str, int], Gathered](dict)
-        for part, writes in gathered.items():  # what is judged alike goes as one command
+        for part, writes in gathered.items():  # what is judged alike goes in one command
             together[part.batch.id, part.worker, part.batch.doubted_ms][part] = writes
         now_ms = self._now_ms()
         flushes = (self._flush_batch(each, now_ms) for each in together.values())
@@ -171,11 +171,11 @@ class Writes:
             self._written.ms = max(self._written.ms, now_ms)
 
     async def _flush_batch(self, gathered: Gathered, now_ms: int) -> bool:
-        """Write what belongs to one batch; return whether the ledger has kept the moment of it."""
+        """Write what belongs to one batch; return whether the ledger has noted the moment."""
         told = {part: part.take_told() for part in gathered}
         try:
             answers: list[list[Any]] = await self._script(*self._command(gathered, told, now_ms))
-        except Exception as error:  # noqa: BLE001  # whoever waits for an answer is told
+        except Exception as error:  # noqa: BLE001  # passed to whoever waits for an answer
             for part in gathered:
                 part.put_back(told[part])
             _fail(gathered, error)

@@ -1,8 +1,8 @@
 """
-The crew: the processes that may have been granted marks, whether they live or not.
+The crew: the processes that may have been granted marks, whether they are alive or not.
 
-A process joins it with its first lease and leaves it when it resigns; one that died is struck off
-by others. After a loss of Redis everybody on it is asked: see `jobs/ledger/workers/failover.py`.
+A process joins it with its first lease and leaves it when it resigns; others strike off those that
+died. After Redis has lost data, all members are asked: see `jobs/ledger/workers/failover.py`.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Crew:
         self._strike = Script(redis, "strike")
 
     async def dead(self) -> frozenset[tuple[str, str]]:
-        """Return the processes on the crew whose lease is gone, with the name that it had."""
+        """Return the members of the crew whose lease is gone, with the lease's name."""
         crew = await self._crew()
         async with self._redis.pipeline(transaction=False) as pipe:
             for lease in crew.values():
@@ -40,7 +40,7 @@ class Crew:
         )
 
     async def strike_off(self, dead: Iterable[tuple[str, str]]) -> None:
-        """Take dead processes off the crew, as far as they have not come back."""
+        """Take dead processes off the crew, unless they have come back."""
         if members := sorted(dead):
             leases = [keys.worker(lease) for _, lease in members]
             await self._strike(
@@ -49,20 +49,21 @@ class Crew:
 
     async def _crew(self) -> dict[bytes, bytes]:
         crew: dict[bytes, bytes] = {}
-        with suppress(Unreadable), told_apart(keys.CREW):  # of another type it has nobody on it
+        # A key of another type means an empty crew.
+        with suppress(Unreadable), told_apart(keys.CREW):
             crew = await self._redis.hgetall(keys.CREW)
         return crew
 
     async def has_strangers_beside(self) -> bool:
-        """Whether workers live that are not on the crew, of an older version; or nobody can say."""
+        """Whether workers of an older version, not on the crew, are alive or may be."""
         try:
             return bool(await self._strangers())
-        except (ResponseError, ValueError):  # it may not be asked, or the answer is nonsense
+        except (ResponseError, ValueError):  # not permitted, or a nonsensical answer
             return True
 
     async def take_in_strangers(self) -> None:
         """
-        Put workers on the crew that live and are not on it, as members that answer nothing.
+        Put living workers that are not on the crew on it, as members that never answer.
 
         They are of an older version, and might die together with Redis. Raises redis-py's errors.
         """
@@ -72,7 +73,8 @@ class Crew:
 
     async def _strangers(self) -> set[str]:
         """Return the leases of living workers that are not on the crew."""
-        return await self._unknown() and await self._unknown()  # one may just have changed its name
+        # Asked twice: one may just have changed its name.
+        return await self._unknown() and await self._unknown()
 
     async def _unknown(self) -> set[str]:
         living = await self._leases.living()

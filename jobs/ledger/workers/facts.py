@@ -10,7 +10,7 @@ from jobs.storable import moment, number
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a worker says of itself in its lease, for people; `calls` are those in flight."""
+    """What a worker says of itself; `calls` are those in flight."""
 
     host: str = ""
     pid: int = 0
@@ -24,7 +24,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, told: bytes) -> Self | None:
-        """Read them; None if it is none of ours, for whoever can write to Redis can write that."""
+        """Read what `to_json` wrote; None for anything else, which anybody may have put there."""
         try:
             facts = cls(**orjson.loads(told))
             moment(facts.since_ms)

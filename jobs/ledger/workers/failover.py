@@ -1,13 +1,13 @@
 """
-The Redis that the ledger is on: whether it is the one that it was, and what its data are worth.
+Failover: whether the Redis under the ledger is still the same, and what it may have lost.
 
-A replica that becomes the primary lacks what it had not heard of, and a server that is started
-what was not on the disk. Then what the ledger calls unsent may have been sent.
+A replica that becomes the primary lacks what had not reached it, and a restarted server lacks what
+was not on the disk. Then what the ledger calls unsent may have been sent.
 
-What is lost is always the end of what was written, so only slices that somebody worked on
-lately can have lost a mark. In an inquiry each process of the crew says which these are, and only
-they are put in doubt. All that is open is put in doubt where that does not suffice: somebody does
-not answer, or nobody who has reached the ledger shortly before can say how much is lost.
+What is lost is always the latest writes, so only slices that were worked on lately can have lost a
+mark. In an inquiry each process of the crew names these slices, and only they are put in doubt.
+Where that is not enough, everything open is put in doubt: a process does not answer, or none that
+reached the ledger shortly before can say how much is lost.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,30 +26,30 @@ from jobs.ledger.workers.crew import Crew
 from jobs.storable import stored_number
 
 LOST_MS: Final = 2_000
-"""How much of what was written last may be lost: `appendfsync everysec` loses as much."""
+"""How much of the latest writes may be lost: as much as `appendfsync everysec` loses."""
 
 SETTLED_IN_MS: Final = 5_000
 """
-After so long a new member of the crew is on the disk too, so that it is not forgotten either.
+After this time a new member of the crew is on the disk too, so that it cannot be forgotten either.
 
-More than `LOST_MS`, and how far two beats may be apart.
+More than `LOST_MS`, and more than the time between two beats.
 """
 
 ANSWERS_MS: Final = 5_000
-"""How long an inquiry waits for an answer; who lives answers at the next beat."""
+"""How long an inquiry waits for answers; a living process answers at its next beat."""
 
 SYNCED_ANSWERS_MS: Final = 1_500
-"""The same where every write is said to be on the disk before it is answered."""
+"""The same where every write is on the disk before it is answered."""
 
 AT_ONCE: Final = 1_000
-"""Slices, or batches, in one step of an inquiry: some milliseconds of Redis."""
+"""Slices or batches in one step of an inquiry: some milliseconds of Redis."""
 
 Worked = tuple[str, int, int]
-"""A batch, the number of a slice, and the latest epoch under which a process has worked on it."""
+"""A batch, the number of a slice, and the latest epoch under which a process worked on it."""
 
 
 class Change(StrEnum):
-    """What has become of the ledger; all but the first may have cost what was written last."""
+    """What has become of the ledger; all but the first may have lost the latest writes."""
 
     SAME = "same"
     WENT_BACK = "went_back"
@@ -58,7 +58,7 @@ class Change(StrEnum):
 
 
 class Synced(StrEnum):
-    """When a write is on the disk, as far as Redis tells."""
+    """When a write reaches the disk, as far as Redis says."""
 
     ALWAYS = "always"
     EVERY_SECOND = "everysec"
@@ -68,12 +68,12 @@ class Synced(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Recollection:
     """
-    What one process remembers: what it has worked on lately, and how much it has written.
+    What one process remembers: what it has worked on lately, and when it wrote last.
 
     `written_ms` is the latest moment it has written at, by its own clock. `reached_ms` is the
     latest moment it has noted in the ledger, by the clock of Redis; 0 if it has noted none, or too
-    long ago to say what came since. `unsure` is whether it may have been granted marks for which
-    that matters: not if it has never been granted any.
+    long ago to say what came since. `unsure` is whether it may have been granted marks that it no
+    longer remembers; it is false if it was never granted any.
     """
 
     process: str
@@ -86,9 +86,9 @@ class Recollection:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """
-    What was found, and what was put in doubt: so many slices of some batches, or these wholly.
+    What has happened, and what was put in doubt: a number of slices of some batches.
 
-    `slices` is None where all that is open in the batches is in doubt.
+    `slices` is None where everything open in the batches is in doubt.
     """
 
     change: Change
@@ -100,7 +100,7 @@ SAME: Final = Judgement(Change.SAME, [], 0)
 
 
 class Failover:
-    """The Redis of one ledger, as one process sees it."""
+    """Failovers of the Redis under one ledger, as one process sees them."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # redis-py types each command as both sync and async
@@ -114,11 +114,11 @@ class Failover:
         self, recall: Callable[[], Recollection], now_ms: Callable[[], int]
     ) -> Judgement | None:
         """
-        Judge the data of a Redis that may have forgotten something; no mark is granted before.
+        Judge the data of a Redis that may have forgotten something; until then it grants no mark.
 
-        Returns None as long as others have still to answer: ask again with the next beat. Returns
-        `SAME` too where another process has come to the end of it. `recall` is asked once in an
-        inquiry; `now_ms` returns ms since the epoch. Raises redis-py's errors.
+        Returns None while others have still to answer: ask again with the next beat. Returns `SAME`
+        also where another process has concluded the inquiry. `recall` is called once in an inquiry;
+        `now_ms` returns ms since the epoch. Raises redis-py's errors.
         """
         known = recall()
         found, inquiry, beaten_ms, written_ms = await self._scripts["home"](
@@ -144,13 +144,13 @@ class Failover:
         """
         Return how long a new member of the crew has to wait before it opens a slice, in ms.
 
-        Not at all where what is answered is never lost, or everything is.
+        0 where Redis never loses what it has answered, or always loses everything.
         """
         try:
             told: dict[str, str] = await self._redis.config_get("append*")
             saved: dict[str, str] = await self._redis.config_get("save")
             replication: dict[str, Any] = await self._redis.info("replication")
-        except ResponseError:  # not allowed, or not there, as in many services
+        except ResponseError:  # not permitted or not available, as in many services
             return SETTLED_IN_MS
         alone = (replication.get("role"), replication.get("connected_slaves")) == ("master", 0)
         nothing_lasts = told.get("appendonly") == "no" and not saved.get("save")
@@ -192,7 +192,7 @@ class Failover:
         ):
             return None
         if trusted and not facts.get(InquiryField.SLICES) and not facts.get(InquiryField.WHOLE):
-            judgement = SAME  # of what was answered nothing is missing
+            judgement = SAME  # nothing that was answered is missing
         elif trusted or (
             not silent
             and _is_enough(facts, change, synced)
@@ -201,7 +201,7 @@ class Failover:
             judgement = _judgement(facts, change)
         else:
             judgement = Judgement(change, await self._doubt_all(inquiry, now_ms()))
-        self._judged = judgement  # should the answer to this be lost, nobody else tells of it
+        self._judged = judgement  # if the answer is lost, no other process reports it
         settled = await self._scripts["settle"](
             [keys.HOME, keys.WRITTEN, keys.INQUIRY, keys.ASKED, keys.BEATEN], [inquiry, now_ms()]
         )
@@ -209,7 +209,7 @@ class Failover:
         return judgement if settled else SAME
 
     async def _doubt_all(self, inquiry: bytes, now_ms: int) -> list[str]:
-        """Put all batches in doubt, also those of which a retry was lost; return those not over."""
+        """Put all batches in doubt, as a retry of any may be lost; return the active ones."""
         active: set[bytes] = await self._redis.smembers(keys.ACTIVE)
         every: list[bytes] = await self._redis.zrangebyscore(keys.BATCHES, "-inf", "+inf")
         names = sorted(name.decode(errors="replace") for name in active)
@@ -223,23 +223,23 @@ class Failover:
     async def _synced(self) -> Synced:
         try:
             return _read(await self._redis.config_get("append*"))
-        except ResponseError:  # not allowed, or not there, as in many services
+        except ResponseError:  # not permitted or not available, as in many services
             return Synced.UNKNOWN
 
 
 def _is_trusted(change: Change, synced: Synced) -> bool:
-    """Whether nothing can be lost, unless somebody knows better."""
+    """Whether nothing can be lost, unless a process knows better."""
     return synced is Synced.ALWAYS and change is Change.RESTARTED
 
 
 def _is_enough(facts: Mapping[bytes, bytes], change: Change, synced: Synced) -> bool:
-    """Whether what was recalled covers all that may be lost, now that everybody has answered."""
+    """Whether the answers cover everything that may be lost, now that all have come."""
     if InquiryField.UNSURE in facts:
         return False
     if reached_ms := stored_number(facts.get(InquiryField.REACHED_MS, b"0")):
         return stored_number(facts.get(InquiryField.BEATEN_MS, b"0")) >= reached_ms - LOST_MS
-    # Nobody has ever been granted a mark, and whoever was before has resigned. What may be lost is
-    # less than it takes to settle in.
+    # No member has ever been granted a mark, and those that were have resigned. What may be lost is
+    # shorter than the time that a new member waits.
     return change is Change.RESTARTED and synced is not Synced.UNKNOWN
 
 

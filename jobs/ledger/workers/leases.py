@@ -1,8 +1,8 @@
 """
-Who may work: workers that live, mailboxes they hold, mailboxes and a Graph that are paused.
+Who may work: living workers, the mailboxes they hold, and what is paused: mailboxes, or Graph.
 
-A worker holds one lease of its own and renews it; what it holds of mailboxes is good as long as
-that lease is. A lease once lost is never taken up again: the worker goes on under a new name, and
+A worker holds one lease of its own and renews it; the mailboxes it holds stay its own as long as
+that lease lasts. A lost lease is never taken up again: the worker continues under a new name, and
 no mark is granted under the old one.
 """
 
@@ -21,22 +21,22 @@ from jobs.ledger.workers.facts import NO_FACTS, Facts
 from jobs.storable import stored_moment
 
 LEASE_S = 2.5
-"""How long a worker's lease lasts without renewal: others wait that long after its death."""
+"""How long a worker's lease lasts without renewal: after its death others wait that long."""
 
 MAILBOX_LEASE_MS = 7_200_000
-"""Longer than any call may last. It clears away what is left; a lease ends with its worker's."""
+"""Longer than any call may last. It only clears up: a mailbox's lease ends with its worker's."""
 
 SETTLE_MS: Final = 60_000
-"""How long a dead worker's call may be under way, where nothing else is said."""
+"""How long a dead worker's call may be under way, by default."""
 
 THROTTLED_S = 2 * 86_400
-"""Longer than any pause; after that nobody asks for it any more."""
+"""Longer than any pause; after that nothing asks for it any more."""
 
 SCANNED_AT_ONCE = 1_000
-"""Keys per round trip when living workers are looked for: seldom, and only for people."""
+"""Keys per round trip when living workers are listed, which is rare, and for people only."""
 
 BUSY: Final = -1
-"""What `lua/lease.lua` says of a mailbox that another slice holds."""
+"""The answer of `lua/lease.lua` for a mailbox that another slice holds."""
 
 PROBE_LEASE_MS = 90_000
 """How long one worker may take over the call that tries whether Graph is open again."""
@@ -47,7 +47,7 @@ SCRIPTS = ("lease", "unlease", "pause", "beat")
 
 @dataclass(frozen=True, slots=True)
 class Unended:
-    """So many calls may be under way for which nobody waits; the first must have ended by then."""
+    """Calls that may be under way unawaited; the first must have ended by `ends_ms`."""
 
     calls: int
     ends_ms: int
@@ -58,8 +58,8 @@ class Taken:
     """
     What came of asking for mailboxes; `lost` if the worker's own lease is gone.
 
-    `held` tells of each mailbox how often in a row it was away when it was last called, `unended`
-    of some of them what dead workers may still have under way there.
+    `held` says of each mailbox how many times in a row it was away when last called; `unended` says
+    of some what dead workers may still have under way there.
     """
 
     held: Mapping[str, int] = field(default_factory=dict)
@@ -72,10 +72,10 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """
-    What came of a beat: whether the lease was renewed, and the moment that was noted of it.
+    What came of a beat: whether the lease was renewed, and which moment was noted.
 
-    `noted_ms` is by the clock of Redis, and 0 where none was noted. `forgetful` is whether the
-    Redis that answers has forgotten something, or may have: it has to be judged.
+    `noted_ms` is by the clock of Redis, and 0 where none was noted. `forgetful` is whether this
+    Redis has forgotten something, or may have, and so has to be judged.
     """
 
     renewed: bool
@@ -106,16 +106,16 @@ class Leases:
             raise taken
         if isinstance(added, Exception) and not is_foreign(added):
             raise added
-        return bool(added)  # of another type the crew has nobody on it
+        return bool(added)  # a key of another type means an empty crew
 
     async def renew(
         self, worker: str, facts: Facts = NO_FACTS, *, noted_ms: int = 0, new: bool = False
     ) -> Beat:
         """
-        Renew a worker's lease, and note when, by the clock of Redis.
+        Renew a worker's lease, and note the moment by the clock of Redis.
 
-        `noted_ms` is the moment that this process noted last; one that is `new` notes only the
-        first of all.
+        `noted_ms` is the moment that this process noted last; a `new` process notes one only where
+        there is none yet.
         """
         renewed, noted, forgetful = await self._scripts["beat"](
             [keys.worker(worker), keys.HOME, keys.BEATEN],
@@ -124,7 +124,7 @@ class Leases:
         return Beat(bool(renewed), noted, bool(forgetful))
 
     async def time_s(self) -> float | None:
-        """Return the time of day at Redis, in seconds; None if its user may not ask for it."""
+        """Return the time by the clock of Redis, in seconds; None if its user may not ask."""
         try:
             seconds, microseconds = await self._redis.time()
         except NoPermissionError:
@@ -132,7 +132,7 @@ class Leases:
         return float(seconds + microseconds / 1_000_000)
 
     async def living(self) -> dict[str, Facts | None]:
-        """Return the workers that live, by name; of one that says nothing readable, None."""
+        """Return the living workers by name, with None where what one says cannot be read."""
         found: dict[str, Facts | None] = {}
         async for lease in self._redis.scan_iter(keys.WORKER + "*", count=SCANNED_AT_ONCE):
             name = lease.decode(errors="backslashreplace").removeprefix(keys.WORKER)
@@ -146,7 +146,7 @@ class Leases:
         return dict(sorted(found.items()))
 
     async def resign(self, worker: str, *, process: str | None = None) -> None:
-        """Give a worker's lease back, with all that it holds; its process leaves the crew."""
+        """Give a worker's lease back, with all it holds; its process leaves the crew."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.worker(worker))
             pipe.hdel(keys.CREW, process or worker)
@@ -165,8 +165,8 @@ class Leases:
         """
         Take the leases of mailboxes for one slice, as far as they are free and not paused.
 
-        What a dead worker held is free for its own slice, whose calls are counted by then, and for
-        others after `settle_ms`, when they must have ended.
+        What a dead worker held is free for the same slice, which has counted the dead worker's
+        calls by then, and for others after `settle_ms`, when these calls must have ended.
         """
         answers: list[int] = await self._scripts["lease"](
             [
@@ -199,9 +199,9 @@ class Leases:
         self, calls: Iterable[tuple[str, str]], now_ms: int, settle_ms: int
     ) -> None:
         """
-        Note calls, by mailbox and id, for which nobody waits any more: they may be under way.
+        Note calls, by mailbox and id, that nobody waits for any more but that may be under way.
 
-        They count against their mailboxes for `settle_ms`. It may be said again.
+        They count against their mailboxes for `settle_ms`. It may be called again.
         """
         ends_ms, kept_ms = now_ms + settle_ms, max(settle_ms, 1)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -217,7 +217,7 @@ class Leases:
         """
         Pause a mailbox for all workers; return until when, which may be later than asked.
 
-        `away` is how often in a row it has said by now that it cannot be used.
+        `away` is how many times in a row it has reported by now that it cannot be used.
         """
         answer: int = await self._scripts["pause"](
             [keys.THROTTLED, keys.throttled(batch_id), keys.AWAY],
@@ -237,12 +237,12 @@ class Leases:
             await pipe.execute()
 
     async def shorten_graph_pause(self, until_ms: int) -> None:
-        """Let a probe go earlier than whoever paused everything has said; what is open stays so."""
+        """Let a probe go earlier than the pause says; where nothing is paused, nothing changes."""
         await self._redis.set(keys.GRAPH, until_ms, xx=True)
 
     async def graph_paused_until_ms(self) -> int | None:
         """
-        Return until when everything is paused, or None; a moment in the past wants a probe.
+        Return until when everything is paused, or None; a moment in the past calls for a probe.
 
         So does nonsense, which the probe then clears away.
         """
@@ -254,10 +254,10 @@ class Leases:
             return 0
 
     async def claim_probe(self, worker: str) -> bool:
-        """Ask to make the one call that tries whether Graph is open again; true for its holder."""
+        """Ask to make the one call that tries whether Graph is open again; true for whoever may."""
         if await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS):
             return True
-        if await self._redis.pttl(keys.PROBE) == FOR_EVER:  # as no claim of ours
+        if await self._redis.pttl(keys.PROBE) == FOR_EVER:  # which no claim of bulkrsvp's does
             await self._redis.delete(keys.PROBE)
             return False
         with told_apart(keys.PROBE):
@@ -269,7 +269,7 @@ class Leases:
         await self._redis.delete(keys.GRAPH, keys.PROBE, keys.LIFTED)
 
     async def claim_lifted(self) -> str | None:
-        """Return who has ended the pause of everything by hand; one worker of all is told."""
+        """Return who has ended the pause of everything by hand; only one worker learns it."""
         by: bytes | None = None
         with suppress(Unreadable), told_apart(keys.LIFTED):
             by = await self._redis.get(keys.LIFTED)

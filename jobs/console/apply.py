@@ -16,7 +16,7 @@ from jobs.console.ledger import with_ledger
 from jobs.console.options import batch_options, read_wishes
 from jobs.console.submitting import queue_in, tell_dry_run
 from jobs.ledger.batches.store import Batches
-from jobs.operations.plans import read_plan
+from jobs.operations.plans import claim_plan, read_plan
 
 
 @click.command()
@@ -48,6 +48,7 @@ def apply(
             if dry_run:
                 tell_dry_run(planned, wishes, as_json=as_json)
                 return 0
+            await claim_plan(redis, plan, planned, wishes)
             return await queue_in(
                 redis, batches, planned, wishes, following=following, as_json=as_json
             )

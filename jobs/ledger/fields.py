@@ -36,6 +36,7 @@ class BatchField(bytes, Enum):
     KEPT_MS = b"kept_ms"
     DOUBTED_MS = b"doubted_ms"
     WAKES = b"wakes"
+    APPLIED = b"applied"
     CALLS = b"calls"
     WAITS = b"waits"
     OUTCOME = b"outcome:"

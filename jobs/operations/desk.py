@@ -14,7 +14,7 @@ from jobs.ledger.batches.store import Batches
 from jobs.ledger.forms.batch import Batch
 from jobs.operations.flags import cancelling, pausing, resuming
 from jobs.operations.ledger import open_ledger
-from jobs.operations.plans import read_plan
+from jobs.operations.plans import claim_plan, read_plan
 from jobs.operations.results import read_results
 from jobs.operations.retry import UNSENT, Choice, Retried, queue_again
 from jobs.operations.status import describe, read_status
@@ -76,7 +76,10 @@ class Desk:
     async def apply(self, plan: str, wishes: Wishes = STANDARD) -> Submitted | None:
         """Queue what a plan lists as planned, as a batch of its own; None if it lists nothing."""
         with await read_plan(self._batches, plan) as planned:
-            return await queue_batch(self._redis, planned, wishes) if planned.total else None
+            if not planned.total:
+                return None
+            await claim_plan(self._redis, plan, planned, wishes)
+            return await queue_batch(self._redis, planned, wishes)
 
     async def status(self, batch: str) -> Status:
         """Return how a batch stands."""

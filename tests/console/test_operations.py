@@ -11,6 +11,7 @@ from jobs.rows.selection import Events, Selection
 from tests.support.awaited import awaited
 from tests.support.docs.pages import Page
 from tests.support.program import Program
+from tests.support.sandbox_client import SandboxClient
 from tests.support.waiting import PATIENCE_S
 from worker.process.children import child_environment
 
@@ -63,6 +64,29 @@ async def test_a_plan_is_applied(program: Program) -> None:
     assert nothing is None
     assert applied is not None
     assert (True, 1) == (applied.created, applied.total)
+
+
+def test_a_plan_that_was_retried_is_not_applied_again(
+    program: Program, sandbox: SandboxClient
+) -> None:
+    """A plan lists more after a retry; applied again it would send twice what was sent."""
+    refusal = {"status": 403, "code": "ErrorAccessDenied"}
+    sandbox.faults([{"user": "grace@contoso.com", "times": 1, **refusal}])
+    rows = [
+        {"user": f"{name}@contoso.com", "event": "E1", "action": "decline"}
+        for name in ("ada", "grace")
+    ]
+    plan = program.submit(rows, "--plan")
+    program.burst()
+    applied = program.here("apply", plan)
+    program.here("retry", plan)
+    program.burst()
+    again = [program.here("apply", plan, *options) for options in ((), ("--batch", "other"))]
+
+    assert (0, [2, 2]) == (applied.code, [each.code for each in again])
+    assert all(f"as batch {applied.out.strip()}" in each.err for each in again)
+    assert 1 == sandbox.stats().taken
+    assert {"planned": 2} == program.status(plan)["outcomes"]
 
 
 def test_the_script_on_the_page_runs_as_shown(program: Program) -> None:

@@ -159,11 +159,12 @@ class Record(NamedTuple):
         """
         Return the record as `retry` queues it again, with its full attempts.
 
-        What was unclear stays so, and is looked at before anything is sent.
+        What was unclear stays so, and is looked at before anything is sent. What else was seen is
+        forgotten: it may be days old.
         """
         return type(self)(
             unclear=self.unclear,
-            seen=self.seen,
+            seen=self.seen if self.unclear else None,
             doubted_ms=self.doubted_ms,
             unknown_since_ms=self.settled_at_ms if self.unclear else 0,
         )

@@ -245,6 +245,12 @@ def test_retry_forgets_attempts_but_not_doubts() -> None:
     assert QUEUED == QUEUED.settled(Ending(Outcome.EXPIRED), NOW).reopened()
 
 
+def test_retry_forgets_what_a_look_saw() -> None:
+    """What the calendar showed before may be days old: where looks come first, another one does."""
+    checked = Record(seen="notResponded").settled(Ending(Outcome.FAILED, Reason.BAD_REQUEST), NOW)
+    assert Next(Step.LOOK) == next_step(checked.reopened(), CHECK_FIRST, NOW)
+
+
 def test_retry_looks_at_the_uncertain() -> None:
     """What ended as uncertain is looked at, after a while, before anything is sent again."""
     reopened = UNKNOWN.settled(Ending(Outcome.UNCERTAIN), NOW).reopened()

@@ -14,6 +14,7 @@ from worker.graph.reply import Reply
 from worker.slice.calls.event_call import Sending
 from worker.slice.lane import Lane
 from worker.slice.shift import Shift
+from worker.slice.takeover import take_over
 from worker.slice.work import work
 from worker.throttle.gate import STORM_MAILBOXES, Permission
 
@@ -133,3 +134,24 @@ async def test_a_probe_at_which_the_program_fails_is_given_back(redis_url: str) 
             await Crashing(Shift(harness.context, part), lane, entry).make()
 
         assert Permission.PROBE is await harness.context.calls.gate.ask(harness.worker)
+
+
+@pytest.mark.parametrize(
+    ("changes", "doubted"),
+    [({"plan": True}, False), ({"not_before_ms": now_ms() + HOUR_MS}, False), ({}, True)],
+    ids=["a plan", "for later", "any other"],
+)
+@awaited
+async def test_only_what_may_have_been_marked_is_doubted(
+    redis_url: str, changes: dict[str, Any], *, doubted: bool
+) -> None:
+    """A plan makes no mark, and neither does a batch before its time: Redis can forget none."""
+    async with harnessed(redis_url) as harness:
+        await harness.ledger.submit(2, **changes)
+        part = await harness.context.ledger.slices.open(
+            harness.context.ledger.worker_lease.name, "b", 0
+        )
+        assert part is not None
+        part.doubted_ms = now_ms()
+        await take_over(Shift(harness.context, part))
+        assert [doubted] * 2 == [entry.record.unclear for entry in part.entries]

@@ -130,7 +130,8 @@ class Shift:
 
     def next_step(self, entry: Entry) -> Next:
         """Return what is to be done next for a response."""
-        following = next_step(entry.record, self._terms, self.now_ms())
+        terms = self._terms if entry.found is None else replace(self._terms, check_first=True)
+        following = next_step(entry.record, terms, self.now_ms())
         if entry.ahead is not None and following.step is not Step.NOTHING:
             return Next(Step.SETTLE, ending=entry.ahead)
         return following

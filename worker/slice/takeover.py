@@ -9,9 +9,13 @@ import asyncio
 from typing import Final
 
 from jobs.ledger.forms.entries import Entry
+from jobs.ledger.slices.open_slice import OpenSlice
 from jobs.record import Record, State
 from worker.slice import log_lines
 from worker.slice.shift import Shift, until_written
+
+CLOCKS_DIFFER_MS: Final = 10_000
+"""By so much the clocks of workers may differ while they still begin calls, twice over."""
 
 UNREADABLE_MS: Final = 60_000
 """When to look again at a slice with a record that cannot be read: it may have been put right."""
@@ -34,9 +38,19 @@ async def take_over(shift: Shift) -> None:
     await shift.count_unended(orphans)
     now_ms = shift.now_ms()
     await asyncio.gather(*(shift.note(e, _orphaned(shift, e, now_ms)) for e in orphans))
-    doubted_ms = part.doubted_ms
+    doubted_ms = _doubted_ms(part)
     doubtful = [e for e in part.entries if e.record.doubted_ms < doubted_ms]
     await asyncio.gather(*(shift.note(e, e.record.doubted(doubted_ms, now_ms)) for e in doubtful))
+
+
+def _doubted_ms(part: OpenSlice) -> int:
+    """
+    Return when the ledger may have forgotten marks in a slice, ms since the epoch; 0 for never.
+
+    A plan makes no mark, and neither does a batch before its time has come.
+    """
+    none_was_made = part.doubted_ms + CLOCKS_DIFFER_MS < part.batch.not_before_ms
+    return 0 if part.batch.plan or none_was_made else part.doubted_ms
 
 
 def _orphaned(shift: Shift, entry: Entry, now_ms: int) -> Record:

@@ -114,7 +114,7 @@ def tell_graph_pause(console: Console, found: Iterable[tuple[Batch, Pauses]]) ->
             _plain(
                 "Graph throttles the application, so every call of every batch waits until "
                 f"{_with_distance(until_ms, now_ms())}; then one call tries whether all may go on. "
-                "To go on at once: bulkrsvp resume --graph"
+                "To continue at once: bulkrsvp resume --graph"
             )
         )
 

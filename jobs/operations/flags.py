@@ -21,7 +21,7 @@ from jobs.quoting import refusal
 from jobs.signals import is_cut_off
 
 HELD_S: Final = MARK_GOOD_S + 0.5
-"""After this no call begins under an older mark; half a second is for its way to Graph."""
+"""After this no call of an older mark begins; half a second is for its way to Graph."""
 
 ASKED_S: Final = 0.05
 """Pause between two questions whether a worker is still at work."""

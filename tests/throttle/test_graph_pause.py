@@ -158,7 +158,7 @@ def test_status_shows_it_and_resume_ends_it(program: Program, redis: Any) -> Non
     assert [write_moment(until_ms)] * 2 == [each["graphPausedUntil"] for each in during]
     assert "\ngraph      paused until " in text.stdout
     for shown in (text, everything):
-        assert "To go on at once: bulkrsvp resume --graph" in shown.stderr
+        assert "To continue at once: bulkrsvp resume --graph" in shown.stderr
     assert (0, 0) == (lifted.exit_code, again.exit_code)
     assert "every batch continues" in lifted.stderr
     assert "nothing was changed" in again.stderr

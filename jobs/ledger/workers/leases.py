@@ -254,7 +254,7 @@ class Leases:
             return 0
 
     async def claim_probe(self, worker: str) -> bool:
-        """Ask to make the one call that tries whether Graph is open again; true for whoever may."""
+        """Ask to make the one call that tries whether Graph is open again; true if it may."""
         if await self._redis.set(keys.PROBE, worker, nx=True, px=PROBE_LEASE_MS):
             return True
         if await self._redis.pttl(keys.PROBE) == FOR_EVER:  # which no claim of bulkrsvp's does

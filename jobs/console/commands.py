@@ -16,7 +16,7 @@ from jobs.console import report
 from jobs.console.apply import apply
 from jobs.console.completion import offer_batches
 from jobs.console.flags import cancel, pause, resume, retry
-from jobs.console.group import tell_foreign
+from jobs.console.group import exit_incomplete, tell_foreign
 from jobs.console.ledger import with_ledger
 from jobs.console.offboard import offboard
 from jobs.console.options import read_wishes, submit_options
@@ -24,6 +24,7 @@ from jobs.console.submitting import exit_code, queue_checked
 from jobs.console.watching import watch
 from jobs.ledger.batches.pauses import Pauses
 from jobs.ledger.batches.store import Batches
+from jobs.ledger.foreign import Unreadable
 from jobs.ledger.forms.batch import Batch
 from jobs.ledger.forms.entries import Entry
 from jobs.operations.results import ResultsFormat, read_results, results_csv, results_jsonl
@@ -154,7 +155,10 @@ def _show_one(batch_id: str, *, following: bool, as_json: bool) -> int:
     metavar="FILE",
     help="File to write, readable by its owner only (default: standard output).",
 )
-def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None:
+@click.pass_context
+def results(
+    ctx: click.Context, batch: str, outcomes: tuple[str, ...], form: str, file: str
+) -> None:
     """
     Print a line for each response of BATCH: row, outcome, reason, status, request ids.
 
@@ -162,18 +166,25 @@ def results(batch: str, outcomes: tuple[str, ...], form: str, file: str) -> None
     Example: bulkrsvp results 5f0c9a31d2e84b67 --outcome failed --outcome expired
     Example: bulkrsvp results 5f0c9a31d2e84b67 --format csv --output leavers-done.csv
     """
-    unreadable = list[Entry]()
+    unreadable, passed_over = list[Entry](), list[Unreadable]()
     found = with_ledger(
-        lambda _, batches: read_results(batches, batch, frozenset(outcomes), unreadable.append),
+        lambda _, batches: read_results(
+            batches, batch, frozenset(outcomes), unreadable.append, passed_over.append
+        ),
         writes=False,
     )
     report.tell_unreadable(report.messages(), unreadable)
     if file == STDOUT:
         _write_results(sys.stdout, ResultsFormat(form), found)
-        return
+    else:
+        _write_results_to(file, ResultsFormat(form), found)
+    exit_incomplete(ctx, passed_over)
+
+
+def _write_results_to(file: str, form: ResultsFormat, found: list[dict[str, Any]]) -> None:
     try:
         with open_private(Path(file)) as stream:
-            _write_results(stream, ResultsFormat(form), found)
+            _write_results(stream, form, found)
     except OSError as error:
         raise click.FileError(file, error.strerror) from error
 

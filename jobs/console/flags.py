@@ -3,9 +3,10 @@
 import click
 
 from jobs.console.completion import offer_batches
+from jobs.console.group import exit_incomplete
 from jobs.console.ledger import with_ledger
 from jobs.console.submitting import UNSUCCESSFUL_EXIT
-from jobs.ledger.foreign import WRITTEN_BY_OTHERS
+from jobs.ledger.foreign import WRITTEN_BY_OTHERS, Unreadable
 from jobs.operations.flags import Flag, cancelling, pausing, resuming
 from jobs.operations.graph_pause import resume_graph
 from jobs.operations.retry import UNSENT, Choice, queue_again
@@ -46,7 +47,10 @@ def retry(
     Example: bulkrsvp retry 5f0c9a31d2e84b67 --outcome uncertain
     """
     choice = Choice(frozenset(outcomes) or UNSENT.outcomes, frozenset(reasons))
-    retried = with_ledger(lambda redis, batches: queue_again(redis, batches, batch, choice))
+    passed_over = list[Unreadable]()
+    retried = with_ledger(
+        lambda redis, batches: queue_again(redis, batches, batch, choice, passed_over.append)
+    )
     click.echo(f"queued {retried.count} responses of batch {batch} again", err=True)
     if retried.paused:
         _tell_paused(batch)
@@ -63,6 +67,7 @@ def retry(
             err=True,
         )
         ctx.exit(UNSUCCESSFUL_EXIT)
+    exit_incomplete(ctx, passed_over)
 
 
 @click.command()

@@ -61,6 +61,13 @@ def tell_foreign(found: Sequence[str]) -> None:
         _tell(WRITTEN_BY_OTHERS)
 
 
+def exit_incomplete(ctx: click.Context, passed_over: Sequence[Unreadable]) -> None:
+    """Report the slices that could not be read, and exit as for a ledger that cannot be, if any."""
+    tell_foreign([str(each) for each in passed_over])
+    if passed_over:
+        ctx.exit(LedgerUnreachable.exit_code)
+
+
 def _why_broken_off(error: RedisError) -> str:
     if is_forbidden(error):
         why = why_unreachable(error, "the address in REDIS_URL")

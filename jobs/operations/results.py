@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.ledger.batches.store import Batches
+from jobs.ledger.foreign import Unreadable
 from jobs.ledger.forms.entries import Entry, row_order
 from jobs.quoting import cell
 from jobs.rows.jsonl import COLUMNS, RESULT_KEYS, TOLD
@@ -40,16 +41,18 @@ async def read_results(
     batch_id: str,
     outcomes: frozenset[str] = frozenset(),
     tell: Callable[[Entry], None] = lambda _: None,
+    passed_over: Callable[[Unreadable], None] | None = None,
 ) -> list[dict[str, Any]]:
     """
     Read the results of a batch, in the order of its rows; only those with `outcomes`, if any.
 
-    `tell` is called with each response whose record cannot be read, whatever its outcome. Raises
-    `InputError` if there is no such batch.
+    `tell` is called with each response whose record cannot be read, whatever its outcome, and
+    `passed_over` with what is wrong with each slice that cannot be read; without it that is raised.
+    Raises `InputError` if there is no such batch.
     """
     batch = await batches.get(batch_id)
     lines = list[Entry]()
-    async for part in batches.lines(batch):
+    async for part in batches.lines(batch, passed_over):
         for line in part:
             if line.error:
                 tell(line)

@@ -6,6 +6,7 @@ paused, retried by someone else, or cancelled; a cancel wins. A retry that dies 
 responses again and left the others as they were. It knows neither click nor how a response is sent.
 """
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +15,7 @@ from arq.connections import ArqRedis
 from config.errors import InputError
 from jobs.ledger.batches.retries import REOPENED_AT_ONCE, Retries
 from jobs.ledger.batches.store import Batches
+from jobs.ledger.foreign import Unreadable
 from jobs.ledger.forms.batch import Batch
 from jobs.ledger.forms.entries import Entry
 from jobs.ledger.queue import Queue
@@ -58,11 +60,19 @@ class Retried:
     cancelled: bool = False
 
 
-async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: Choice) -> Retried:
+async def queue_again(
+    redis: ArqRedis,
+    batches: Batches,
+    batch_id: str,
+    choice: Choice,
+    passed_over: Callable[[Unreadable], None] | None = None,
+) -> Retried:
     """
     Queue those responses again; from now on their batch has as much time as it had at first.
 
-    Raises `InputError` if the batch is being cancelled or is not there, and redis-py's errors.
+    `passed_over` is called with what is wrong with each slice that cannot be read; without it that
+    is raised. Raises `InputError` if the batch is being cancelled or is not there, and redis-py's
+    errors.
     """
     batch = await batches.get(batch_id)
     being_cancelled = InputError(f"batch {batch_id} is being cancelled; retry it when it has ended")
@@ -70,7 +80,8 @@ async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: 
         raise being_cancelled
     retries = Retries(redis)
     deadline_ms = min(now_ms() + batch.allowed_ms, LAST_MS - 1)
-    retried = await _reopen(batches, retries, batch, choice, deadline_ms)
+    lines = batches.lines(batch, passed_over)
+    retried = await _reopen(lines, retries, batch, choice, deadline_ms)
     if not retried.count:
         if retried.cancelled:
             raise being_cancelled
@@ -82,10 +93,14 @@ async def queue_again(redis: ArqRedis, batches: Batches, batch_id: str, choice: 
 
 
 async def _reopen(
-    batches: Batches, retries: Retries, batch: Batch, choice: Choice, deadline_ms: int
+    lines_of_slices: AsyncIterator[list[Entry]],
+    retries: Retries,
+    batch: Batch,
+    choice: Choice,
+    deadline_ms: int,
 ) -> Retried:
     count, left, number = 0, 0, 0
-    async for part in batches.lines(batch):
+    async for part in lines_of_slices:
         lines = [line for line in part if choice.has(line)]
         for first in range(0, len(lines), REOPENED_AT_ONCE):
             some = lines[first : first + REOPENED_AT_ONCE]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from jobs.draft.packing import SLICE_SIZE
 from jobs.ledger import keys
 from jobs.ledger.queue import job_id
 from jobs.operations.results import read_results
@@ -13,6 +14,7 @@ from tests.support.awaited import awaited
 from tests.support.harness import Harness, harnessed
 from tests.support.program import Program
 from tests.support.rarely import first_always
+from tests.support.sandbox_client import SandboxClient
 from tests.support.small_ledger import events
 from worker.commands import main
 
@@ -87,3 +89,24 @@ def test_what_a_selection_has_found(program: Program, redis: Any) -> None:
     assert 0 == run.exit_code, run.output
     assert 2 == len(run.stdout.splitlines())
     assert "row 1: Redis holds no record of it, but: what was found is not as it" in run.stderr
+
+
+def test_a_slice_that_cannot_be_read_hides_no_other(
+    program: Program, sandbox: SandboxClient, redis: Any
+) -> None:
+    """`results` and `retry` do what they can, name the slice, and exit as an unreadable ledger."""
+    sandbox.faults([{"times": -1, "status": 403, "code": "ErrorAccessDenied"}])
+    rows = [
+        {"user": f"p{n}@contoso.com", "event": "E1", "action": "decline"}
+        for n in range(2 * SLICE_SIZE)
+    ]
+    batch = program.submit(rows)
+    program.burst()
+    redis.hset(keys.rows(batch), "0", b"nonsense")
+    results = program.here("results", batch, "--format", "jsonl")
+    retried = program.here("retry", batch)
+
+    assert (4, 4) == (results.code, retried.code)
+    assert SLICE_SIZE == len(results.lines)
+    assert f"queued {SLICE_SIZE} responses" in retried.err
+    assert all(f"left out: batch {batch}, slice 0" in each.err for each in (results, retried))

@@ -4,7 +4,7 @@ The administrator's side of the ledger: commit a batch, raise its flags, count i
 It knows neither arq nor Graph nor the format of a file.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from enum import StrEnum
 from uuid import uuid4
 
@@ -173,19 +173,28 @@ class Batches(Listing):
             members: set[bytes] = await self._redis.smembers(name)
             return sorted(map(stored_number, members))
 
-    async def lines(self, batch: Batch) -> AsyncIterator[list[Entry]]:
+    async def lines(
+        self, batch: Batch, passed_over: Callable[[Unreadable], None] | None = None
+    ) -> AsyncIterator[list[Entry]]:
         """
         Yield the lines of a batch, slice by slice.
 
-        Raises `LedgerUnreachable` if its rows are gone from Redis, `InputError` if this program
-        does not know its form, and `Unreadable` if bulkrsvp has not written what is there.
+        A slice that cannot be read is reported to `passed_over`, if that is given, and is left
+        empty. Raises `LedgerUnreachable` if its rows are gone from Redis, `InputError` if this
+        program does not know its form, and `Unreadable` if bulkrsvp has not written what is there.
         """
         if batch.version not in VERSIONS:
             raise InputError(
                 f"batch {batch.id} was submitted by a newer version of bulkrsvp; use that one here"
             )
         for number in range(batch.slices):
-            yield await self._slice_lines(batch.id, number)
+            try:
+                yield await self._slice_lines(batch.id, number)
+            except Unreadable as error:
+                if passed_over is None:
+                    raise
+                passed_over(error)
+                yield []
 
     async def _slice_lines(self, batch_id: str, number: int) -> list[Entry]:
         name = keys.slice_records(batch_id, number)
